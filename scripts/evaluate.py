@@ -1,0 +1,37 @@
+"""The test loss of a run, and its loss outside the training range: python scripts/evaluate.py outputs/runs/first_try"""
+
+import argparse
+from pathlib import Path
+
+from simplenn.command import run_command
+from simplenn.run import find_run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path, help="the run's directory")
+    parser.add_argument("--checkpoint", choices=["best", "last"], default="best", help="which weights (best)")
+    parser.add_argument("--allow", nargs="+", default=[], metavar="PACKAGE", help="packages whose code the run may use")
+    arguments = parser.parse_args()
+    run = find_run(arguments.run)
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from simplenn.evaluation import evaluate, load_run
+
+    regressor, data, epoch = load_run(run, arguments.checkpoint, arguments.allow)
+    metrics = evaluate(regressor, data)
+    kinds = list(dict.fromkeys(name.partition("/")[2] for name in metrics))
+    table = Table(title=f"{arguments.run}, {arguments.checkpoint} checkpoint (epoch {epoch})", title_justify="left")
+    table.add_column("data")
+    for kind in kinds:
+        table.add_column(kind, justify="right")
+    labels = {"test": "test", "extrapolation": "outside the training range"}
+    for part in dict.fromkeys(name.partition("/")[0] for name in metrics):
+        table.add_row(labels.get(part, part), *(f"{metrics[f'{part}/{kind}']:.4g}" for kind in kinds))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,49 @@
+"""Trains one run, or with -m a sweep: python scripts/train.py optimizer=adam optimizer.lr=0.003 seed=7"""
+
+import logging
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from simplenn import gate
+from simplenn.command import run_command
+
+log = logging.getLogger("simplenn.train")
+
+
+def train_job(cfg: DictConfig) -> float:
+    """One job of Hydra's; its value is what a search minimises."""
+    from simplenn import summary
+    from simplenn.training import train
+
+    job = HydraConfig.get()
+    directory = Path(job.runtime.output_dir)
+    result = train(cfg, directory)
+    if not cfg.quiet:
+        summary.say_run(result, directory)
+    if job.mode == RunMode.RUN and result.status != "done":
+        sys.exit(1)
+    if result.status == "failed":
+        raise RuntimeError(f"{directory}: {result.message}")
+    return result.objective
+
+
+def finish_sweep(config: DictConfig) -> None:
+    """Says how the runs ended, by their files, since a failed job ends Hydra's sweep with an exception."""
+    from simplenn import summary
+
+    counts = summary.say_sweep(Path(config.hydra.sweep.dir))
+    if set(counts) - {"done"}:
+        sys.exit(1)
+
+
+train_job.finish_sweep = finish_sweep  # pyright: ignore[reportFunctionMemberAccess]
+train_job.check_sweep = gate.check_sweep  # pyright: ignore[reportFunctionMemberAccess]
+main = hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train_job)
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,71 @@
+"""Checkpoints that are complete or absent, whose damage is noticed, and that load without running code."""
+
+import hashlib
+import io
+import logging
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import CheckpointIO
+
+from simplenn.run import Run, write_atomically
+
+log = logging.getLogger(__name__)
+
+LABEL = b"sha256:"
+SEAL = len(LABEL) + 64
+
+
+class DamagedCheckpoint(ValueError):
+    """The file's content is not what was written."""
+
+
+class SealedCheckpoint(CheckpointIO):
+    """torch's own zip file, with the SHA-256 of all that stands before it as the archive's comment."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_atomically(Path(path), seal(checkpoint), durable=False)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        return load(Path(path), map_location)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def seal(checkpoint: dict[str, Any]) -> bytes:
+    """The file's content. A zip archive ends with its comment, and before that the comment's length."""
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    body = buffer.getvalue()[:-2] + struct.pack("<H", SEAL)
+    return body + LABEL + hashlib.sha256(body).hexdigest().encode()
+
+
+def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Plain numbers, strings and tensors only. Raises `DamagedCheckpoint`."""
+    data = path.read_bytes()
+    body, mark = data[:-SEAL], data[-SEAL:]
+    if mark != LABEL + hashlib.sha256(body).hexdigest().encode():
+        raise DamagedCheckpoint(f"{path} is damaged: its checksum doesn't match")
+    return torch.load(io.BytesIO(data), map_location=map_location, weights_only=True)
+
+
+def epochs_completed(checkpoint: dict[str, Any]) -> int:
+    return checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+
+
+def latest(run: Run) -> tuple[Path, dict[str, Any]] | None:
+    """The last sound checkpoint of a run; a damaged one is set aside, with a warning, for the one before it."""
+    for which in ("last", "best"):
+        path = run.checkpoint(which)
+        try:
+            return path, load(path)
+        except FileNotFoundError:
+            continue
+        except Exception as error:
+            aside = path.with_name(path.name + ".damaged")
+            path.replace(aside)
+            log.warning("%s; set aside as %s, going on from the one before it", error, aside.name)
+    return None

@@ -1,0 +1,55 @@
+"""Exit statuses and one-line refusals, for every script: 0 done, 1 a run failed, 2 refused, 128 + n a signal."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from simplenn import interruption
+from simplenn.config import ConfigError, known_keys, unknown_key
+from simplenn.gate import Refused
+
+
+def run_command(main: Callable[[], Any]) -> None:
+    """Calls `main` and ends the process with the status that its outcome has."""
+    interruption.install()
+    traces = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as they are, instead of printed by Hydra
+    try:
+        main()
+    except Refused as error:
+        _refuse(error.message, traces)
+    except ConfigError as error:
+        _refuse(str(error), traces)
+    except (HydraException, OmegaConfBaseException) as error:
+        _refuse(_in_one_line(error), traces)
+
+
+def _refuse(message: str, traces: bool) -> None:
+    if traces:
+        traceback.print_exc()
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def _in_one_line(error: Exception) -> str:
+    """Hydra's refusal of an override, in our form."""
+    cause = error.__cause__
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice!r}; try {group}={error.options[0]}"
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        return str(unknown_key(str(cause.full_key), _keys_around(cause)))
+    return " ".join(str(error).split())
+
+
+def _keys_around(error: OmegaConfBaseException) -> list[str]:
+    """The keys of the configuration that an error arose in."""
+    node: Any = error.parent_node
+    root = node._get_root() if node is not None else None
+    return known_keys(root) if isinstance(root, DictConfig) else []

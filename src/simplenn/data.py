@@ -1,0 +1,164 @@
+"""Data sets that live in tensors, and the order in which a run sees them. Knows nothing of the network.
+
+Shapes: N samples, B batch, F features.
+"""
+
+from collections.abc import Iterator
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler, Sampler, TensorDataset
+
+EVALUATION_BATCH = 4096
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Lists of sample numbers, one a batch; the order in epoch `e` depends on `(seed, e)` alone.
+
+    With several processes, each takes every `num_replicas`-th sample of each batch, so that together they
+    train on the batches that one process would. A batch that doesn't divide evenly is filled up with its
+    own first samples.
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        num_replicas: int = 1,
+    ) -> None:
+        self._order = DistributedSampler(
+            range(num_samples),  # pyright: ignore[reportArgumentType] (only its length is asked for)
+            num_replicas=1,
+            rank=0,
+            shuffle=shuffle,
+            seed=seed,
+        )
+        self._batch_size = batch_size
+        self._rank = rank
+        self._num_replicas = num_replicas
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at each epoch's start; epochs count from 0."""
+        self._order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return -(-len(self._order) // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(self._order)
+        for start in range(0, len(order), self._batch_size):
+            batch = order[start : start + self._batch_size]
+            share = -(-len(batch) // self._num_replicas)
+            filled = [batch[i % len(batch)] for i in range(share * self._num_replicas)]
+            yield filled[self._rank :: self._num_replicas]
+
+
+class TensorDataModule(L.LightningDataModule):
+    """Whole batches of tensors by one index operation each.
+
+    A subclass sets `train`, `val`, `test` and `extrapolation` in `setup`; those that it leaves `None` are
+    skipped. `batch_size=None` is the full batch. `shuffle_seed` is the run's seed, set before training.
+    """
+
+    shuffle_seed: int = 0
+
+    def __init__(self, batch_size: int | None = None, shuffle: bool = True) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.train: TensorDataset | None = None
+        self.val: TensorDataset | None = None
+        self.test: TensorDataset | None = None
+        self.extrapolation: TensorDataset | None = None
+
+    def train_dataloader(self) -> DataLoader:
+        assert self.train is not None
+        rank, num_replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        batches = EpochBatches(
+            len(self.train),
+            self.batch_size or len(self.train),
+            shuffle=self.shuffle,
+            seed=self.shuffle_seed,
+            rank=rank,
+            num_replicas=num_replicas,
+        )
+        return _loader(self.train, batches)
+
+    def val_dataloader(self) -> list[DataLoader]:
+        return [] if self.val is None else [_evaluation_loader(self.val)]
+
+    def test_dataloader(self) -> dict[str, DataLoader]:
+        """The loaders by the name under which their metrics are shown."""
+        sets = {"test": self.test, "extrapolation": self.extrapolation}
+        return {name: _evaluation_loader(samples) for name, samples in sets.items() if samples is not None}
+
+
+def _loader(samples: TensorDataset, batches: EpochBatches) -> DataLoader:
+    # batch_size=None hands each list of numbers to the data set as it is: one index operation a batch.
+    # The generator keeps the loader from drawing its base seed from the global stream.
+    return DataLoader(samples, sampler=batches, batch_size=None, generator=torch.Generator())
+
+
+def _evaluation_loader(samples: TensorDataset) -> DataLoader:
+    return _loader(samples, EpochBatches(len(samples), EVALUATION_BATCH))
+
+
+class SumDataModule(TensorDataModule):
+    """Learn to add: inputs uniform in [0, 5), the target their sum, plus an extrapolation set in [5, 10).
+
+    `noise` is the standard deviation of Gaussian noise on the training and validation targets. `seed` fixes
+    the data; each split has a stream of its own, so that the size of one doesn't change another.
+    """
+
+    def __init__(
+        self,
+        num_features: int = 3,
+        num_train: int = 256,
+        num_val: int = 128,
+        num_test: int = 128,
+        noise: float = 0.0,
+        batch_size: int | None = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size=batch_size)
+        self.num_features = num_features
+        self.num_train = num_train
+        self.num_val = num_val
+        self.num_test = num_test
+        self.noise = noise
+        self.seed = seed
+
+    def setup(self, stage: str) -> None:
+        self.train = self._draw(0, self.num_train, 0.0, 5.0, self.noise)
+        self.val = self._draw(1, self.num_val, 0.0, 5.0, self.noise) if self.num_val else None
+        self.test = self._draw(2, self.num_test, 0.0, 5.0)
+        self.extrapolation = self._draw(3, self.num_test, 5.0, 10.0)
+
+    def _draw(self, split: int, num_samples: int, low: float, high: float, noise: float = 0.0) -> TensorDataset:
+        stream = int(np.random.SeedSequence([self.seed, split]).generate_state(1, np.uint64)[0])
+        generator = torch.Generator().manual_seed(stream)
+        x = low + (high - low) * torch.rand(num_samples, self.num_features, generator=generator)
+        y = x.sum(dim=1, keepdim=True)
+        return TensorDataset(x, y + noise * torch.randn(y.shape, generator=generator) if noise else y)
+
+
+class PostDataModule(SumDataModule):
+    """The tutorial's three samples as one full batch in their own order, without validation.
+
+    The test and extrapolation sets are those of `SumDataModule`.
+    """
+
+    def __init__(self, num_features: int = 3, num_test: int = 128, seed: int = 0) -> None:
+        super().__init__(num_features, num_train=3, num_val=0, num_test=num_test, batch_size=None, seed=seed)
+        self.shuffle = False
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        x: Tensor = torch.arange(3.0)[:, None] + torch.arange(1.0, self.num_features + 1)
+        self.train = TensorDataset(x, x.sum(dim=1, keepdim=True))

@@ -1,0 +1,58 @@
+"""A trained run read back: its test losses, its predictions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+
+from simplenn import checkpoint
+from simplenn.config import ConfigError, check
+from simplenn.regressor import Regressor
+from simplenn.run import Run
+from simplenn.training import build_run, without_tips
+
+
+def load_run(
+    run: Run, which: str = "best", allow: Sequence[str] = ()
+) -> tuple[Regressor, L.LightningDataModule, int]:
+    """The run's model with the weights of its `best` or `last` checkpoint, its data, and the epoch of these.
+
+    `allow` names packages that its configuration may use beside the usual ones; what the run itself says
+    about that doesn't count. Raises `ConfigError` where a checkpoint is missing or damaged.
+    """
+    cfg = check(run.config)
+    cfg.allow = list(allow)
+    regressor, data = build_run(cfg)
+    path = run.checkpoint(which)
+    try:
+        state = checkpoint.load(path)
+        regressor.load_state_dict(state["state_dict"])
+    except FileNotFoundError:
+        raise ConfigError(f"{run.directory} must have a checkpoint checkpoints/{which}.ckpt; train it first") from None
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path} can't be used: {reason}; try --checkpoint best or last") from error
+    return regressor.eval(), data, checkpoint.epochs_completed(state)
+
+
+def evaluate(regressor: Regressor, data: L.LightningDataModule) -> dict[str, float]:
+    """The metrics on the test set and, where the data has one, outside the training range (`extrapolation/`)."""
+    with without_tips():
+        trainer = L.Trainer(
+            accelerator="auto", devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False
+        )
+        metrics: list[Any] = list(trainer.test(regressor, datamodule=data, verbose=False))
+    return {name: value for part in metrics for name, value in part.items()}
+
+
+def predict(regressor: Regressor, rows: list[list[float]]) -> Tensor:
+    """Rows of F numbers -> [B, 1]. Raises `ConfigError` where a row has another length than the network takes."""
+    lengths = {len(row) for row in rows}
+    expected = next(regressor.parameters()).shape[-1]
+    if lengths != {expected}:
+        wrong = next(i for i, row in enumerate(rows) if len(row) != expected)
+        raise ConfigError(f"row {wrong + 1} must have {expected} numbers, got {len(rows[wrong])}: {rows[wrong]}")
+    with torch.no_grad():
+        return regressor(torch.tensor(rows))

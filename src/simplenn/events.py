@@ -1,0 +1,113 @@
+"""A run's TensorBoard event file: one file, appended to, also when the run is resumed. Knows no training.
+
+Records are written at once by `RecordWriter`, not through a queue and a thread.
+"""
+
+import socket
+import struct
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from simplenn.run import write_atomically
+
+HEADER = struct.Struct("<QI")  # length of the data, its masked crc
+FOOTER = struct.Struct("<I")  # masked crc of the data
+END_TAGS = (metadata.SESSION_END_INFO_TAG, "predictions")
+
+
+class EventFile:
+    """Appends to the one event file of a directory, making it if there is none."""
+
+    def __init__(self, directory: Path) -> None:
+        existing = event_files(directory)
+        self.path = existing[0] if existing else directory / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
+        self._writer = RecordWriter(self.path.open("ab"))
+        if not existing:
+            self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        self.summary(Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in values.items()]), step)
+
+    def summary(self, summary: Summary, step: int = 0) -> None:
+        self._write(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def graph(self, graph: bytes) -> None:
+        self._write(Event(wall_time=time.time(), graph_def=graph))
+
+    def session_start(self, hparams: Mapping[str, Any], group: str) -> None:
+        """The run's hyperparameters; runs of one `group` form one row of the HParams page."""
+        info = plugin_data_pb2.SessionStartInfo(group_name=group, start_time_secs=time.time())
+        for key, value in hparams.items():
+            field = info.hparams[key]
+            if isinstance(value, bool):
+                field.bool_value = value
+            elif isinstance(value, int | float):
+                field.number_value = value
+            else:
+                field.string_value = str(value)
+        self._hparams(metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=info))
+
+    def session_end(self, success: bool) -> None:
+        status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
+        info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+        self._hparams(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _hparams(self, tag: str, data: plugin_data_pb2.HParamsPluginData) -> None:
+        data.version = metadata.PLUGIN_DATA_VERSION
+        plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString())
+        value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=metadata.NULL_TENSOR)
+        self.summary(Summary(value=[value]))
+
+    def _write(self, event: Event) -> None:
+        self._writer.write(event.SerializeToString())
+        self._writer.flush()
+
+
+def event_files(directory: Path) -> list[Path]:
+    return sorted(directory.glob("events.out.tfevents.*"))
+
+
+def read_events(path: Path) -> list[Event]:
+    """Every whole record up to the first that is cut short or damaged."""
+    data = path.read_bytes()
+    events = []
+    at = 0
+    while at + HEADER.size <= len(data):
+        length, header_crc = HEADER.unpack_from(data, at)
+        end = at + HEADER.size + length
+        if masked_crc32c(data[at : at + 8]) != header_crc or end + FOOTER.size > len(data):
+            break
+        body = data[at + HEADER.size : end]
+        if masked_crc32c(body) != FOOTER.unpack_from(data, end)[0]:
+            break
+        events.append(Event.FromString(body))
+        at = end + FOOTER.size
+    return events
+
+
+def rewind(directory: Path, epoch: int) -> None:
+    """Takes out of the event file what lies beyond an epoch, and what a run's end adds."""
+    for path in event_files(directory):
+        kept = [
+            event
+            for event in read_events(path)
+            if event.step <= epoch and not any(value.tag in END_TAGS for value in event.summary.value)
+        ]
+        write_atomically(path, b"".join(map(_record, kept)))
+
+
+def _record(event: Event) -> bytes:
+    data = event.SerializeToString()
+    length = struct.pack("<Q", len(data))
+    return length + FOOTER.pack(masked_crc32c(length)) + data + FOOTER.pack(masked_crc32c(data))

@@ -1,0 +1,162 @@
+"""What a command passes before any work is done: checks, the resume of a run, a directory of its own.
+
+A Hydra callback: Hydra calls it once per command, when the configuration is composed and nothing is written.
+Imports torch only once the configuration itself is in order.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from simplenn.config import GROUPS, ConfigError, as_override, check, flatten
+from simplenn.run import Run, find_run, reserve
+from simplenn.target import check_targets
+
+RESUMABLE = ("trainer.max_epochs", "resume", "quiet", "progress")
+
+
+class Refused(SystemExit):
+    """A command refused before any work. A `SystemExit`, as Hydra only warns of other exceptions in a callback."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(2)
+        self.message = message
+
+
+class Gate(Callback):
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if os.environ.get("LOCAL_RANK", "0") != "0":  # a process that another has started, for its own run
+            return
+        try:
+            check_job(config)
+            if config.resume:
+                _resume(config, kwargs["config_name"])
+            _rehearse(config)
+            if not config.resume:
+                _reserve(config, "run")
+        except ConfigError as error:
+            raise Refused(str(error)) from error
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if config.get("resume"):
+            raise Refused("resume=true is for one run, got a multirun; name the run that is to go on")
+
+
+def check_job(config: DictConfig) -> DictConfig:
+    """The checked configuration of one job, its `hydra` node left out. Raises `ConfigError`; imports no torch."""
+    files = _group_files(config)
+    cfg = _without_hydra(config)
+    checked = check(cfg, files)
+    if checked.allow and not any(word.lstrip("+").startswith("allow=") for word in config.hydra.overrides.task):
+        given = list(checked.allow)
+        raise ConfigError(f"allow must be given on the command line, got {given} from a file; try allow={as_override(given)}")
+    check_targets(checked, checked.allow)
+    return checked
+
+
+def check_sweep(configs: list[DictConfig], sweep: DictConfig) -> None:
+    """Checks every job of a sweep, then takes its directory. Raises `Refused`; nothing is written before."""
+    try:
+        for config in configs:
+            check_job(config)
+        for config in configs:
+            _rehearse(config)
+        _reserve(sweep, "sweep")
+    except ConfigError as error:
+        raise Refused(str(error)) from error
+
+
+def _rehearse(config: DictConfig) -> None:
+    from simplenn.training import rehearse
+
+    rehearse(check(_without_hydra(config)))
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    return OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+
+
+def _group_files(config: DictConfig) -> Mapping[str, DictConfig]:
+    """Each group's own file as it is before any override."""
+    choices = config.hydra.runtime.choices
+    return {group: _group_file(group, choices[group]) for group in GROUPS if choices.get(group)}
+
+
+def _group_file(group: str, choice: str) -> DictConfig:
+    loader: Any = GlobalHydra.instance().config_loader()
+    result = loader.repository.load_config(f"{group}/{choice}")
+    if result is None:
+        return OmegaConf.create({})
+    bases = [entry.path for entry in result.defaults_list or [] if getattr(entry, "path", "_self_") != "_self_"]
+    merged = OmegaConf.merge(*(_group_file(group, base) for base in bases), result.config)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _reserve(config: DictConfig, kind: str) -> None:
+    """Gives the command a directory that no other has, and writes its name into the configuration."""
+    key = f"hydra.{kind}.dir"
+    wanted = Path(config.hydra[kind].dir)
+    explicit = any(word.startswith(f"{key}=") for word in config.hydra.overrides.hydra)
+    directory = (
+        reserve(wanted.parent, wanted.name, wanted.name) if explicit else reserve(wanted.parent, config.name, wanted.name)
+    )
+    _set_directory(config, kind, directory)
+
+
+def _set_directory(config: DictConfig, kind: str, directory: Path) -> None:
+    with read_write(config), open_dict(config):
+        config.hydra[kind].dir = str(directory)
+        # each job of a sweep is composed anew, from the overrides
+        config.hydra.overrides.hydra.append(f"hydra.{kind}.dir='{directory}'")
+
+
+def _resume(config: DictConfig, config_name: str) -> None:
+    """Composes the run's own overrides together with what is given now, which may only raise `max_epochs`."""
+    parent = Path(config.hydra.run.dir).parent
+    if config.name is None:
+        raise ConfigError("resume=true must say which run, got no name; try name=first_try")
+    run = find_run(parent / config.name)
+    loader = GlobalHydra.instance().config_loader()
+    given: list[str] = list(config.hydra.overrides.task)
+    parser = OverridesParser.create(loader)
+    keys = {override.get_key_element().lstrip("+~") for override in parser.parse_overrides(given)}
+    kept = [
+        word
+        for word, override in zip(run.overrides, parser.parse_overrides(run.overrides), strict=True)
+        if override.get_key_element().lstrip("+~") not in keys
+    ]
+    hydra_overrides = list(config.hydra.overrides.hydra)
+    composed = loader.load_configuration(config_name, [*kept, *given, *hydra_overrides], run_mode=RunMode.RUN)
+    difference = _differences(_without_hydra(composed), run.config)
+    if difference:
+        raise ConfigError(f"resume=true goes on with the run's own configuration, but {difference}; "
+                          f"leave that out, or start a new run under another name")  # fmt: skip
+    mode = config.hydra.mode
+    with read_write(config), open_dict(config):
+        for key in list(composed):
+            config[key] = composed[key]
+        config.hydra.mode = mode
+    check_job(config)
+    _set_directory(config, "run", run.directory)
+
+
+def _differences(now: DictConfig, then: DictConfig) -> str:
+    new, old = _flat(now), _flat(then)
+    return ", ".join(
+        f"{key} is {new.get(key, 'absent')} here and {old.get(key, 'absent')} in the run"
+        for key in dict.fromkeys([*old, *new])
+        if key not in RESUMABLE and new.get(key) != old.get(key)
+    )
+
+
+def _flat(cfg: DictConfig) -> dict[str, Any]:
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    return flatten(values)

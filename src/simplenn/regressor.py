@@ -1,0 +1,76 @@
+"""The only definition of a training step: loss, metrics, optimizer. Knows nothing of files.
+
+Shapes: B batch, F features.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Regressor(L.LightningModule):
+    """A network that learns `y` from `x` by mean squared error.
+
+    `optimizer` makes the optimizer from the parameters. `seed` is the run's: whatever a network draws while it
+    trains (dropout, say) depends on the seed and the epoch alone, so that a resumed run draws the same.
+    """
+
+    def __init__(
+        self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer], seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._make_optimizer = optimizer
+        self._seed = seed
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, F] -> [B, 1]."""
+        return self.network(x)
+
+    def metrics(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Means over the batch; `loss` is what training descends."""
+        return {
+            "loss": functional.mse_loss(prediction, target),
+            "mae": functional.l1_loss(prediction, target),
+        }
+
+    def configure_optimizers(self) -> Optimizer:
+        return self._make_optimizer(self.parameters())
+
+    def on_train_epoch_start(self) -> None:
+        state = np.random.SeedSequence([self._seed, self.current_epoch]).generate_state(1)
+        torch.manual_seed(int(state[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        loaders: Any = self.trainer.test_dataloaders
+        self._step(batch, list(loaders)[dataloader_idx])
+
+    def _step(self, batch: Batch, stage: str) -> Tensor:
+        x, y = batch
+        metrics = self.metrics(self(x), y)
+        # Lightning averages an epoch as sum(value * B) / sum(B): in double precision a single full batch gives
+        # back its own value to the bit. (Apple's GPUs have no doubles.)
+        wide = torch.float32 if x.device.type == "mps" else torch.float64
+        self.log_dict(
+            {f"{stage}/{name}": value.detach().to(wide) for name, value in metrics.items()},
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(x),
+            sync_dist=stage == "train",
+            add_dataloader_idx=False,
+        )
+        return metrics["loss"]

@@ -1,0 +1,158 @@
+"""A run on disk: its name, its files, its result. Knows nothing of training."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from simplenn.config import ConfigError, nearest
+
+STATUSES = ("done", "diverged", "failed", "interrupted")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended. `epoch` counts completed epochs from 1; for a diverged run, the epoch that diverged."""
+
+    status: str
+    epoch: int
+    metrics: dict[str, float]
+    best: dict[str, float]
+    seed: int
+    seconds: float
+    versions: dict[str, str]
+    message: str = ""
+
+    @property
+    def objective(self) -> float:
+        """What a search minimises: the final validation loss, else the training loss; infinite unless done."""
+        if self.status != "done":
+            return float("inf")
+        return self.metrics.get("val/loss", self.metrics.get("train/loss", float("nan")))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's directory and what is where in it."""
+
+    directory: Path
+
+    @property
+    def config(self) -> DictConfig:
+        """The configuration that the run was started with. Raises `ConfigError` where there is none."""
+        path = self.directory / ".hydra" / "config.yaml"
+        try:
+            cfg = OmegaConf.load(path)
+        except FileNotFoundError:
+            raise ConfigError(_not_a_run(self.directory)) from None
+        except Exception as error:
+            raise ConfigError(f"{path} must hold a run's configuration, but can't be read: {error}") from error
+        if not isinstance(cfg, DictConfig):
+            raise ConfigError(f"{path} must hold a run's configuration, got {cfg!r:.60}")
+        return cfg
+
+    @property
+    def overrides(self) -> list[str]:
+        """What was given on the command line."""
+        return [str(word) for word in OmegaConf.load(self.directory / ".hydra" / "overrides.yaml")]
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.directory / "metrics.csv"
+
+    def checkpoint(self, which: str) -> Path:
+        """`which` is `best` or `last`."""
+        return self.directory / "checkpoints" / f"{which}.ckpt"
+
+    @property
+    def result_file(self) -> Path:
+        return self.directory / "result.json"
+
+    def result(self) -> Result | None:
+        """`None` while the run is not finished."""
+        try:
+            return Result(**json.loads(self.result_file.read_text()))
+        except FileNotFoundError:
+            return None
+
+    def write_result(self, result: Result) -> None:
+        write_atomically(self.result_file, (json.dumps(asdict(result), indent=2) + "\n").encode())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the directory against a second process. Raises `ConfigError` where another has it."""
+        handle = os.open(self.directory, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise ConfigError(f"{self.directory} is in use by another process; wait for it to end") from None
+        finally:
+            os.close(handle)
+
+
+def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
+    """The whole file or the one before it, whatever happens; `durable` outlives a power cut too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def reserve(parent: Path, name: str | None, stamp: str) -> Path:
+    """A new directory, this process's own: `name`, or the time stamp with a number behind it where it is taken.
+
+    Raises `ConfigError` where the name is taken.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    if name is not None:
+        try:
+            (parent / name).mkdir()
+        except FileExistsError:
+            raise ConfigError(
+                f"name must be new, got {name!r}, which exists in {parent}; "
+                f"try name={_free(parent, name)}, or resume=true to go on with it"
+            ) from None
+        return parent / name
+    candidate = parent / stamp
+    while True:
+        try:
+            candidate.mkdir()
+        except FileExistsError:
+            candidate = parent / _free(parent, stamp)
+        else:
+            return candidate
+
+
+def find_run(path: Path) -> Run:
+    """The run at a path. Raises `ConfigError`, naming the nearest, where there is none."""
+    if not (path / ".hydra" / "config.yaml").is_file():
+        raise ConfigError(_not_a_run(path))
+    return Run(path)
+
+
+def _free(parent: Path, name: str) -> str:
+    number = 2
+    while (parent / f"{name}_{number}").exists():
+        number += 1
+    return f"{name}_{number}"
+
+
+def _not_a_run(path: Path) -> str:
+    beside = path.parent
+    runs = sorted(entry.name for entry in beside.iterdir() if (entry / ".hydra").is_dir()) if beside.is_dir() else []
+    hint = nearest(path.name, runs[:50]) if runs else "train one with python scripts/train.py"
+    return f"{path} is not a run's directory; {hint}"

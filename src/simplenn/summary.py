@@ -1,0 +1,50 @@
+"""The last lines of a command: how it ended, where it is, how to review it. Imports no torch."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from simplenn.run import STATUSES, Result, Run
+
+log = logging.getLogger(__name__)
+
+
+def say_run(result: Result, directory: Path) -> None:
+    """One line of final metrics, the directory, and the command that opens the review."""
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items() if name != "lr")
+    ending = f" ({result.message})" if result.message else ""
+    epochs = "epoch" if result.epoch == 1 else "epochs"
+    log.info("%s after %d %s in %.1f s%s: %s", result.status, result.epoch, epochs, result.seconds, ending, metrics or "no metrics")
+    log.info("run:    %s", _shown(directory))
+    log.info("review: tensorboard --logdir %s", _shown(_logdir(directory)))
+
+
+def say_sweep(directory: Path) -> Counter[str]:
+    """How the runs of a sweep ended, by their own files; returns the counts by status."""
+    results = {run.parent: Run(run.parent).result() for run in sorted(directory.glob("runs/*/result.json"))}
+    counts = Counter(result.status for result in results.values() if result is not None)
+    log.info("%d runs: %s", len(results), ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]))
+    finished = {path: result for path, result in results.items() if result is not None and result.status == "done"}
+    if finished:
+        best = min(finished, key=lambda path: finished[path].objective)
+        log.info("best:   %s (%.4g)", _shown(best), finished[best].objective)
+    log.info("sweep:  %s", _shown(directory))
+    log.info("review: tensorboard --logdir %s", _shown(_logdir(directory)))
+    return counts
+
+
+def output_lines(inputs: Sequence[Sequence[float]], outputs: Sequence[float], targets: Sequence[float]) -> list[str]:
+    """The network's output for each sample, beside the target."""
+    rows = zip(inputs, outputs, targets, strict=True)
+    return ["Model output:"] + [f"  {[round(v, 4) for v in x]} -> {y:.4f} (target {t:g})" for x, y, t in rows]
+
+
+def _logdir(directory: Path) -> Path:
+    """The folder that holds runs and sweeps, so that a review shows all of them."""
+    return next((p.parent for p in directory.parents if p.name in ("runs", "sweeps") and p.parent.name == "outputs"), directory)
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)

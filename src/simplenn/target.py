@@ -1,0 +1,94 @@
+"""What a configuration may name by `_target_`, so that one from elsewhere runs no code.
+
+A name must begin with an allowed package, and must be a class of one of three kinds: a network, a data module
+or an optimizer. Functions are refused, wherever they come from.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from simplenn.config import ConfigError
+
+PACKAGES = ("torch", "lightning", "simplenn")
+
+
+def check_targets(cfg: Any, allow: Sequence[str] = ()) -> None:
+    """Refuses a `_target_`, at any depth, outside the allowed packages. Raises `ConfigError`; imports nothing."""
+    packages = (*PACKAGES, *allow)
+    for key, name in _targets(OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else cfg):
+        if not isinstance(name, str) or name.split(".")[0] not in packages or "." not in name:
+            package = str(name).split(".")[0]
+            raise ConfigError(
+                f"{key} must name a class in {', '.join(packages)}, got {name!r}; "
+                f"if you trust its code, add 'allow=[{package}]' on the command line"
+            )
+
+
+def build(cfg: DictConfig, group: str, kind: type, **arguments: Any) -> Any:
+    """An instance of what the group's `_target_` names, which must be a `kind`. Raises `ConfigError`."""
+    from hydra.utils import instantiate
+
+    _check_classes(cfg, group)
+    try:
+        built = instantiate(cfg[group], _convert_="all", **arguments)
+    except Exception as error:
+        raise _unbuildable(group, error) from error
+    if not isinstance(built, kind):
+        raise ConfigError(f"{group}._target_ must make a {kind.__name__}, got {type(built).__name__}")
+    return built
+
+
+def optimizer_factory(cfg: DictConfig) -> Callable[[Any], Any]:
+    """What makes the configured optimizer from an iterable of parameters. Raises `ConfigError`."""
+    from hydra.utils import get_class
+
+    _check_classes(cfg, "optimizer")
+    settings: Any = OmegaConf.to_container(cfg.optimizer, resolve=True)
+    make = get_class(settings.pop("_target_"))
+
+    def factory(parameters: Any) -> Any:
+        try:
+            return make(parameters, **settings)
+        except (TypeError, ValueError) as error:
+            raise _unbuildable("optimizer", error) from error
+
+    return factory
+
+
+def _unbuildable(group: str, error: Exception) -> ConfigError:
+    # Hydra wraps what a constructor raises; the constructor's own words are the useful ones.
+    reason = " ".join(str(error.__cause__ or error).split())
+    return ConfigError(f"{group} cannot be built as configured: {reason}; see conf/{group}/")
+
+
+def _check_classes(cfg: DictConfig, group: str) -> None:
+    from hydra.utils import get_class
+    from lightning.pytorch import LightningDataModule
+    from torch.nn import Module
+    from torch.optim import Optimizer
+
+    check_targets(cfg[group], cfg.get("allow", ()))
+    for key, name in _targets(OmegaConf.to_container(cfg[group], resolve=True), group):
+        try:
+            found = get_class(name)
+        except Exception as error:
+            raise ConfigError(f"{key} must name a class that can be imported, got {name!r}: {_first_line(error)}") from error
+        if not issubclass(found, Module | LightningDataModule | Optimizer):
+            raise ConfigError(
+                f"{key} must name a torch.nn.Module, a LightningDataModule or a torch.optim.Optimizer, got {name!r}"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _targets(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        full = f"{prefix}.{key}" if prefix else str(key)
+        if key == "_target_":
+            yield full, child
+        yield from _targets(child, full)
