@@ -20,7 +20,9 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="the run's directory")
     parser.add_argument("--checkpoint", choices=["best", "last"], default="best", help="which weights (best)")
     parser.add_argument("--allow", nargs="+", default=[], metavar="PACKAGE", help="packages whose code the run may use")
-    parser.add_argument("numbers", nargs=argparse.REMAINDER, help="one row of numbers, a .csv file, or - for standard input")
+    parser.add_argument(
+        "numbers", nargs=argparse.REMAINDER, help="one row of numbers, a .csv file, or - for standard input"
+    )
     arguments = parser.parse_args()
     run = find_run(arguments.run)
     rows = read_rows(arguments.numbers)
@@ -36,7 +38,9 @@ def read_rows(words: list[str]) -> list[list[float]]:
     """The rows that the arguments stand for. Raises `ConfigError`."""
     if words in ([], ["-"]):
         if not words and sys.stdin.isatty():
-            raise ConfigError("predict.py must be given numbers, a .csv file or - for standard input, got none; try 1 2 3")
+            raise ConfigError(
+                "predict.py must be given numbers, a .csv file or - for standard input, got none; try 1 2 3"
+            )
         rows = _parse(csv.reader(sys.stdin), "standard input")
     elif len(words) == 1 and words[0].lower().endswith(".csv"):
         try:

@@ -28,6 +28,10 @@ def run_command(main: Callable[[], Any]) -> None:
         _refuse(str(error), traces)
     except (HydraException, OmegaConfBaseException) as error:
         _refuse(_in_one_line(error), traces)
+    except ValueError as error:
+        if not str(error).startswith("Config group override"):  # Hydra's, for optimizer=null
+            raise
+        _refuse(str(error), traces)
 
 
 def _refuse(message: str, traces: bool) -> None:
@@ -42,10 +46,18 @@ def _in_one_line(error: Exception) -> str:
     cause = error.__cause__
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice!r}; try {group}={error.options[0]}"
-    if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        return str(unknown_key(str(cause.full_key), _keys_around(cause)))
+        return (
+            f"{group} must be one of {', '.join(sorted(error.options))}, got {choice!r}; try {group}={error.options[0]}"
+        )
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException) and _key(cause):
+        return str(unknown_key(_key(cause), _keys_around(cause)))
     return " ".join(str(error).split())
+
+
+def _key(error: OmegaConfBaseException) -> str:
+    """The full key that an override names, unless it is Hydra's own."""
+    key = str(error.full_key or "")
+    return "" if key.startswith("hydra.") else key
 
 
 def _keys_around(error: OmegaConfBaseException) -> list[str]:

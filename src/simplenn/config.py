@@ -130,9 +130,7 @@ class TrainerConfig:
     num_nodes: int = count(1)
     strategy: str = rule("the name of a Lightning strategy", "auto")
     max_epochs: int = count(40)
-    precision: str = one_of(
-        "32-true", "32", "64-true", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true"
-    )
+    precision: str = one_of("32-true", "32", "64-true", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
     deterministic: bool | str = rule("true, false or warn", True, lambda v: v in (True, False, "warn"))
     gradient_clip_val: float | None = rule("a positive number or null", 1.0, lambda v: v is None or v > 0)
     gradient_clip_algorithm: str | None = one_of("norm", "value", None)
@@ -159,7 +157,7 @@ class Config:
     name: str | None = rule(
         "a file name of letters, digits and . _ = , + - that doesn't begin with . or -",
         "first_try",
-        lambda v: v is None or bool(v) and len(v) <= 150 and v[0] not in ".-" and set(v) <= NAME_CHARACTERS,
+        lambda v: v is None or (bool(v) and len(v) <= 150 and v[0] not in ".-" and set(v) <= NAME_CHARACTERS),
     )
     resume: bool = switch(True)
     progress: str = one_of("auto", "bar", "lines", "none")
@@ -173,7 +171,7 @@ class Config:
     trainer: Any = rule("a group", "auto")
 
 
-GROUPS = ("model", "data", "optimizer", "trainer")
+GROUPS = ("data", "model", "optimizer", "trainer")  # data first: the model takes its num_features from there
 
 
 def check(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None) -> DictConfig:
@@ -191,12 +189,12 @@ def check(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None) -> Dic
     for group in GROUPS:
         section = values.get(group)
         if not isinstance(section, dict):
-            raise ConfigError(f"{group} must be a group of keys, got {section!r}; try {group}={_example(Config, group)}")
+            raise ConfigError(
+                f"{group} must be a group of keys, got {section!r}; try {group}={_example(Config, group)}"
+            )
         schema = TrainerConfig if group == "trainer" else TARGETS.get(section.get("_target_", ""))
         file = files.get(group, {}) if files is not None else None
-        checked[group] = {
-            key: _group_value(schema, group, key, value, file, known) for key, value in section.items()
-        }
+        checked[group] = {key: _group_value(schema, group, key, value, file, known) for key, value in section.items()}
     return OmegaConf.create(checked)
 
 
@@ -207,13 +205,12 @@ def nearest(word: str, words: list[str]) -> str:
 
 
 def unknown_key(key: str, known: list[str]) -> ConfigError:
-    """The refusal of a key that isn't there, naming the nearest one."""
-    leaf = key.rsplit(".", 1)[-1]
-    same_leaf = [word for word in known if word.rsplit(".", 1)[-1] == leaf]
-    near = same_leaf[:1] or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    near = near or [w for w in known if difflib.get_close_matches(leaf, [w.rsplit(".", 1)[-1]], cutoff=0.6)][:1]
-    siblings = [word for word in known if word.rsplit(".", 1)[0] == key.rsplit(".", 1)[0]] or known
-    hint = f"did you mean {near[0]}?" if near else "there are: " + ", ".join(siblings)
+    """The refusal of a key that isn't there, naming the nearest: in its own group, else by its last word."""
+    group, _, leaf = key.rpartition(".")
+    siblings = [word for word in known if group and word.startswith(f"{group}.")]
+    by_leaf = {word.rsplit(".", 1)[-1]: word for word in reversed(siblings or known)}
+    near = difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.6)
+    hint = f"did you mean {by_leaf[near[0]]}?" if near else "there are: " + ", ".join(siblings or known)
     return ConfigError(f"{key} is not a key of the configuration; {hint}")
 
 
@@ -230,14 +227,12 @@ def _known_keys(values: dict[str, Any], files: Mapping[str, DictConfig]) -> list
         section = section if isinstance(section, dict) else {}
         schema = TrainerConfig if group == "trainer" else TARGETS.get(section.get("_target_", ""))
         names = [entry.name for entry in fields(schema)] if schema else []
-        source = files[group] if group in files else section if not schema else {}
-        keys += [f"{group}.{name}" for name in dict.fromkeys([*names, *map(str, source)])]
+        source: Mapping = files.get(group, {} if schema else section)
+        keys += [f"{group}.{name}" for name in dict.fromkeys([*names, *map(str, source)]) if name != "_target_"]
     return keys
 
 
-def _group_value(
-    schema: type | None, group: str, key: str, value: Any, file: Mapping | None, known: list[str]
-) -> Any:
+def _group_value(schema: type | None, group: str, key: str, value: Any, file: Mapping | None, known: list[str]) -> Any:
     if key.startswith("_") and key.endswith("_"):
         return value
     if schema is not None and key in (entry.name for entry in fields(schema)):
@@ -245,7 +240,7 @@ def _group_value(
     if file is None:
         return value
     if key not in file:
-        raise unknown_key(f"{group}.{key}", [word for word in known if word != f"{group}.{key}"])
+        raise unknown_key(f"{group}.{key}", known)
     return _like(f"{group}.{key}", value, OmegaConf.to_container(file)[key] if isinstance(file, DictConfig) else None)
 
 
@@ -256,7 +251,8 @@ def _typed(schema: type, prefix: str, key: str, value: Any, known: list[str]) ->
     try:
         node = OmegaConf.structured(schema)
         node[key] = value
-        typed = OmegaConf.to_container(node)[key]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        plain: Any = OmegaConf.to_container(node)
+        typed = plain[key]
     except OmegaConfBaseException:
         typed = None
         fits = False
@@ -270,7 +266,7 @@ def _typed(schema: type, prefix: str, key: str, value: Any, known: list[str]) ->
 
 def _like(key: str, value: Any, example: Any) -> Any:
     """The value, if it is of the example's kind."""
-    if example is None or isinstance(example, str) and example.startswith("${"):
+    if example is None or (isinstance(example, str) and example.startswith("${")):
         return value
     if isinstance(example, list | dict):
         if type(value) is not type(example):
@@ -278,7 +274,7 @@ def _like(key: str, value: Any, example: Any) -> Any:
         if isinstance(example, list) and example:
             return [_like(key, item, example[0]) for item in value]
         return value
-    if isinstance(example, bool) or isinstance(example, str):
+    if isinstance(example, bool | str):
         if type(value) is not type(example):
             raise _refusal(key, "true or false" if isinstance(example, bool) else "a word", value, example)
         return value

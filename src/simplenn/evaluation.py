@@ -14,9 +14,7 @@ from simplenn.run import Run
 from simplenn.training import build_run, without_tips
 
 
-def load_run(
-    run: Run, which: str = "best", allow: Sequence[str] = ()
-) -> tuple[Regressor, L.LightningDataModule, int]:
+def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[Regressor, L.LightningDataModule, int]:
     """The run's model with the weights of its `best` or `last` checkpoint, its data, and the epoch of these.
 
     `allow` names packages that its configuration may use beside the usual ones; what the run itself says

@@ -16,10 +16,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from simplenn.config import GROUPS, ConfigError, as_override, check, flatten
-from simplenn.run import Run, find_run, reserve
+from simplenn.run import find_run, refuse_taken, reserve
 from simplenn.target import check_targets
 
-RESUMABLE = ("trainer.max_epochs", "resume", "quiet", "progress")
+SHOWN = ("resume", "quiet", "progress")  # how this command runs, not what the run is
+RESUMABLE = ("trainer.max_epochs", "name", *SHOWN)
 
 
 class Refused(SystemExit):
@@ -38,6 +39,8 @@ class Gate(Callback):
             check_job(config)
             if config.resume:
                 _resume(config, kwargs["config_name"])
+            else:
+                refuse_taken(_wanted(config, "run"))
             _rehearse(config)
             if not config.resume:
                 _reserve(config, "run")
@@ -47,6 +50,9 @@ class Gate(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config.get("resume"):
             raise Refused("resume=true is for one run, got a multirun; name the run that is to go on")
+        if config.get("quiet"):
+            with read_write(config):
+                config.hydra.hydra_logging.root.level = "WARNING"
 
 
 def check_job(config: DictConfig) -> DictConfig:
@@ -56,7 +62,9 @@ def check_job(config: DictConfig) -> DictConfig:
     checked = check(cfg, files)
     if checked.allow and not any(word.lstrip("+").startswith("allow=") for word in config.hydra.overrides.task):
         given = list(checked.allow)
-        raise ConfigError(f"allow must be given on the command line, got {given} from a file; try allow={as_override(given)}")
+        raise ConfigError(
+            f"allow must be given on the command line, got {given} from a file; try allow={as_override(given)}"
+        )
     check_targets(checked, checked.allow)
     return checked
 
@@ -66,6 +74,7 @@ def check_sweep(configs: list[DictConfig], sweep: DictConfig) -> None:
     try:
         for config in configs:
             check_job(config)
+        refuse_taken(_wanted(sweep, "sweep"))
         for config in configs:
             _rehearse(config)
         _reserve(sweep, "sweep")
@@ -80,7 +89,7 @@ def _rehearse(config: DictConfig) -> None:
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def _group_files(config: DictConfig) -> Mapping[str, DictConfig]:
@@ -100,15 +109,18 @@ def _group_file(group: str, choice: str) -> DictConfig:
     return merged
 
 
+def _wanted(config: DictConfig, kind: str) -> Path:
+    """The directory that the command asks for: by Hydra's own key, by name, or a time stamp."""
+    directory = Path(config.hydra[kind].dir)
+    explicit = any(word.startswith(f"hydra.{kind}.dir=") for word in config.hydra.overrides.hydra)
+    return directory if explicit or config.name is None else directory.parent / config.name
+
+
 def _reserve(config: DictConfig, kind: str) -> None:
     """Gives the command a directory that no other has, and writes its name into the configuration."""
-    key = f"hydra.{kind}.dir"
-    wanted = Path(config.hydra[kind].dir)
-    explicit = any(word.startswith(f"{key}=") for word in config.hydra.overrides.hydra)
-    directory = (
-        reserve(wanted.parent, wanted.name, wanted.name) if explicit else reserve(wanted.parent, config.name, wanted.name)
-    )
-    _set_directory(config, kind, directory)
+    wanted = _wanted(config, kind)
+    stamped = config.name is None and wanted == Path(config.hydra[kind].dir)
+    _set_directory(config, kind, reserve(wanted, numbered=stamped))
 
 
 def _set_directory(config: DictConfig, kind: str, directory: Path) -> None:
@@ -131,7 +143,7 @@ def _resume(config: DictConfig, config_name: str) -> None:
     kept = [
         word
         for word, override in zip(run.overrides, parser.parse_overrides(run.overrides), strict=True)
-        if override.get_key_element().lstrip("+~") not in keys
+        if override.get_key_element().lstrip("+~") not in keys.union(SHOWN)
     ]
     hydra_overrides = list(config.hydra.overrides.hydra)
     composed = loader.load_configuration(config_name, [*kept, *given, *hydra_overrides], run_mode=RunMode.RUN)

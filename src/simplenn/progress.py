@@ -33,16 +33,19 @@ class EpochBar(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
-            columns = (TextColumn("Epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
+            columns = (
+                TextColumn("Epoch"),
+                MofNCompleteColumn(),
+                BarColumn(),
+                TextColumn("{task.description}"),
+            )
             self._progress = Progress(*columns, TimeRemainingColumn())
             self._task = self._progress.add_task("", total=trainer.max_epochs, completed=trainer.current_epoch)
             self._progress.start()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._progress is not None:
-            self._progress.update(
-                self._task, completed=trainer.current_epoch + 1, description=_losses(trainer)
-            )
+            self._progress.update(self._task, completed=trainer.current_epoch + 1, description=_losses(trainer))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._progress is not None:

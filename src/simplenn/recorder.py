@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from omegaconf import DictConfig
 
-from simplenn import events, interruption
+from simplenn import events, interruption, review
+from simplenn.regressor import Regressor
 from simplenn.run import Run, write_atomically
 
 
@@ -102,10 +104,18 @@ class Recorder(Checkpoint):
         if trainer.is_global_zero and monitor in row and row[monitor] <= best_values(self.rows)[monitor]:
             write_atomically(self._run.checkpoint("best"), last.read_bytes(), durable=False)
 
-    def close(self) -> None:
-        if self._events is not None:
-            self._events.close()
-            self._events = None
+    def write_start(self, cfg: DictConfig, regressor: Regressor, data: LightningDataModule) -> None:
+        """What TensorBoard shows before the first epoch: hyperparameters, graph."""
+        review.write_start(self.events, cfg, regressor, data)
+
+    def write_end(self, regressor: Regressor, data: LightningDataModule) -> None:
+        """The final figure."""
+        review.write_end(self.events, int(self.rows[-1]["epoch"]), regressor, data)
+
+    def close(self, status: str) -> None:
+        """Writes the status and ends the event file."""
+        self.events.session_end(status == "done")
+        self.events.close()
 
 
 def best_values(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -70,7 +70,7 @@ class Regressor(L.LightningModule):
             on_step=False,
             on_epoch=True,
             batch_size=len(x),
-            sync_dist=stage == "train",
+            sync_dist=True,
             add_dataloader_idx=False,
         )
         return metrics["loss"]

@@ -7,13 +7,11 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from omegaconf import DictConfig, OmegaConf
-from tensorboard.compat.proto.summary_pb2 import Summary
 
 from simplenn.config import flatten
 from simplenn.data import TensorDataModule
-from simplenn.events import EventFile
+from simplenn.events import EventFile, Summary
 from simplenn.regressor import Regressor
-from simplenn.run import Result
 
 BESIDE_THE_SETTING = ("seed", "name", "resume", "progress", "quiet", "show_outputs", "histograms", "allow")
 
@@ -38,11 +36,10 @@ def write_start(events: EventFile, cfg: DictConfig, regressor: Regressor, data: 
             events.graph(graph)
 
 
-def write_end(events: EventFile, result: Result, regressor: Regressor, data: L.LightningDataModule) -> None:
-    """Predictions against targets, and the status."""
-    if result.status == "done" and isinstance(data, TensorDataModule):
-        events.summary(_predictions(regressor, data), result.epoch)
-    events.session_end(result.status == "done")
+def write_end(events: EventFile, epoch: int, regressor: Regressor, data: L.LightningDataModule) -> None:
+    """Predictions against targets."""
+    if isinstance(data, TensorDataModule):
+        events.summary(_predictions(regressor, data), epoch)
 
 
 def _graph(regressor: Regressor, data: TensorDataModule) -> bytes | None:

@@ -112,27 +112,31 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
         raise
 
 
-def reserve(parent: Path, name: str | None, stamp: str) -> Path:
-    """A new directory, this process's own: `name`, or the time stamp with a number behind it where it is taken.
+def refuse_taken(directory: Path) -> None:
+    """Raises `ConfigError` where the directory holds something."""
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        parent, name = directory.parent, directory.name
+        raise ConfigError(
+            f"name must be new, got {name!r}, which exists in {parent}; "
+            f"try name={_free(directory).name}, or resume=true to go on with it"
+        )
 
-    Raises `ConfigError` where the name is taken.
+
+def reserve(directory: Path, *, numbered: bool) -> Path:
+    """The directory, new and this process's own, or where `numbered`, the first free one with a number behind it.
+
+    Raises `ConfigError` where it is taken. Exclusive `mkdir` decides between two that ask at one moment.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    if name is not None:
-        try:
-            (parent / name).mkdir()
-        except FileExistsError:
-            raise ConfigError(
-                f"name must be new, got {name!r}, which exists in {parent}; "
-                f"try name={_free(parent, name)}, or resume=true to go on with it"
-            ) from None
-        return parent / name
-    candidate = parent / stamp
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    candidate = directory
     while True:
         try:
             candidate.mkdir()
         except FileExistsError:
-            candidate = parent / _free(parent, stamp)
+            if not numbered:
+                refuse_taken(directory)
+                return directory
+            candidate = _free(directory)
         else:
             return candidate
 
@@ -144,11 +148,11 @@ def find_run(path: Path) -> Run:
     return Run(path)
 
 
-def _free(parent: Path, name: str) -> str:
+def _free(directory: Path) -> Path:
     number = 2
-    while (parent / f"{name}_{number}").exists():
+    while (free := directory.with_name(f"{directory.name}_{number}")).exists():
         number += 1
-    return f"{name}_{number}"
+    return free
 
 
 def _not_a_run(path: Path) -> str:

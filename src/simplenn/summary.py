@@ -16,7 +16,8 @@ def say_run(result: Result, directory: Path) -> None:
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items() if name != "lr")
     ending = f" ({result.message})" if result.message else ""
     epochs = "epoch" if result.epoch == 1 else "epochs"
-    log.info("%s after %d %s in %.1f s%s: %s", result.status, result.epoch, epochs, result.seconds, ending, metrics or "no metrics")
+    how = result.message if result.status == "diverged" else f"{result.status} after {result.epoch} {epochs}"
+    log.info("%s, %.1f s: %s", how, result.seconds, metrics or "no metrics")
     log.info("run:    %s", _shown(directory))
     log.info("review: tensorboard --logdir %s", _shown(_logdir(directory)))
 
@@ -25,7 +26,11 @@ def say_sweep(directory: Path) -> Counter[str]:
     """How the runs of a sweep ended, by their own files; returns the counts by status."""
     results = {run.parent: Run(run.parent).result() for run in sorted(directory.glob("runs/*/result.json"))}
     counts = Counter(result.status for result in results.values() if result is not None)
-    log.info("%d runs: %s", len(results), ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]))
+    log.info(
+        "%d runs: %s",
+        len(results),
+        ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]),
+    )
     finished = {path: result for path, result in results.items() if result is not None and result.status == "done"}
     if finished:
         best = min(finished, key=lambda path: finished[path].objective)
@@ -43,7 +48,10 @@ def output_lines(inputs: Sequence[Sequence[float]], outputs: Sequence[float], ta
 
 def _logdir(directory: Path) -> Path:
     """The folder that holds runs and sweeps, so that a review shows all of them."""
-    return next((p.parent for p in directory.parents if p.name in ("runs", "sweeps") and p.parent.name == "outputs"), directory)
+    return next(
+        (p.parent for p in directory.parents if p.name in ("runs", "sweeps") and p.parent.name == "outputs"),
+        directory,
+    )
 
 
 def _shown(path: Path) -> str:

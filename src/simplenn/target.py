@@ -64,7 +64,7 @@ def _unbuildable(group: str, error: Exception) -> ConfigError:
 
 
 def _check_classes(cfg: DictConfig, group: str) -> None:
-    from hydra.utils import get_class
+    from hydra.utils import get_object
     from lightning.pytorch import LightningDataModule
     from torch.nn import Module
     from torch.optim import Optimizer
@@ -72,17 +72,13 @@ def _check_classes(cfg: DictConfig, group: str) -> None:
     check_targets(cfg[group], cfg.get("allow", ()))
     for key, name in _targets(OmegaConf.to_container(cfg[group], resolve=True), group):
         try:
-            found = get_class(name)
+            found = get_object(name)
         except Exception as error:
-            raise ConfigError(f"{key} must name a class that can be imported, got {name!r}: {_first_line(error)}") from error
-        if not issubclass(found, Module | LightningDataModule | Optimizer):
-            raise ConfigError(
-                f"{key} must name a torch.nn.Module, a LightningDataModule or a torch.optim.Optimizer, got {name!r}"
-            )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+            reason = str(error).partition(" Error getting ")[0].splitlines()[0]
+            raise ConfigError(f"{key} must name a class that can be imported, got {name!r}: {reason}") from error
+        if not (isinstance(found, type) and issubclass(found, Module | LightningDataModule | Optimizer)):
+            kinds = "a torch.nn.Module, a LightningDataModule or a torch.optim.Optimizer"
+            raise ConfigError(f"{key} must name {kinds}, got {name!r}")
 
 
 def _targets(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,9 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig, OmegaConf, read_write
 from torch import nn
 
 from simplenn import checkpoint, recorder
@@ -23,13 +25,21 @@ from simplenn.interruption import Interrupted
 from simplenn.progress import progress_callback
 from simplenn.recorder import Diverged, Recorder
 from simplenn.regressor import Regressor
-from simplenn.review import write_end, write_start
-from simplenn.run import Result, Run
+from simplenn.run import Result, Run, write_atomically
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory
 
 log = logging.getLogger(__name__)
 
+RANK_VARIABLE = "LOCAL_RANK"  # set where Lightning has started this process for another's run
+LIGHTNING_ADVICE = (
+    "does not have many workers",
+    "smaller than the logging interval",
+    "GPU available but not used",
+    "The `srun` command is available",
+    "Total length of `list` across ranks is zero",  # no validation set
+    "`isinstance.treespec, LeafSpec.` is deprecated",
+)
 PACKAGES = ("simplenn", "torch", "lightning", "hydra-core", "tensorboard")
 
 
@@ -49,7 +59,11 @@ def rehearse(cfg: DictConfig) -> None:
     accelerator = cfg.trainer.get("accelerator", "auto")
     devices = cfg.trainer.get("devices", 1)
     found = torch.cuda.device_count()
-    if accelerator in ("gpu", "cuda") and not found and not (accelerator == "gpu" and torch.backends.mps.is_available()):
+    if (
+        accelerator in ("gpu", "cuda")
+        and not found
+        and not (accelerator == "gpu" and torch.backends.mps.is_available())
+    ):
         raise ConfigError(
             f"trainer.accelerator={accelerator} needs a GPU that torch can use, and there is none; try trainer=cpu"
         )
@@ -57,58 +71,77 @@ def rehearse(cfg: DictConfig) -> None:
         raise ConfigError(f"trainer.devices must be at most {found}, the GPUs of this machine, got {devices}")
     regressor, _ = build_run(cfg)
     regressor.configure_optimizers()
+    try:
+        _trainer(cfg, [], Path.cwd())
+    except Exception as error:
+        raise ConfigError(f"trainer cannot be built as configured: {' '.join(str(error).split())}") from error
 
 
 def train(cfg: DictConfig, directory: Path) -> Result:
     """Trains one run in its directory, from its last checkpoint where there is one, and writes its result.
 
-    A run that diverges or fails is a result like another, by its `status`; only `Interrupted` is raised.
+    A run that diverges or fails is a result like another, by its `status`; only `Interrupted` is raised, and
+    `ConfigError` where another process is at work in the directory.
     """
     cfg = check(cfg)
     run = Run(directory)
+    if os.environ.get(RANK_VARIABLE, "0") != "0":
+        _fit(cfg, run, Recorder(run))
+        sys.exit()
+    with run.locked():
+        before = run.result()
+        if before is not None and before.status == "done" and before.epoch >= cfg.trainer.max_epochs:
+            log.info("nothing to do: raise trainer.max_epochs above %d to train on", before.epoch)
+            return before
+        return _train(cfg, run)
+
+
+def _train(cfg: DictConfig, run: Run) -> Result:
     begun = time.monotonic()
-    status, message, interruption, epoch = "done", "", None, None
-    keeper = None
+    status, message, diverged_epoch, interruption = "done", "", None, None
+    epoch = _rewind(run)
+    keeper = Recorder(run, histograms=cfg.histograms)
     try:
-        regressor, data = build_run(cfg)
-        start = _rewound(run)
-        keeper = Recorder(run, histograms=cfg.histograms)
-        trainer = _trainer(cfg, keeper, directory)
-        if trainer.is_global_zero and start is None:
-            write_start(keeper.events, cfg, regressor, data)
-        with without_tips(), _own_process_group():
-            trainer.fit(regressor, datamodule=data, ckpt_path=start, weights_only=True)
+        regressor, data = _fit(cfg, run, keeper, resumed=epoch > 0)
+        keeper.write_end(regressor, data)
+        if cfg.show_outputs and not cfg.quiet:
+            _say_outputs(regressor, data)
     except Diverged as error:
-        status, message, epoch = "diverged", str(error), error.epoch
-        log.warning("%s; the last finite state is kept", error)
+        status, message, diverged_epoch = "diverged", str(error), error.epoch
     except Interrupted as error:
         status, message, interruption = "interrupted", error.signal_name, error
+        log.warning("interrupted by %s; name=%s resume=true goes on from there", message, run.directory.name)
     except Exception as error:
         status, message = "failed", f"{type(error).__name__}: {error}"
         log.exception("the run failed")
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        sys.exit(0 if status == "done" else 1)
-    rows = keeper.rows if keeper else []
-    last = rows[-1] if rows else {"epoch": 0}
+    keeper.close(status)
+    last = keeper.rows[-1] if keeper.rows else {"epoch": 0}
     result = Result(
         status=status,
-        epoch=int(epoch or last["epoch"]),
+        epoch=int(diverged_epoch or last["epoch"]),
         metrics={name: value for name, value in last.items() if name not in ("epoch", "step")},
-        best=recorder.best_values(rows),
+        best=recorder.best_values(keeper.rows),
         seed=cfg.seed,
         seconds=round(time.monotonic() - begun, 3),
         versions={name: version(name) for name in PACKAGES},
         message=message,
     )
-    if keeper is not None:
-        write_end(keeper.events, result, regressor, data)
-        keeper.close()
-    if cfg.show_outputs and status == "done" and not cfg.quiet:
-        _say_outputs(regressor, data)
     run.write_result(result)
     if interruption is not None:
         raise interruption
     return result
+
+
+def _fit(cfg: DictConfig, run: Run, keeper: Recorder, resumed: bool = False) -> tuple[Regressor, L.LightningDataModule]:
+    regressor, data = build_run(cfg)
+    shown = progress_callback("none" if cfg.quiet else cfg.progress)
+    trainer = _trainer(cfg, [keeper, *shown], run.directory)
+    if trainer.is_global_zero and not resumed:
+        keeper.write_start(cfg, regressor, data)
+    start = run.checkpoint("last")
+    with without_tips(), _own_process_group(run.directory):
+        trainer.fit(regressor, datamodule=data, ckpt_path=start if start.exists() else None, weights_only=True)
+    return regressor, data
 
 
 def _say_outputs(regressor: Regressor, data: L.LightningDataModule) -> None:
@@ -120,27 +153,26 @@ def _say_outputs(regressor: Regressor, data: L.LightningDataModule) -> None:
             log.info(line)
 
 
-def _rewound(run: Run) -> Path | None:
-    """The checkpoint to go on from, the record taken back to it; `None` for a run from the start."""
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        path = run.checkpoint("last")
-        return path if path.exists() else None
+def _rewind(run: Run) -> int:
+    """Takes the record back to the last sound checkpoint, which becomes `last`; returns the epochs it has."""
     found = checkpoint.latest(run)
     epoch = checkpoint.epochs_completed(found[1]) if found else 0
     recorder.rewind(run, epoch)
-    return found[0] if found and epoch else None
+    if found and found[0] != run.checkpoint("last"):
+        write_atomically(run.checkpoint("last"), found[0].read_bytes())
+    return epoch
 
 
-def _trainer(cfg: DictConfig, keeper: Recorder, directory: Path) -> L.Trainer:
+def _trainer(cfg: DictConfig, callbacks: list[Callback], directory: Path) -> L.Trainer:
     settings: Any = OmegaConf.to_container(cfg.trainer)
     with without_tips():
         return L.Trainer(
             **settings,
             default_root_dir=directory,
-            callbacks=[keeper, *progress_callback("none" if cfg.quiet else cfg.progress)],
+            callbacks=callbacks,
             plugins=[checkpoint.SealedCheckpoint()],
             logger=False,
-            enable_checkpointing=True,
+            enable_checkpointing=bool(callbacks),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -151,28 +183,33 @@ def _trainer(cfg: DictConfig, keeper: Recorder, directory: Path) -> L.Trainer:
 @contextmanager
 def without_tips() -> Iterator[None]:
     """Holds back what Lightning says that is no concern of a run's user: tips, hardware found, loader advice."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            for message in (".*does not have many workers.*", ".*smaller than the logging interval.*",
-                            ".*GPU available but not used.*", ".*srun.*", ".*no `val_dataloader`.*",
-                            ".*Checkpoint directory .* exists.*", ".*isinstance.treespec, LeafSpec.*"):  # fmt: skip
-                warnings.filterwarnings("ignore", message=message)
+            for advice in LIGHTNING_ADVICE:
+                warnings.filterwarnings("ignore", message=f".*{advice}")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
-def _own_process_group() -> Iterator[None]:
-    """Lets each run of a sweep start processes of its own, and these run this one job, not the whole sweep.
+def _own_process_group(directory: Path) -> Iterator[None]:
+    """Lets each run of a sweep start processes of its own, and these train this one job, not the whole sweep.
 
-    Lightning starts them with this process's arguments and leaves its variables and group behind.
+    Lightning starts them with this process's arguments, in Hydra's directory for a single run, and leaves its
+    variables and its process group behind.
     """
     environment, arguments = dict(os.environ), sys.argv
-    sys.argv = [sys.argv[0], *_job_arguments()]
+    if HydraConfig.initialized():
+        sys.argv = [sys.argv[0], *HydraConfig.get().overrides.task, "hydra/job_logging=stdout"]
+        job: Any = HydraConfig.get()
+        with read_write(job):
+            job.run.dir = str(directory)
     try:
         yield
     finally:
@@ -181,12 +218,3 @@ def _own_process_group() -> Iterator[None]:
             torch.distributed.destroy_process_group()
         os.environ.clear()
         os.environ.update(environment)
-
-
-def _job_arguments() -> list[str]:
-    from hydra.core.hydra_config import HydraConfig
-
-    if not HydraConfig.initialized():
-        return sys.argv[1:]
-    job = HydraConfig.get()
-    return [*job.overrides.task, "hydra/job_logging=none"]

@@ -24,9 +24,7 @@ class VectorizedSweeperConf:
     params: dict[str, str] | None = None
 
 
-ConfigStore.instance().store(
-    group="hydra/sweeper", name="vectorized", node=VectorizedSweeperConf, provider="simplenn"
-)
+ConfigStore.instance().store(group="hydra/sweeper", name="vectorized", node=VectorizedSweeperConf, provider="simplenn")
 
 
 class VectorizedSweeper(BasicSweeper):
@@ -65,7 +63,7 @@ class VectorizedSweeper(BasicSweeper):
 def run_name(swept: Sequence[str]) -> str:
     """`optimizer=adam,optimizer.lr=0.01`, made safe for a file name; a long one ends in a hash of the whole."""
     name = ",".join(swept)
-    safe = "".join(c if c.isalnum() and c.isascii() or c in "._=,+-" else "_" for c in name)
+    safe = "".join(c if (c.isalnum() and c.isascii()) or c in "._=,+-" else "_" for c in name)
     if safe == name and len(name) <= LONGEST_NAME:
         return name
     return f"{safe[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"

@@ -1,0 +1,157 @@
+"""What a command costs in seconds, start to end: python scripts/benchmark.py start --repeat 5
+
+Each case is a whole process, started afresh and timed from outside. The cases of a group take turns, round
+after round, so that the noise of a shared machine hits all alike; what counts is a case's median over the
+rounds. A figure is made from these medians and stands beside its target. Outputs go to temporary directories.
+
+Group `start`: what a run, `--help`, `--cfg job` and a refusal cost, beside the imports that they cannot do
+without and the tutorial's own script.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Column, Table
+
+TRAIN = str(Path(__file__).resolve().with_name("train.py"))
+
+TUTORIAL = """
+import torch
+import torch.nn as nn
+import torch.optim as optim
+
+class SimpleNN(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer1 = nn.Linear(3, 4)
+        self.relu = nn.ReLU()
+        self.layer2 = nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.layer2(self.relu(self.layer1(x)))
+
+model = SimpleNN()
+criterion = nn.MSELoss()
+optimizer = optim.SGD(model.parameters(), lr=0.01)
+inputs = torch.tensor([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0], [3.0, 4.0, 5.0]])
+targets = torch.tensor([[6.0], [9.0], [12.0]])
+for epoch in range(100):
+    optimizer.zero_grad()
+    loss = criterion(model(inputs), targets)
+    loss.backward()
+    optimizer.step()
+    if (epoch + 1) % 10 == 0:
+        print(f"Epoch [{epoch + 1}/100], Loss: {loss.item():.4f}")
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Arguments to Python, and the exit status that they must end with."""
+
+    arguments: tuple[str, ...]
+    status: int = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number made from the medians by case, in seconds or as a ratio; `target` is the most it may be."""
+
+    of: Callable[[Mapping[str, float]], float]
+    unit: str = "x"
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    cases: Mapping[str, Case]
+    figures: Mapping[str, Figure]
+
+
+START = Group(
+    cases={
+        "import torch": Case(("-c", "import torch")),
+        "import lightning": Case(("-c", "import lightning")),
+        "import hydra": Case(("-c", "import hydra")),
+        "tutorial": Case(("-c", TUTORIAL)),
+        "run": Case((TRAIN, "experiment=post")),
+        "--help": Case((TRAIN, "--help")),
+        "--cfg job": Case((TRAIN, "--cfg", "job")),
+        "refusal": Case((TRAIN, "optimizer.lr=abc"), status=2),
+    },
+    figures={
+        "run - import lightning": Figure(lambda t: t["run"] - t["import lightning"], "s", 2.0),
+        "run / tutorial": Figure(lambda t: t["run"] / t["tutorial"]),
+        "run / import lightning": Figure(lambda t: t["run"] / t["import lightning"]),
+        "--help / import hydra": Figure(lambda t: t["--help"] / t["import hydra"], target=2.0),
+        "--cfg job / import hydra": Figure(lambda t: t["--cfg job"] / t["import hydra"], target=2.0),
+        "refusal / import hydra": Figure(lambda t: t["refusal"] / t["import hydra"], target=2.0),
+    },
+)
+
+GROUPS = {"start": START}
+
+
+def seconds(name: str, case: Case, directory: Path) -> float:
+    """The wall time of one process. Ends the benchmark where it ends otherwise than it must."""
+    begun = time.perf_counter()
+    done = subprocess.run([sys.executable, *case.arguments], cwd=directory, capture_output=True, text=True)
+    elapsed = time.perf_counter() - begun
+    if done.returncode != case.status:
+        sys.exit(f"{name} ended with status {done.returncode}, expected {case.status}\n{done.stderr}")
+    return elapsed
+
+
+def measure(name: str, group: Group, repeat: int) -> dict[str, list[float]]:
+    """The seconds of every case, one for each round."""
+    times: dict[str, list[float]] = {case: [] for case in group.cases}
+    for _ in track(range(repeat), description=name, transient=True):
+        for case_name, case in group.cases.items():
+            with tempfile.TemporaryDirectory() as directory:
+                times[case_name].append(seconds(case_name, case, Path(directory)))
+    return times
+
+
+def tables(group: Group, times: Mapping[str, list[float]]) -> tuple[Table, Table]:
+    medians = {name: median(values) for name, values in times.items()}
+    measured = Table("what", *(Column(header, justify="right") for header in ("median, s", "lowest, s")))
+    for name, values in times.items():
+        measured.add_row(name, f"{medians[name]:.2f}", f"{min(values):.2f}")
+    figures = Table("figure", *(Column(header, justify="right") for header in ("value", "at most")), "")
+    for name, figure in group.figures.items():
+        value = figure.of(medians)
+        target = "" if figure.target is None else f"{figure.target:g} {figure.unit}"
+        verdict = "" if figure.target is None else "reached" if value <= figure.target else "missed"
+        figures.add_row(name, f"{value:.2f} {figure.unit}", target, verdict)
+    return measured, figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("groups", nargs="*", choices=[*GROUPS, "all"], default="all", help="what to measure (all)")
+    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="rounds of each group (5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the seconds of every process here")
+    arguments = parser.parse_args()
+    if arguments.repeat < 1:
+        parser.error(f"--repeat must be 1 or more, got {arguments.repeat}")
+    names = list(GROUPS) if "all" in arguments.groups else list(dict.fromkeys(arguments.groups))
+    times = {name: measure(name, GROUPS[name], arguments.repeat) for name in names}
+    if arguments.json:
+        arguments.json.write_text(json.dumps(times, indent=2) + "\n")
+    for name in names:
+        for table in tables(GROUPS[name], times[name]):
+            Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
