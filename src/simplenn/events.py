@@ -3,6 +3,9 @@
 Records are written at once by `RecordWriter`, not through a queue and a thread.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# (protobuf makes its classes as it is imported, out of a type checker's sight)
+
 import socket
 import struct
 import time
@@ -10,18 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from simplenn.run import write_atomically
-
-# protobuf makes these classes as it is imported, out of sight of type checkers
-Event: Any = vars(event_pb2)["Event"]
-Summary: Any = vars(summary_pb2)["Summary"]
-SummaryMetadata: Any = vars(summary_pb2)["SummaryMetadata"]
-HParams: Any = plugin_data_pb2
 
 HEADER = struct.Struct("<QI")  # length of the data, its masked crc
 FOOTER = struct.Struct("<I")  # masked crc of the data
@@ -46,12 +44,17 @@ class EventFile:
     def summary(self, summary: Summary, step: int = 0) -> None:
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
+    def image(self, tag: str, png: bytes, step: int) -> None:
+        width, height = struct.unpack_from(">II", png, 16)  # of the header, the first chunk of any PNG
+        image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+        self.summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+
     def graph(self, graph: bytes) -> None:
         self._write(Event(wall_time=time.time(), graph_def=graph))
 
     def session_start(self, hparams: Mapping[str, Any], group: str) -> None:
         """The run's hyperparameters; runs of one `group` form one row of the HParams page."""
-        info = HParams.SessionStartInfo(group_name=group, start_time_secs=time.time())
+        info = plugin_data_pb2.SessionStartInfo(group_name=group, start_time_secs=time.time())
         for key, value in hparams.items():
             field = info.hparams[key]
             if isinstance(value, bool):
@@ -60,17 +63,17 @@ class EventFile:
                 field.number_value = value
             else:
                 field.string_value = str(value)
-        self._hparams(metadata.SESSION_START_INFO_TAG, HParams.HParamsPluginData(session_start_info=info))
+        self._hparams(metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=info))
 
     def session_end(self, success: bool) -> None:
-        status = vars(api_pb2)["STATUS_SUCCESS" if success else "STATUS_FAILURE"]
-        info = HParams.SessionEndInfo(status=status, end_time_secs=time.time())
-        self._hparams(metadata.SESSION_END_INFO_TAG, HParams.HParamsPluginData(session_end_info=info))
+        status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
+        info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+        self._hparams(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
 
     def close(self) -> None:
         self._writer.close()
 
-    def _hparams(self, tag: str, data: HParams.HParamsPluginData) -> None:
+    def _hparams(self, tag: str, data: plugin_data_pb2.HParamsPluginData) -> None:
         data.version = metadata.PLUGIN_DATA_VERSION
         plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString())
         value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=metadata.NULL_TENSOR)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from simplenn.config import flatten
 from simplenn.data import TensorDataModule
-from simplenn.events import EventFile, Summary
+from simplenn.events import EventFile
 from simplenn.regressor import Regressor
 
 BESIDE_THE_SETTING = ("seed", "name", "resume", "progress", "quiet", "show_outputs", "histograms", "allow")
@@ -39,7 +39,7 @@ def write_start(events: EventFile, cfg: DictConfig, regressor: Regressor, data: 
 def write_end(events: EventFile, epoch: int, regressor: Regressor, data: L.LightningDataModule) -> None:
     """Predictions against targets."""
     if isinstance(data, TensorDataModule):
-        events.summary(_predictions(regressor, data), epoch)
+        events.image("predictions", _predictions(regressor, data), epoch)
 
 
 def _graph(regressor: Regressor, data: TensorDataModule) -> bytes | None:
@@ -57,7 +57,8 @@ def _graph(regressor: Regressor, data: TensorDataModule) -> bytes | None:
     return definition.SerializeToString()
 
 
-def _predictions(regressor: Regressor, data: TensorDataModule) -> Summary:
+def _predictions(regressor: Regressor, data: TensorDataModule) -> bytes:
+    """A PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -81,6 +82,4 @@ def _predictions(regressor: Regressor, data: TensorDataModule) -> Summary:
     axes.legend(frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
-    width, height = (int(side) for side in figure.get_size_inches() * figure.dpi)
-    image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=buffer.getvalue())
-    return Summary(value=[Summary.Value(tag="predictions", image=image)])
+    return buffer.getvalue()

@@ -14,7 +14,6 @@ log = logging.getLogger(__name__)
 def say_run(result: Result, directory: Path) -> None:
     """One line of final metrics, the directory, and the command that opens the review."""
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items() if name != "lr")
-    ending = f" ({result.message})" if result.message else ""
     epochs = "epoch" if result.epoch == 1 else "epochs"
     how = result.message if result.status == "diverged" else f"{result.status} after {result.epoch} {epochs}"
     log.info("%s, %.1f s: %s", how, result.seconds, metrics or "no metrics")
