@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from simplenn import gate
 from simplenn.command import run_command
+from simplenn.interruption import Interrupted
 
 log = logging.getLogger("simplenn.train")
 
@@ -22,7 +23,12 @@ def train_job(cfg: DictConfig) -> float:
 
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
-    result = train(cfg, directory)
+    try:
+        result = train(cfg, directory)
+    except Interrupted:
+        if job.mode == RunMode.RUN:
+            log.info("go on with: python scripts/train.py name=%s resume=true", directory.name)
+        raise
     if not cfg.quiet:
         summary.say_run(result, directory)
     if job.mode == RunMode.RUN and result.status != "done":

@@ -43,10 +43,7 @@ LR = "optimizer.lr must be a positive number, got {}; try optimizer.lr=0.01"
 )
 def test_a_wrong_value_is_refused_with_key_value_and_example(override: str, message: str) -> None:
     """The rule, the value received and the fix, in one line."""
-    if override == "optimizer=[]":
-        cfg = OmegaConf.merge(composed(), {"optimizer": None})
-    else:
-        cfg = composed(override)
+    cfg = OmegaConf.merge(composed(), {"optimizer": None}) if override == "optimizer=[]" else composed(override)
     with pytest.raises(ConfigError) as refusal:
         check(cfg, files={"optimizer": OmegaConf.create({})})  # pyright: ignore[reportArgumentType]
     assert message in str(refusal.value)

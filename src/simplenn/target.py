@@ -22,7 +22,8 @@ def check_targets(cfg: Any, allow: Sequence[str] = ()) -> None:
             package = str(name).split(".")[0]
             raise ConfigError(
                 f"{key} must name a class in {', '.join(packages)}, got {name!r}; "
-                f"if you trust its code, add 'allow=[{package}]' on the command line"
+                f"if you trust its code, add 'allow=[{package}]' on the command line "
+                f"(--allow {package} where a run is read back)"
             )
 
 
@@ -69,7 +70,7 @@ def _check_classes(cfg: DictConfig, group: str) -> None:
     from torch.nn import Module
     from torch.optim import Optimizer
 
-    check_targets(cfg[group], cfg.get("allow", ()))
+    check_targets({group: OmegaConf.to_container(cfg[group], resolve=True)}, cfg.get("allow", ()))
     for key, name in _targets(OmegaConf.to_container(cfg[group], resolve=True), group):
         try:
             found = get_object(name)

@@ -110,7 +110,7 @@ def _train(cfg: DictConfig, run: Run) -> Result:
         status, message, diverged_epoch = "diverged", str(error), error.epoch
     except Interrupted as error:
         status, message, interruption = "interrupted", error.signal_name, error
-        log.warning("interrupted by %s; name=%s resume=true goes on from there", message, run.directory.name)
+        log.warning("interrupted by %s", message)
     except Exception as error:
         status, message = "failed", f"{type(error).__name__}: {error}"
         log.exception("the run failed")

@@ -44,10 +44,16 @@ class VectorizedSweeper(BasicSweeper):
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
         self._check_sweep([loader.load_sweep_config(self.config, job) for job in jobs], self.config)
         try:
-            return super().sweep(arguments)
-        finally:
-            if self._finish_sweep is not None:
-                self._finish_sweep(self.config)
+            returns = super().sweep(arguments)
+        except Exception:  # a failed job's, once all have ended; a signal's passes by
+            self._finish()
+            raise
+        self._finish()
+        return returns
+
+    def _finish(self) -> None:
+        if self._finish_sweep is not None:
+            self._finish_sweep(self.config)
 
     def get_job_batch(self) -> Sequence[Sequence[str]]:
         """The jobs with a directory name that says what was swept."""

@@ -1,0 +1,228 @@
+"""Whole commands, as a user types them: directories, signals, sweeps, evaluation, prediction."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, script
+
+from simplenn.recorder import read_rows
+from simplenn.run import Run, reserve
+
+FILES = {
+    ".hydra/config.yaml",
+    ".hydra/hydra.yaml",
+    ".hydra/overrides.yaml",
+    "train.log",
+    "metrics.csv",
+    "checkpoints/best.ckpt",
+    "checkpoints/last.ckpt",
+    "result.json",
+}
+
+
+def files(directory: Path) -> set[str]:
+    return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+
+
+def test_a_run_leaves_just_its_files_and_is_read_back(tmp_path: Path) -> None:
+    """Train, resume, evaluate, predict: one directory, and nothing beside it."""
+    arguments = ("optimizer=adam", "optimizer.lr=0.03", "seed=7", "name=first_try", "trainer.max_epochs=20")
+    trained = script("train.py", *arguments, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert [line[:7] for line in trained.stdout.splitlines()[:2]] == ["Epoch [", "Epoch ["]
+    run = tmp_path / "outputs" / "runs" / "first_try"
+    left = files(run)
+    (event_file,) = left - FILES
+    assert event_file.startswith("events.out.tfevents.")
+    assert left - {event_file} == FILES
+    assert files(tmp_path) == {f"outputs/runs/first_try/{name}" for name in left}
+    result = json.loads((run / "result.json").read_text())
+    keys = {"status", "epoch", "metrics", "best", "seed", "seconds", "versions", "message"}
+    assert set(result) == keys
+    assert (result["status"], result["epoch"], result["seed"]) == ("done", 20, 7)
+    rows = read_rows(run / "metrics.csv")
+    assert list(rows[0]) == ["epoch", "step", "train/loss", "train/mae", "val/loss", "val/mae", "lr"]
+    assert [(row["epoch"], row["step"]) for row in rows] == [(epoch, 8 * epoch) for epoch in range(1, 21)]
+    assert result["metrics"] == {name: value for name, value in rows[-1].items() if name not in ("epoch", "step")}
+    assert result["best"]["val/loss"] == min(row["val/loss"] for row in rows)
+
+    again = script("train.py", "name=first_try", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "try name=first_try_2, or resume=true" in again.stderr
+
+    resumed = script("train.py", "name=first_try", "resume=true", "trainer.max_epochs=40", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert len(read_rows(run / "metrics.csv")) == 40
+    assert files(run) == left
+
+    other = script("train.py", "name=first_try", "resume=true", "optimizer.lr=0.5", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "optimizer.lr is 0.5 here and 0.03 in the run" in other.stderr
+
+    evaluated = script("evaluate.py", "outputs/runs/first_try", cwd=tmp_path)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "outside the training range" in evaluated.stdout
+
+    predicted = script("predict.py", "outputs/runs/first_try", "1", "2", "3", cwd=tmp_path)
+    assert predicted.returncode == 0, predicted.stderr
+    assert abs(float(predicted.stdout) - 6) < 0.3
+    piped = script("predict.py", "outputs/runs/first_try", cwd=tmp_path, stdin="a,b,c\n1,2,3\n-1,2e0,0.5\n")
+    assert piped.returncode == 0, piped.stderr
+    assert piped.stdout.splitlines()[0] == predicted.stdout.strip()
+    assert len(piped.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "message"),
+    [
+        (["1", "x", "3"], "", "row 1 of the arguments must be numbers, got '1,x,3'"),
+        (["1", "nan", "3"], "", "must be finite numbers"),
+        (["nope.csv"], "", "nope.csv must be a readable .csv file"),
+        ([], "1,2,3\n4,oops,6\n", "row 2 of standard input must be numbers, got '4,oops,6'"),
+        ([], "", "there must be at least one row of numbers"),
+    ],
+)
+def test_predict_refuses_what_is_no_row_of_numbers(words: list[str], stdin: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    (tmp_path / "run" / ".hydra" / "config.yaml").write_text("{}")
+    refused = script("predict.py", "run", *words, cwd=tmp_path, stdin=stdin)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    missing = script("predict.py", "runn", "1", cwd=tmp_path)
+    assert (missing.returncode, missing.stderr) == (2, "runn is not a run's directory; did you mean run?\n")
+
+
+def test_directories_asked_for_at_one_moment_differ(tmp_path: Path) -> None:
+    """Many processes that want one time stamp get one directory each."""
+    code = "import sys, pathlib; from simplenn.run import reserve; "
+    code += "print(reserve(pathlib.Path(sys.argv[1]), numbered=True))"
+    wanted = tmp_path / "runs" / "now"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(wanted)], stdout=subprocess.PIPE, text=True) for _ in range(8)
+    ]
+    got = {process.communicate()[0] for process in started}
+    assert len(got) == 8
+    assert reserve(wanted, numbered=True) == wanted.with_name("now_9")
+
+
+def wait_for_rows(path: Path, process: subprocess.Popen[str], count: int = 3) -> None:
+    while process.poll() is None and not (path.exists() and len(path.read_text().splitlines()) > count):
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("signum", "status", "sweep"), [(signal.SIGTERM, 143, True), (signal.SIGINT, 130, False)])
+def test_a_signal_ends_a_run_or_a_sweep_in_order(signum: int, status: int, sweep: bool, tmp_path: Path) -> None:
+    """Exit status 128 + n, `interrupted` in the result, no traceback, and no further job of a sweep."""
+    arguments = ["-m", "seed=1,2"] if sweep else []
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *arguments, "name=x", "trainer.max_epochs=100000"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = tmp_path / "outputs" / ("sweeps/x/runs/seed=1" if sweep else "runs/x")
+    wait_for_rows(run / "metrics.csv", process)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status, out + err
+    assert "Traceback" not in out + err
+    result = Run(run).result()
+    assert result is not None
+    assert (result.status, result.message) == ("interrupted", signal.Signals(signum).name)
+    assert not (run.parent / "seed=2").exists()
+
+
+def test_a_killed_run_is_not_finished_and_resumes(tmp_path: Path) -> None:
+    """kill -9: no result, and the command to go on with is `resume=true`."""
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "name=x", "trainer.max_epochs=100000", "quiet=true"]
+    process = subprocess.Popen(command, cwd=tmp_path, text=True)
+    run = Run(tmp_path / "outputs" / "runs" / "x")
+    wait_for_rows(run.metrics_file, process)
+    process.kill()
+    process.wait()
+    assert run.result() is None
+    epochs = len(read_rows(run.metrics_file)) + 2
+    resumed = script("train.py", "name=x", "resume=true", f"trainer.max_epochs={epochs}", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout != ""
+    assert [row["epoch"] for row in read_rows(run.metrics_file)] == list(range(1, epochs + 1))
+
+
+def test_a_sweep_is_what_hydras_users_know(tmp_path: Path) -> None:
+    """Every job in its own directory under a readable name; one that diverges or fails does not stop the rest."""
+    arguments = ("-m", "optimizer.lr=0.001,0.01,100", "trainer.max_epochs=2", "name=lr_study")
+    swept = script("train.py", *arguments, cwd=tmp_path)
+    assert swept.returncode == 1, swept.stderr
+    sweep = tmp_path / "outputs" / "sweeps" / "lr_study"
+    assert sorted(path.name for path in sweep.iterdir()) == ["multirun.yaml", "runs"]
+    runs = {path.name: Run(path).result() for path in (sweep / "runs").iterdir()}
+    assert {name: result and result.status for name, result in runs.items()} == {
+        "optimizer.lr=0.001": "done",
+        "optimizer.lr=0.01": "done",
+        "optimizer.lr=100": "diverged",
+    }
+    assert "3 runs: 2 done, 1 diverged" in swept.stdout
+    assert "best:   outputs/sweeps/lr_study/runs/optimizer.lr=0.01" in swept.stdout
+    taken = script("train.py", *arguments, cwd=tmp_path)
+    assert taken.returncode == 2
+    assert "name must be new, got 'lr_study'" in taken.stderr
+
+
+def test_a_failed_jobs_traceback_is_in_its_own_log(tmp_path: Path) -> None:
+    """A network of one's own that raises while it trains: status failed, exit status 1, the others train."""
+    package = tmp_path / "own"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from simplenn.network import SimpleNN\n"
+        "class Brittle(SimpleNN):\n"
+        "    def forward(self, x):\n"
+        "        if self.layer1.out_features == 5 and self.training:\n"
+        "            raise RuntimeError('five is too many')\n"
+        "        return super().forward(x)\n"
+    )
+    conf = tmp_path / "conf" / "model"
+    conf.mkdir(parents=True)
+    (conf / "brittle.yaml").write_text("_target_: own.Brittle\nnum_features: 3\nhidden: 4\n")
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "--config-dir", "conf", "-m", "model=brittle"]
+    command += ["model.hidden=5,4", "trainer.max_epochs=2", "allow=[own]", "name=x"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    swept = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert swept.returncode == 1, swept.stderr
+    runs = tmp_path / "outputs" / "sweeps" / "x" / "runs"
+    failed, done = Run(runs / "model.hidden=5"), Run(runs / "model.hidden=4")
+    assert "RuntimeError: five is too many" in (failed.directory / "train.log").read_text()
+    result = failed.result()
+    assert result is not None
+    assert (result.status, result.message) == ("failed", "RuntimeError: five is too many")
+    result = done.result()
+    assert result is not None
+    assert result.status == "done"
+    assert "2 runs: 1 done, 1 failed" in swept.stdout
+    refused = script("evaluate.py", str(done.directory), cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "model._target_ must name a class in torch, lightning, simplenn" in refused.stderr
+
+
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    """By gloo on the CPU, in a sweep: each job with its own hyperparameters, the batches those of one process."""
+    arguments = ("-m", "optimizer=sgd,adam", "trainer.max_epochs=2")
+    for trainer in ("cpu", "ddp"):
+        swept = script("train.py", *arguments, f"trainer={trainer}", f"name={trainer}", cwd=tmp_path)
+        assert swept.returncode == 0, swept.stdout + swept.stderr
+    assert sorted(path.name for path in (tmp_path / "outputs").iterdir()) == ["sweeps"]
+    for optimizer in ("sgd", "adam"):
+        alone, together = (
+            read_rows(tmp_path / "outputs/sweeps" / trainer / f"runs/optimizer={optimizer}" / "metrics.csv")
+            for trainer in ("cpu", "ddp")
+        )
+        for row, expected in zip(together, alone, strict=True):
+            assert row == pytest.approx(expected, rel=1e-5)
+
+
+def test_quiet_prints_nothing(tmp_path: Path) -> None:
+    quiet = script("train.py", "quiet=true", "trainer.max_epochs=2", cwd=tmp_path)
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    swept = script("train.py", "-m", "quiet=true", "trainer.max_epochs=2", "seed=1,2", cwd=tmp_path)
+    assert (swept.returncode, swept.stdout, swept.stderr) == (0, "", "")

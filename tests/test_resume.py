@@ -1,0 +1,197 @@
+"""A resumed run is the run that was never interrupted: same rows, same weights, one curve."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import composed
+
+from simplenn import checkpoint, events
+from simplenn.config import ConfigError
+from simplenn.interruption import Interrupted
+from simplenn.recorder import Recorder, read_rows
+from simplenn.run import Result, Run
+
+SETTING = ("optimizer=adam", "data.num_train=64", "seed=5")
+
+
+def assert_same_run(run: Run, oracle: Run) -> None:
+    assert run.metrics_file.read_text() == oracle.metrics_file.read_text()
+    weights, expected = (checkpoint.load(r.checkpoint("last"))["state_dict"] for r in (run, oracle))
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    assert scalars(run) == scalars(oracle)
+    assert len(scalars(run)) == len(set(scalars(run)))
+
+
+def scalars(run: Run) -> list[tuple[str, int]]:
+    """Tag and step of every scalar, in the order of the one event file."""
+    (path,) = events.event_files(run.directory)
+    return [
+        (value.tag, event.step)
+        for event in events.read_events(path)
+        for value in event.summary.value
+        if value.HasField("simple_value")
+    ]
+
+
+class Cut:
+    """Ends training by a signal's exception, after a number of optimizer steps of this session."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+        self.left = steps
+        original = Recorder.on_train_batch_end
+
+        def on_train_batch_end(recorder: Recorder, *arguments: object, **named: object) -> None:
+            original(recorder, *arguments, **named)  # pyright: ignore[reportArgumentType]
+            self.left -= 1
+            if self.left == 0:
+                raise Interrupted(15)
+
+        monkeypatch.setattr(Recorder, "on_train_batch_end", on_train_batch_end)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 6, 7, 11])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    optimizer: str,
+    steps: int,
+    train_run: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Cut after any step, at an epoch's end (two steps an epoch) or in its middle; in the first epoch too."""
+    setting = (*SETTING, f"optimizer={optimizer}", "trainer.max_epochs=8")
+    train_run("whole", *setting)
+    with monkeypatch.context() as patch:
+        Cut(patch, steps)
+        with pytest.raises(Interrupted):
+            train_run("cut", *setting)
+    cut = Run(tmp_path / "cut")
+    result = cut.result()
+    assert result is not None
+    assert result.status == "interrupted"
+    assert result.epoch == (steps - 1) // 2
+    train_run("cut", *setting)
+    assert_same_run(cut, Run(tmp_path / "whole"))
+
+
+def test_a_network_with_dropout_resumes_to_the_bit(
+    train_run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a network draws while it trains depends on the seed and the epoch alone."""
+    from omegaconf import OmegaConf
+
+    from simplenn.training import train
+
+    cfg = composed("quiet=true", "trainer=cpu", *SETTING, "trainer.max_epochs=4")
+    layers = [{"_target_": "torch.nn.Linear", "in_features": 3, "out_features": 8}]
+    layers += [{"_target_": "torch.nn.Dropout", "p": 0.5}]
+    layers += [{"_target_": "torch.nn.Linear", "in_features": 8, "out_features": 1}]
+    cfg.model = OmegaConf.create({"_target_": "torch.nn.Sequential", "_args_": layers})
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    train(cfg, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        Cut(patch, 5)
+        with pytest.raises(Interrupted):
+            train(cfg, tmp_path / "cut")
+    train(cfg, tmp_path / "cut")
+    assert_same_run(Run(tmp_path / "cut"), Run(tmp_path / "whole"))
+
+
+def test_raising_max_epochs_extends_a_finished_run(train_run: Callable[..., Result], tmp_path: Path) -> None:
+    train_run("long", *SETTING, "trainer.max_epochs=9")
+    train_run("short", *SETTING, "trainer.max_epochs=4")
+    result = train_run("short", *SETTING, "trainer.max_epochs=9")
+    assert (result.status, result.epoch) == ("done", 9)
+    assert_same_run(Run(tmp_path / "short"), Run(tmp_path / "long"))
+    before = Run(tmp_path / "short").result_file.read_bytes()
+    assert train_run("short", *SETTING, "trainer.max_epochs=9") == result
+    assert Run(tmp_path / "short").result_file.read_bytes() == before
+
+
+def flipped(data: bytes) -> bytes:
+    """One bit of a weight, in the middle, is another."""
+    at = len(data) // 2
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("damage", [flipped, lambda data: data[:-100], lambda data: b""])
+@pytest.mark.parametrize("both", [False, True])
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
+    damage: Callable[[bytes], bytes],
+    both: bool,
+    train_run: Callable[..., Result],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A flipped bit, a file cut short, an empty file: warned of, and the run still ends as if nothing had been."""
+    train_run("whole", *SETTING, "trainer.max_epochs=6")
+    train_run("hurt", *SETTING, "trainer.max_epochs=4")
+    run = Run(tmp_path / "hurt")
+    for which in ("last", "best") if both else ("last",):
+        path = run.checkpoint(which)
+        path.write_bytes(damage(path.read_bytes()))
+    train_run("hurt", *SETTING, "trainer.max_epochs=6")
+    assert "last.ckpt is damaged" in caplog.text
+    assert run.checkpoint("last").with_name("last.ckpt.damaged").exists()
+    assert_same_run(run, Run(tmp_path / "whole"))
+
+
+def test_every_flipped_bit_is_noticed(train_run: Callable[..., Result], tmp_path: Path) -> None:
+    train_run("run", *SETTING, "trainer.max_epochs=1")
+    path = Run(tmp_path / "run").checkpoint("last")
+    whole = path.read_bytes()
+    torch.load(path, weights_only=True)  # the seal does not hinder torch itself
+    for at in range(0, len(whole), 97):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with pytest.raises(checkpoint.DamagedCheckpoint):
+            checkpoint.load(path)
+
+
+def test_a_row_too_many_after_a_kill_is_trained_again(train_run: Callable[..., Result], tmp_path: Path) -> None:
+    """A kill between a row and its checkpoint, or in the middle of a record, leaves no double and no gap."""
+    train_run("whole", *SETTING, "trainer.max_epochs=6")
+    train_run("killed", *SETTING, "trainer.max_epochs=4")
+    run = Run(tmp_path / "killed")
+    run.result_file.unlink()
+    with run.metrics_file.open("a") as stream:
+        stream.write("5,10,0.1,0.1,0.1,0.1,0.01\n6,12,0.")
+    writer = events.EventFile(run.directory)
+    writer.scalars({"train/loss": 0.1, "val/loss": 0.1}, 5)
+    writer.close()
+    with writer.path.open("ab") as stream:
+        stream.write(b"\x18\x00\x00\x00\x00\x00\x00\x00\xa3")
+    train_run("killed", *SETTING, "trainer.max_epochs=6")
+    assert_same_run(run, Run(tmp_path / "whole"))
+
+
+def test_a_run_that_another_process_has_is_refused(train_run: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with Run(tmp_path / "run").locked(), pytest.raises(ConfigError, match="in use by another process"):
+        train_run("run", *SETTING)
+
+
+def test_a_diverged_run_keeps_its_last_finite_state(train_run: Callable[..., Result], tmp_path: Path) -> None:
+    """The epoch and step are named, the rows end before it, and the checkpoint is the epoch's before it."""
+    result = train_run("run", "experiment=post", "model.activation=sigmoid", "optimizer.lr=1")
+    run = Run(tmp_path / "run")
+    rows = read_rows(run.metrics_file)
+    assert result.status == "diverged"
+    assert result.message.startswith("diverged: the loss became")
+    assert result.message.endswith(f"in epoch {result.epoch}, step {result.epoch}")
+    assert len(rows) == result.epoch - 1 > 0
+    assert result.objective == float("inf")
+    state = checkpoint.load(run.checkpoint("last"))
+    assert checkpoint.epochs_completed(state) == len(rows)
+    assert all(bool(torch.isfinite(weight).all()) for weight in state["state_dict"].values())
+
+
+def test_a_run_that_diverges_at_once_keeps_its_initial_weights(
+    train_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    result = train_run("run", "optimizer.lr=1e30")
+    assert (result.status, result.epoch, result.metrics) == ("diverged", 1, {})
+    state = checkpoint.load(Run(tmp_path / "run").checkpoint("last"))
+    assert checkpoint.epochs_completed(state) == 0
