@@ -9,6 +9,7 @@ file alone adds a network, a data set or an optimizer.
 import difflib
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -34,8 +35,14 @@ def check(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None) -> Dic
         values: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
-    known = _known_keys(values, files or {})
-    checked = {key: _typed(Config, "", key, value, known) for key, value in values.items()}
+    try:
+        return OmegaConf.create(_checked(values, files))
+    except KeyError as error:
+        raise unknown_key(error.args[0], _known_keys(values, files or {})) from None
+
+
+def _checked(values: dict[str, Any], files: Mapping[str, DictConfig] | None) -> dict[str, Any]:
+    checked = {key: _typed(Config, "", key, value) for key, value in values.items()}
     for group in GROUPS:
         section = values.get(group)
         if not isinstance(section, dict):
@@ -43,9 +50,8 @@ def check(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None) -> Dic
                 f"{group} must be a group of keys, got {section!r}; try {group}={_example(Config, group)}"
             )
         schema = TrainerConfig if group == "trainer" else TARGETS.get(section.get("_target_", ""))
-        file = files.get(group, {}) if files is not None else None
-        checked[group] = {key: _group_value(schema, group, key, value, file, known) for key, value in section.items()}
-    return OmegaConf.create(checked)
+        checked[group] = {key: _group_value(schema, group, key, value, files) for key, value in section.items()}
+    return checked
 
 
 def nearest(word: str, words: list[str]) -> str:
@@ -82,28 +88,30 @@ def _known_keys(values: dict[str, Any], files: Mapping[str, DictConfig]) -> list
     return keys
 
 
-def _group_value(schema: type | None, group: str, key: str, value: Any, file: Mapping | None, known: list[str]) -> Any:
+def _group_value(schema: type | None, group: str, key: str, value: Any, files: Mapping[str, DictConfig] | None) -> Any:
     if key.startswith("_") and key.endswith("_"):
         return value
     if schema is not None and key in (entry.name for entry in fields(schema)):
-        return _typed(schema, f"{group}.", key, value, known)
-    if file is None:
+        return _typed(schema, f"{group}.", key, value)
+    if files is None:
         return value
+    file: Any = OmegaConf.to_container(OmegaConf.create(files.get(group, {})))
     if key not in file:
-        raise unknown_key(f"{group}.{key}", known)
-    plain: Any = OmegaConf.to_container(file) if isinstance(file, DictConfig) else file
-    return _like(f"{group}.{key}", value, plain[key])
+        raise KeyError(f"{group}.{key}")
+    return _like(f"{group}.{key}", value, file[key])
 
 
-def _typed(schema: type, prefix: str, key: str, value: Any, known: list[str]) -> Any:
+_nodes = cache(OmegaConf.structured)
+
+
+def _typed(schema: type, prefix: str, key: str, value: Any) -> Any:
     entry = next((entry for entry in fields(schema) if entry.name == key), None)
     if entry is None:
-        raise unknown_key(prefix + key, known)
+        raise KeyError(prefix + key)
+    node = _nodes(schema)
     try:
-        node = OmegaConf.structured(schema)
         node[key] = value
-        plain: Any = OmegaConf.to_container(node)
-        typed = plain[key]
+        typed = OmegaConf.to_container(node[key]) if OmegaConf.is_config(node[key]) else node[key]
     except OmegaConfBaseException:
         typed = None
         fits = False

@@ -5,7 +5,7 @@ Imports torch only once the configuration itself is in order.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,7 @@ class Gate(Callback):
 
 def check_job(config: DictConfig) -> DictConfig:
     """The checked configuration of one job, its `hydra` node left out. Raises `ConfigError`; imports no torch."""
-    files = _group_files(config)
-    cfg = _without_hydra(config)
-    checked = check(cfg, files)
+    checked = check(_without_hydra(config), _GroupFiles(config))
     if checked.allow and not any(word.lstrip("+").startswith("allow=") for word in config.hydra.overrides.task):
         given = list(checked.allow)
         raise ConfigError(
@@ -92,10 +90,21 @@ def _without_hydra(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
-def _group_files(config: DictConfig) -> Mapping[str, DictConfig]:
-    """Each group's own file as it is before any override."""
-    choices = config.hydra.runtime.choices
-    return {group: _group_file(group, choices[group]) for group in GROUPS if choices.get(group)}
+class _GroupFiles(Mapping[str, DictConfig]):
+    """Each group's own file as it is before any override; read only where a key is in no schema."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self._choices = {group: config.hydra.runtime.choices.get(group) for group in GROUPS}
+
+    def __getitem__(self, group: str) -> DictConfig:
+        choice = self._choices[group]
+        return _group_file(group, choice) if choice else OmegaConf.create({})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._choices)
+
+    def __len__(self) -> int:
+        return len(self._choices)
 
 
 def _group_file(group: str, choice: str) -> DictConfig:
