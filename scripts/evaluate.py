@@ -11,7 +11,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="the run's directory")
     parser.add_argument("--checkpoint", choices=["best", "last"], default="best", help="which weights (best)")
-    parser.add_argument("--allow", nargs="+", default=[], metavar="PACKAGE", help="packages whose code the run may use")
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="PACKAGE", help="a package whose code the run may use"
+    )
     arguments = parser.parse_args()
     run = find_run(arguments.run)
 
@@ -23,13 +25,13 @@ def main() -> None:
     regressor, data, epoch = load_run(run, arguments.checkpoint, arguments.allow)
     metrics = evaluate(regressor, data)
     kinds = list(dict.fromkeys(name.partition("/")[2] for name in metrics))
-    table = Table(title=f"{arguments.run}, {arguments.checkpoint} checkpoint (epoch {epoch})", title_justify="left")
-    table.add_column("data")
+    table = Table("data")
     for kind in kinds:
         table.add_column(kind, justify="right")
     labels = {"test": "test", "extrapolation": "outside the training range"}
     for part in dict.fromkeys(name.partition("/")[0] for name in metrics):
         table.add_row(labels.get(part, part), *(f"{metrics[f'{part}/{kind}']:.4g}" for kind in kinds))
+    print(f"{arguments.run}, {arguments.checkpoint} checkpoint (epoch {epoch})")
     Console().print(table)
 
 

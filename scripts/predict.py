@@ -19,7 +19,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the run's directory")
     parser.add_argument("--checkpoint", choices=["best", "last"], default="best", help="which weights (best)")
-    parser.add_argument("--allow", nargs="+", default=[], metavar="PACKAGE", help="packages whose code the run may use")
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="PACKAGE", help="a package whose code the run may use"
+    )
     parser.add_argument(
         "numbers", nargs=argparse.REMAINDER, help="one row of numbers, a .csv file, or - for standard input"
     )

@@ -22,16 +22,19 @@ def train_job(cfg: DictConfig) -> float:
     from simplenn.training import train
 
     job = HydraConfig.get()
+    alone = job.mode == RunMode.RUN
+    if not alone and cfg.progress == "auto" and not sys.stdout.isatty():
+        cfg.progress = "none"  # a line a job says enough
     directory = Path(job.runtime.output_dir)
     try:
         result = train(cfg, directory)
     except Interrupted:
-        if job.mode == RunMode.RUN:
+        if alone:
             log.info("go on with: python scripts/train.py name=%s resume=true", directory.name)
         raise
     if not cfg.quiet:
-        summary.say_run(result, directory)
-    if job.mode == RunMode.RUN and result.status != "done":
+        summary.say_run(result, directory, alone=alone)
+    if alone and result.status != "done":
         sys.exit(1)
     if result.status == "failed":
         raise RuntimeError(f"{directory}: {result.message}")

@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -24,6 +25,9 @@ def run_command(main: Callable[[], Any]) -> None:
     _keep_one_config_store()
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # as of `--help | head`; what is left to print would fail once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Refused as error:
         _refuse(error.message, traces)
     except ConfigError as error:
@@ -48,9 +52,8 @@ def _in_one_line(error: Exception) -> str:
     cause = error.__cause__
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        return (
-            f"{group} must be one of {', '.join(sorted(error.options))}, got {choice!r}; try {group}={error.options[0]}"
-        )
+        near = (get_close_matches(choice, error.options, n=1, cutoff=0) or [""])[0]
+        return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice!r}; try {group}={near}"
     if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException) and _key(cause):
         return str(unknown_key(_key(cause), _keys_around(cause)))
     return " ".join(str(error).split())

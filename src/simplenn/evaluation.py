@@ -9,6 +9,7 @@ from torch import Tensor
 
 from simplenn import checkpoint
 from simplenn.config import ConfigError, check
+from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
 from simplenn.run import Run
 from simplenn.training import build_run, without_tips
@@ -36,7 +37,14 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
 
 
 def evaluate(regressor: Regressor, data: L.LightningDataModule) -> dict[str, float]:
-    """The metrics on the test set and, where the data has one, outside the training range (`extrapolation/`)."""
+    """The metrics on the test set and, where the data has one, outside the training range (`extrapolation/`).
+
+    Raises `ConfigError` where the data has neither.
+    """
+    if isinstance(data, TensorDataModule):
+        data.setup("test")
+        if not data.test_dataloader():
+            raise ConfigError(f"evaluate.py needs data with a test set, and {type(data).__name__} has none")
     with without_tips():
         trainer = L.Trainer(
             accelerator="auto", devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False

@@ -23,7 +23,7 @@ from simplenn.run import write_atomically
 
 HEADER = struct.Struct("<QI")  # length of the data, its masked crc
 FOOTER = struct.Struct("<I")  # masked crc of the data
-END_TAGS = (metadata.SESSION_END_INFO_TAG, "predictions")
+PER_SESSION = (metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG, "predictions")
 
 
 class EventFile:
@@ -107,12 +107,12 @@ def read_events(path: Path) -> list[Event]:
 
 
 def rewind(directory: Path, epoch: int) -> None:
-    """Takes out of the event file what lies beyond an epoch, and what a run's end adds."""
+    """Takes out of the event file what lies beyond an epoch, and what each session writes anew."""
     for path in event_files(directory):
         kept = [
             event
             for event in read_events(path)
-            if event.step <= epoch and not any(value.tag in END_TAGS for value in event.summary.value)
+            if event.step <= epoch and not any(value.tag in PER_SESSION for value in event.summary.value)
         ]
         write_atomically(path, b"".join(map(_record, kept)))
 

@@ -19,7 +19,7 @@ from simplenn.config import GROUPS, ConfigError, as_override, check, flatten
 from simplenn.run import find_run, refuse_taken, reserve
 from simplenn.target import check_targets
 
-SHOWN = ("resume", "quiet", "progress")  # how this command runs, not what the run is
+SHOWN = ("resume", "quiet", "progress", "allow")  # how this command runs, not what the run is
 RESUMABLE = ("trainer.max_epochs", "name", *SHOWN)
 
 

@@ -14,10 +14,14 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from omegaconf import DictConfig
+from torch import Tensor
+from torch.optim import Optimizer
 
 from simplenn import events, interruption, review
 from simplenn.regressor import Regressor
 from simplenn.run import Run, write_atomically
+
+HISTOGRAM_BINS = 30
 
 
 class Diverged(ArithmeticError):
@@ -40,6 +44,7 @@ class Recorder(Checkpoint):
         self._histograms = histograms
         self._events: events.EventFile | None = None
         self._validated = False
+        self._gradients: dict[str, Tensor] = {}
         self.rows = read_rows(run.metrics_file)
 
     @property
@@ -57,6 +62,14 @@ class Recorder(Checkpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = True
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        if self._histograms:  # Lightning has cleared the gradients by the epoch's end
+            self._gradients = {
+                f"gradients/{name}": weight.grad.clone()
+                for name, weight in pl_module.named_parameters()
+                if weight.grad is not None
+            }
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -91,11 +104,9 @@ class Recorder(Checkpoint):
         if self._histograms:
             from torch.utils.tensorboard.summary import histogram
 
-            for name, weight in module.named_parameters():
-                for kind, values in (("weights", weight), ("gradients", weight.grad)):
-                    if values is not None:
-                        array = values.detach().float().cpu().numpy()
-                        self.events.summary(histogram(f"{kind}/{name}", array, "tensorflow"), int(row["epoch"]))
+            weights = {f"weights/{name}": weight.detach() for name, weight in module.named_parameters()}
+            for tag, values in (weights | self._gradients).items():
+                self.events.summary(histogram(tag, values.float().cpu().numpy(), HISTOGRAM_BINS), int(row["epoch"]))
 
     def _save(self, trainer: Trainer, row: Mapping[str, float]) -> None:
         last = self._run.checkpoint("last")
@@ -105,8 +116,8 @@ class Recorder(Checkpoint):
             write_atomically(self._run.checkpoint("best"), last.read_bytes(), durable=False)
 
     def write_start(self, cfg: DictConfig, regressor: Regressor, data: LightningDataModule) -> None:
-        """What TensorBoard shows before the first epoch: hyperparameters, graph."""
-        review.write_start(self.events, cfg, regressor, data)
+        """What TensorBoard shows before the first epoch: hyperparameters and, once, the graph."""
+        review.write_start(self.events, cfg, regressor, data, with_graph=not self.rows)
 
     def write_end(self, regressor: Regressor, data: LightningDataModule) -> None:
         """The final figure."""

@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from simplenn.config import flatten
 from simplenn.data import TensorDataModule
@@ -26,11 +27,13 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def write_start(events: EventFile, cfg: DictConfig, regressor: Regressor, data: L.LightningDataModule) -> None:
+def write_start(
+    events: EventFile, cfg: DictConfig, regressor: Regressor, data: L.LightningDataModule, with_graph: bool
+) -> None:
     """Hyperparameters and graph. Runs of one setting share a group, so that seeds average in the HParams page."""
     hparams = hyperparameters(cfg)
     events.session_start(hparams, ",".join(f"{key}={value}" for key, value in hparams.items()))
-    if isinstance(data, TensorDataModule):
+    if with_graph and isinstance(data, TensorDataModule):
         graph = _graph(regressor, data)
         if graph is not None:
             events.graph(graph)
@@ -66,19 +69,20 @@ def _predictions(regressor: Regressor, data: TensorDataModule) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     data.setup("test")
-    sets = {"extrapolation": data.extrapolation, "validation": data.val, "training": data.train}
-    colours = {"extrapolation": "#b8b8b8", "validation": "#e08214", "training": "#2c6fbb"}
-    bounds: list[float] = []
+    sets = {"extrapolation": data.extrapolation, "training": data.train, "validation": data.val}
+    colours = {"extrapolation": "#b8b8b8", "training": "#2c6fbb", "validation": "#e08214"}
+    shown: list[Tensor] = []
     for name, samples in sets.items():
         if samples is None:
             continue
         x, y = samples.tensors
         with torch.no_grad():
             prediction = regressor(x)
-        axes.scatter(y, prediction, s=10, label=name, color=colours[name])
-        bounds += [float(y.min()), float(y.max())]
+        axes.scatter(y, prediction, s=8, label=name, color=colours[name])
+        shown += [y, prediction]
+    low, high = float(min(map(torch.min, shown))) - 1, float(max(map(torch.max, shown))) + 1
     axes.axline((0, 0), slope=1, color="black", linewidth=0.8, label="exact")
-    axes.set(xlabel="target", ylabel="prediction", xlim=(min(bounds) - 1, max(bounds) + 1))
+    axes.set(xlabel="target", ylabel="prediction", xlim=(low, high), ylim=(low, high), aspect="equal")
     axes.legend(frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)

@@ -11,14 +11,15 @@ from simplenn.run import STATUSES, Result, Run
 log = logging.getLogger(__name__)
 
 
-def say_run(result: Result, directory: Path) -> None:
-    """One line of final metrics, the directory, and the command that opens the review."""
+def say_run(result: Result, directory: Path, alone: bool = True) -> None:
+    """One line of final metrics and, for a run `alone`, its directory and the command that opens the review."""
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items() if name != "lr")
     epochs = "epoch" if result.epoch == 1 else "epochs"
     how = result.message if result.status == "diverged" else f"{result.status} after {result.epoch} {epochs}"
     log.info("%s, %.1f s: %s", how, result.seconds, metrics or "no metrics")
-    log.info("run:    %s", _shown(directory))
-    log.info("review: tensorboard --logdir %s", _shown(_logdir(directory)))
+    if alone:
+        log.info("run:    %s", _shown(directory))
+        log.info("review: tensorboard --logdir %s", _shown(_logdir(directory)))
 
 
 def say_sweep(directory: Path) -> Counter[str]:

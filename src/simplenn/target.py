@@ -5,6 +5,7 @@ or an optimizer. Functions are refused, wherever they come from.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from pkgutil import resolve_name
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -43,11 +44,9 @@ def build(cfg: DictConfig, group: str, kind: type, **arguments: Any) -> Any:
 
 def optimizer_factory(cfg: DictConfig) -> Callable[[Any], Any]:
     """What makes the configured optimizer from an iterable of parameters. Raises `ConfigError`."""
-    from hydra.utils import get_class
-
     _check_classes(cfg, "optimizer")
     settings: Any = OmegaConf.to_container(cfg.optimizer, resolve=True)
-    make = get_class(settings.pop("_target_"))
+    make = resolve_name(settings.pop("_target_"))
 
     def factory(parameters: Any) -> Any:
         try:
@@ -65,7 +64,6 @@ def _unbuildable(group: str, error: Exception) -> ConfigError:
 
 
 def _check_classes(cfg: DictConfig, group: str) -> None:
-    from hydra.utils import get_object
     from lightning.pytorch import LightningDataModule
     from torch.nn import Module
     from torch.optim import Optimizer
@@ -73,10 +71,10 @@ def _check_classes(cfg: DictConfig, group: str) -> None:
     check_targets({group: OmegaConf.to_container(cfg[group], resolve=True)}, cfg.get("allow", ()))
     for key, name in _targets(OmegaConf.to_container(cfg[group], resolve=True), group):
         try:
-            found = get_object(name)
+            found = resolve_name(name)
         except Exception as error:
-            reason = str(error).partition(" Error getting ")[0].splitlines()[0]
-            raise ConfigError(f"{key} must name a class that can be imported, got {name!r}: {reason}") from error
+            hint = "; is its folder on PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
+            raise ConfigError(f"{key} must name a class that can be imported, got {name!r}: {error}{hint}") from error
         if not (isinstance(found, type) and issubclass(found, Module | LightningDataModule | Optimizer)):
             kinds = "a torch.nn.Module, a LightningDataModule or a torch.optim.Optimizer"
             raise ConfigError(f"{key} must name {kinds}, got {name!r}")

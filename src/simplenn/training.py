@@ -99,10 +99,10 @@ def train(cfg: DictConfig, directory: Path) -> Result:
 def _train(cfg: DictConfig, run: Run) -> Result:
     begun = time.monotonic()
     status, message, diverged_epoch, interruption = "done", "", None, None
-    epoch = _rewind(run)
+    _rewind(run)
     keeper = Recorder(run, histograms=cfg.histograms)
     try:
-        regressor, data = _fit(cfg, run, keeper, resumed=epoch > 0)
+        regressor, data = _fit(cfg, run, keeper)
         keeper.write_end(regressor, data)
         if cfg.show_outputs and not cfg.quiet:
             _say_outputs(regressor, data)
@@ -132,11 +132,11 @@ def _train(cfg: DictConfig, run: Run) -> Result:
     return result
 
 
-def _fit(cfg: DictConfig, run: Run, keeper: Recorder, resumed: bool = False) -> tuple[Regressor, L.LightningDataModule]:
+def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.LightningDataModule]:
     regressor, data = build_run(cfg)
     shown = progress_callback("none" if cfg.quiet else cfg.progress)
     trainer = _trainer(cfg, [keeper, *shown], run.directory)
-    if trainer.is_global_zero and not resumed:
+    if trainer.is_global_zero:
         keeper.write_start(cfg, regressor, data)
     start = run.checkpoint("last")
     with without_tips(), _own_process_group(run.directory):
@@ -153,14 +153,13 @@ def _say_outputs(regressor: Regressor, data: L.LightningDataModule) -> None:
             log.info(line)
 
 
-def _rewind(run: Run) -> int:
-    """Takes the record back to the last sound checkpoint, which becomes `last`; returns the epochs it has."""
+def _rewind(run: Run) -> None:
+    """Takes the record back to the last sound checkpoint, which becomes `last`."""
     found = checkpoint.latest(run)
     epoch = checkpoint.epochs_completed(found[1]) if found else 0
     recorder.rewind(run, epoch)
     if found and found[0] != run.checkpoint("last"):
         write_atomically(run.checkpoint("last"), found[0].read_bytes())
-    return epoch
 
 
 def _trainer(cfg: DictConfig, callbacks: list[Callback], directory: Path) -> L.Trainer:
