@@ -81,7 +81,12 @@ def test_tensorboard_shows_what_the_run_recorded(ask: Ask, train_run: Callable[.
         "aggregationType": "AGGREGATION_AVG",
     }
     hparams = "/experiment/defaultExperimentId/data/plugin/hparams/session_groups"
-    groups = ask(hparams, body, complete=lambda answer: answer.get("sessionGroups"))["sessionGroups"]
+    ask(f"{prefix}/scalars?run=seed2&tag=val/loss", complete=lambda points: len(points) == 5)
+
+    def whole(answer: Any) -> bool:
+        return sum(len(group["sessions"]) for group in answer.get("sessionGroups", [])) == 2
+
+    groups = ask(hparams, body, complete=whole)["sessionGroups"]
     assert len(groups) == 1  # two seeds of one setting
     assert groups[0]["hparams"]["optimizer"] == "SGD"
     assert groups[0]["hparams"]["optimizer.lr"] == 0.01
