@@ -226,3 +226,26 @@ def test_quiet_prints_nothing(tmp_path: Path) -> None:
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     swept = script("train.py", "-m", "quiet=true", "trainer.max_epochs=2", "seed=1,2", cwd=tmp_path)
     assert (swept.returncode, swept.stdout, swept.stderr) == (0, "", "")
+
+
+def test_a_signal_ends_every_process_of_a_run(tmp_path: Path) -> None:
+    """Under ddp, SIGTERM to the process that was started ends those that it started, and says interrupted."""
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "trainer=ddp", "trainer.max_epochs=100000", "name=x"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = Run(tmp_path / "outputs" / "runs" / "x")
+    wait_for_rows(run.metrics_file, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(signal.SIGTERM)
+    try:
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        alive = [child for child in children if Path(f"/proc/{child}").exists()]
+        for child in alive:
+            os.kill(int(child), signal.SIGKILL)
+    assert process.returncode == 143, out
+    assert children
+    assert alive == []
+    result = run.result()
+    assert result is not None
+    assert result.status == "interrupted"

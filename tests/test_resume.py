@@ -118,10 +118,8 @@ def flipped(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [flipped, lambda data: data[:-100], lambda data: b""])
-@pytest.mark.parametrize("both", [False, True])
 def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
     damage: Callable[[bytes], bytes],
-    both: bool,
     train_run: Callable[..., Result],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -130,13 +128,29 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
     train_run("whole", *SETTING, "trainer.max_epochs=6")
     train_run("hurt", *SETTING, "trainer.max_epochs=4")
     run = Run(tmp_path / "hurt")
-    for which in ("last", "best") if both else ("last",):
-        path = run.checkpoint(which)
-        path.write_bytes(damage(path.read_bytes()))
+    path = run.checkpoint("last")
+    path.write_bytes(damage(path.read_bytes()))
     train_run("hurt", *SETTING, "trainer.max_epochs=6")
     assert "last.ckpt is damaged" in caplog.text
     assert run.checkpoint("last").with_name("last.ckpt.damaged").exists()
     assert_same_run(run, Run(tmp_path / "whole"))
+
+
+def test_a_run_with_damaged_checkpoints_only_is_left_as_it_is(train_run: Callable[..., Result], tmp_path: Path) -> None:
+    """Nothing finished is lost: the record is not taken back, and the run is not trained from its start."""
+    train_run("hurt", *SETTING, "trainer.max_epochs=2")
+    run = Run(tmp_path / "hurt")
+    for which in ("last", "best"):
+        run.checkpoint(which).write_bytes(flipped(run.checkpoint(which).read_bytes()))
+    before = {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match="must have a sound checkpoint to go on from"):
+        train_run("hurt", *SETTING, "trainer.max_epochs=3")
+    assert {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
+def test_every_precision_of_the_cpu_trains_to_its_end(precision: str, train_run: Callable[..., Result]) -> None:
+    assert train_run("run", f"trainer.precision={precision}", "trainer.max_epochs=2").status == "done"
 
 
 def test_every_flipped_bit_is_noticed(train_run: Callable[..., Result], tmp_path: Path) -> None:

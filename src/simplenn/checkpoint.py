@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 
+from simplenn.config import ConfigError
 from simplenn.run import Run, write_atomically
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,10 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     body, mark = data[:-SEAL], data[-SEAL:]
     if mark != LABEL + hashlib.sha256(body).hexdigest().encode():
         raise DamagedCheckpoint(f"{path} is damaged: its checksum doesn't match")
-    return torch.load(io.BytesIO(data), map_location=map_location, weights_only=True)
+    try:
+        return torch.load(io.BytesIO(data), map_location=map_location, weights_only=True)
+    except Exception as error:
+        raise DamagedCheckpoint(f"{path} holds more than numbers, strings and tensors; it is not loaded") from error
 
 
 def epochs_completed(checkpoint: dict[str, Any]) -> int:
@@ -57,15 +61,24 @@ def epochs_completed(checkpoint: dict[str, Any]) -> int:
 
 
 def latest(run: Run) -> tuple[Path, dict[str, Any]] | None:
-    """The last sound checkpoint of a run; a damaged one is set aside, with a warning, for the one before it."""
-    for which in ("last", "best"):
-        path = run.checkpoint(which)
-        try:
-            return path, load(path)
-        except FileNotFoundError:
+    """The last sound checkpoint of a run; a damaged one is set aside, with a warning, for the one before it.
+
+    Raises `ConfigError`, and touches nothing, where there are only damaged ones.
+    """
+    damaged: list[tuple[Path, DamagedCheckpoint]] = []
+    for path in (run.checkpoint("last"), run.checkpoint("best")):
+        if not path.exists():
             continue
-        except Exception as error:
-            aside = path.with_name(path.name + ".damaged")
-            path.replace(aside)
+        try:
+            found = path, load(path)
+        except DamagedCheckpoint as error:
+            damaged.append((path, error))
+            continue
+        for bad, error in damaged:
+            aside = bad.replace(bad.with_name(bad.name + ".damaged"))
             log.warning("%s; set aside as %s, going on from the one before it", error, aside.name)
+        return found
+    if damaged:
+        reasons = ", ".join(str(error) for _, error in damaged)
+        raise ConfigError(f"a run must have a sound checkpoint to go on from: {reasons}; train it anew by another name")
     return None

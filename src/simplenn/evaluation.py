@@ -31,8 +31,8 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
     except FileNotFoundError:
         raise ConfigError(f"{run.directory} must have a checkpoint checkpoints/{which}.ckpt; train it first") from None
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} can't be used: {reason}; try --checkpoint best or last") from error
+        reason, other = " ".join(str(error).split()), "last" if which == "best" else "best"
+        raise ConfigError(f"{path} can't be used: {reason}; try --checkpoint {other}") from error
     return regressor.eval(), data, checkpoint.epochs_completed(state)
 
 
@@ -60,5 +60,4 @@ def predict(regressor: Regressor, rows: list[list[float]]) -> Tensor:
     if lengths != {expected}:
         wrong = next(i for i, row in enumerate(rows) if len(row) != expected)
         raise ConfigError(f"row {wrong + 1} must have {expected} numbers, got {len(rows[wrong])}: {rows[wrong]}")
-    with torch.no_grad():
-        return regressor(torch.tensor(rows))
+    return regressor.predict(torch.tensor(rows))

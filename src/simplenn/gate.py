@@ -5,15 +5,19 @@ Imports torch only once the configuration itself is in order.
 """
 
 import os
+import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from simplenn.config import GROUPS, ConfigError, as_override, check, flatten
 from simplenn.run import find_run, refuse_taken, reserve
@@ -33,19 +37,16 @@ class Refused(SystemExit):
 
 class Gate(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if os.environ.get("LOCAL_RANK", "0") != "0":  # a process that another has started, for its own run
-            return
-        try:
-            check_job(config)
-            if config.resume:
-                _resume(config, kwargs["config_name"])
-            else:
-                refuse_taken(_wanted(config, "run"))
-            _rehearse(config)
-            if not config.resume:
-                _reserve(config, "run")
-        except ConfigError as error:
-            raise Refused(str(error)) from error
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # else a process that another has started, for its own run
+            with _closed_on_errors():
+                check_job(config)
+                if config.resume:
+                    _resume(config, kwargs["config_name"])
+                else:
+                    refuse_taken(_wanted(config, "run"))
+                _rehearse(config)
+                if not config.resume:
+                    _reserve(config, "run")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config.get("resume"):
@@ -69,15 +70,25 @@ def check_job(config: DictConfig) -> DictConfig:
 
 def check_sweep(configs: list[DictConfig], sweep: DictConfig) -> None:
     """Checks every job of a sweep, then takes its directory. Raises `Refused`; nothing is written before."""
-    try:
+    with _closed_on_errors():
         for config in configs:
             check_job(config)
         refuse_taken(_wanted(sweep, "sweep"))
         for config in configs:
             _rehearse(config)
         _reserve(sweep, "sweep")
-    except ConfigError as error:
-        raise Refused(str(error)) from error
+
+
+@contextmanager
+def _closed_on_errors() -> Iterator[None]:
+    """Lets no error open the gate: Hydra would only warn of it, and train all the same."""
+    try:
+        yield
+    except (ConfigError, OSError, HydraException, OmegaConfBaseException) as error:
+        raise Refused(" ".join(str(error).split())) from error
+    except Exception as error:
+        traceback.print_exc()
+        raise SystemExit(1) from error
 
 
 def _rehearse(config: DictConfig) -> None:

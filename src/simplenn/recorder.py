@@ -6,6 +6,7 @@ takes out and trains again, never one too few.
 
 import csv
 import math
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from simplenn import events, interruption, review
+from simplenn.config import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.run import Run, write_atomically
 
@@ -53,7 +55,15 @@ class Recorder(Checkpoint):
             self._events = events.EventFile(self._run.directory)
         return self._events
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        launcher: Any = trainer.strategy.launcher
+        if launcher is not None and trainer.is_global_zero and not isinstance(exception, Diverged):
+            launcher.kill(signal.SIGKILL)  # the other processes wait for this one, and would for ever
+            for process in launcher.procs:
+                process.wait()
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        interruption.install()  # in place of Lightning's handlers, which wait for the other processes within
         if not trainer.ckpt_path:  # the initial weights: what a run that diverges in its first epoch keeps
             trainer.save_checkpoint(self._run.checkpoint("last"))
 
@@ -136,11 +146,14 @@ def best_values(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a `metrics.csv`, without the empty cells; none where there is no file."""
+    """The rows of a `metrics.csv`, without the empty cells; none where there is no file. Raises `ConfigError`."""
     if not path.exists():
         return []
-    with path.open(newline="") as stream:
-        return [_numbers(row) for row in csv.DictReader(stream) if None not in row.values()]
+    try:
+        with path.open(newline="") as stream:
+            return [_numbers(row) for row in csv.DictReader(stream) if None not in row.values()]
+    except (ValueError, csv.Error) as error:
+        raise ConfigError(f"{path} must hold rows of numbers, but can't be read: {error}") from error
 
 
 def append_row(path: Path, row: Mapping[str, float]) -> None:

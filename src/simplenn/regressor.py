@@ -35,6 +35,11 @@ class Regressor(L.LightningModule):
         """[B, F] -> [B, 1]."""
         return self.network(x)
 
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """[B, F] -> [B, 1] on the CPU in single precision, whatever the weights' own device and precision."""
+        return self(x.to(next(self.parameters()))).float().cpu()
+
     def metrics(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Means over the batch; `loss` is what training descends."""
         return {

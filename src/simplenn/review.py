@@ -76,8 +76,7 @@ def _predictions(regressor: Regressor, data: TensorDataModule) -> bytes:
         if samples is None:
             continue
         x, y = samples.tensors
-        with torch.no_grad():
-            prediction = regressor(x)
+        prediction = regressor.predict(x)
         axes.scatter(y, prediction, s=8, label=name, color=colours[name])
         shown += [y, prediction]
     low, high = float(min(map(torch.min, shown))) - 1, float(max(map(torch.max, shown))) + 1

@@ -59,7 +59,11 @@ class Run:
     @property
     def overrides(self) -> list[str]:
         """What was given on the command line."""
-        return [str(word) for word in OmegaConf.load(self.directory / ".hydra" / "overrides.yaml")]
+        path = self.directory / ".hydra" / "overrides.yaml"
+        try:
+            return [str(word) for word in OmegaConf.load(path)]
+        except Exception as error:
+            raise ConfigError(f"{path} must hold a run's overrides, but can't be read: {error}") from error
 
     @property
     def metrics_file(self) -> Path:
@@ -74,10 +78,10 @@ class Run:
         return self.directory / "result.json"
 
     def result(self) -> Result | None:
-        """`None` while the run is not finished."""
+        """`None` while the run is not finished; a file that is no result counts as none."""
         try:
             return Result(**json.loads(self.result_file.read_text()))
-        except FileNotFoundError:
+        except (FileNotFoundError, TypeError, ValueError):
             return None
 
     def write_result(self, result: Result) -> None:
@@ -113,13 +117,16 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
 
 
 def refuse_taken(directory: Path) -> None:
-    """Raises `ConfigError` where the directory holds something."""
-    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
-        parent, name = directory.parent, directory.name
-        raise ConfigError(
-            f"name must be new, got {name!r}, which exists in {parent}; "
-            f"try name={_free(directory).name}, or resume=true to go on with it"
-        )
+    """Raises `ConfigError` where the directory is there already."""
+    if directory.exists():
+        raise _taken(directory)
+
+
+def _taken(directory: Path) -> ConfigError:
+    return ConfigError(
+        f"name must be new, got {directory.name!r}, which exists in {directory.parent}; "
+        f"try name={_free(directory).name}, or resume=true to go on with it"
+    )
 
 
 def reserve(directory: Path, *, numbered: bool) -> Path:
@@ -134,8 +141,7 @@ def reserve(directory: Path, *, numbered: bool) -> Path:
             candidate.mkdir()
         except FileExistsError:
             if not numbered:
-                refuse_taken(directory)
-                return directory
+                raise _taken(directory) from None
             candidate = _free(directory)
         else:
             return candidate

@@ -6,7 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,11 @@ def rehearse(cfg: DictConfig) -> None:
         )
     if accelerator in ("gpu", "cuda") and isinstance(devices, int) and devices > max(found, 1):
         raise ConfigError(f"trainer.devices must be at most {found}, the GPUs of this machine, got {devices}")
+    precision = str(cfg.trainer.get("precision", "32-true"))
+    if precision.startswith("16-") and (accelerator == "cpu" or (accelerator == "auto" and not found)):
+        raise ConfigError(
+            f"trainer.precision={precision} needs a GPU; try trainer.precision=b{precision.replace('16', 'f16')}"
+        )
     regressor, _ = build_run(cfg)
     regressor.configure_optimizers()
     try:
@@ -86,7 +91,8 @@ def train(cfg: DictConfig, directory: Path) -> Result:
     cfg = check(cfg)
     run = Run(directory)
     if os.environ.get(RANK_VARIABLE, "0") != "0":
-        _fit(cfg, run, Recorder(run))
+        with suppress(Diverged):  # the main process tells
+            _fit(cfg, run, Recorder(run))
         sys.exit()
     with run.locked():
         before = run.result()
@@ -102,10 +108,7 @@ def _train(cfg: DictConfig, run: Run) -> Result:
     _rewind(run)
     keeper = Recorder(run, histograms=cfg.histograms)
     try:
-        regressor, data = _fit(cfg, run, keeper)
-        keeper.write_end(regressor, data)
-        if cfg.show_outputs and not cfg.quiet:
-            _say_outputs(regressor, data)
+        _finish(cfg, keeper, *_fit(cfg, run, keeper))
     except Diverged as error:
         status, message, diverged_epoch = "diverged", str(error), error.epoch
     except Interrupted as error:
@@ -115,7 +118,9 @@ def _train(cfg: DictConfig, run: Run) -> Result:
         status, message = "failed", f"{type(error).__name__}: {error}"
         log.exception("the run failed")
     keeper.close(status)
-    last = keeper.rows[-1] if keeper.rows else {"epoch": 0}
+    last: dict[str, float] = {"epoch": 0}
+    for row in keeper.rows:  # validation may not have come with the last epoch
+        last |= row
     result = Result(
         status=status,
         epoch=int(diverged_epoch or last["epoch"]),
@@ -144,11 +149,20 @@ def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.Ligh
     return regressor, data
 
 
+def _finish(cfg: DictConfig, keeper: Recorder, regressor: Regressor, data: L.LightningDataModule) -> None:
+    """The figure and the printed outputs; what goes wrong with them is no failure of the run."""
+    try:
+        keeper.write_end(regressor, data)
+        if cfg.show_outputs and not cfg.quiet:
+            _say_outputs(regressor, data)
+    except Exception:
+        log.warning("the final figure or outputs could not be made", exc_info=True)
+
+
 def _say_outputs(regressor: Regressor, data: L.LightningDataModule) -> None:
     if isinstance(data, TensorDataModule) and data.train is not None:
         x, y = data.train.tensors
-        with torch.no_grad():
-            outputs = regressor(x)
+        outputs = regressor.predict(x)
         for line in output_lines(x.tolist(), outputs[:, 0].tolist(), y[:, 0].tolist()):
             log.info(line)
 
