@@ -55,5 +55,6 @@ class EpochBar(Callback):
 
 def _losses(trainer: Trainer) -> str:
     values = trainer.callback_metrics
-    names = (("train/loss", "Loss"), ("val/loss", "Val loss"))
+    validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+    names = (("train/loss", "Loss"), *([("val/loss", "Val loss")] if validated else []))
     return ", ".join(f"{label}: {float(values[name]):.4f}" for name, label in names if name in values)
