@@ -49,13 +49,13 @@ def _checked(values: dict[str, Any], files: Mapping[str, DictConfig] | None) -> 
             raise ConfigError(
                 f"{group} must be a group of keys, got {section!r}; try {group}={_example(Config, group)}"
             )
-        schema = TrainerConfig if group == "trainer" else TARGETS.get(section.get("_target_", ""))
+        schema = _schema(group, section)
         checked[group] = {key: _group_value(schema, group, key, value, files) for key, value in section.items()}
     return checked
 
 
 def nearest(word: str, words: list[str]) -> str:
-    """`; did you mean ...?` for the nearest of the words, or the whole list where none is near."""
+    """`did you mean ...?` for the nearest of the words, or the whole list where none is near."""
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else "there are: " + ", ".join(words)
 
@@ -81,11 +81,15 @@ def _known_keys(values: dict[str, Any], files: Mapping[str, DictConfig]) -> list
     for group in GROUPS:
         section = values.get(group)
         section = section if isinstance(section, dict) else {}
-        schema = TrainerConfig if group == "trainer" else TARGETS.get(section.get("_target_", ""))
+        schema = _schema(group, section)
         names = [entry.name for entry in fields(schema)] if schema else []
         source: Mapping = files.get(group, {} if schema else section)
         keys += [f"{group}.{name}" for name in dict.fromkeys([*names, *map(str, source)]) if name != "_target_"]
     return keys
+
+
+def _schema(group: str, section: Mapping[str, Any]) -> type | None:
+    return TrainerConfig if group == "trainer" else TARGETS.get(section.get("_target_", ""))
 
 
 def _group_value(schema: type | None, group: str, key: str, value: Any, files: Mapping[str, DictConfig] | None) -> Any:

@@ -39,12 +39,13 @@ class Gate(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         if os.environ.get("LOCAL_RANK", "0") == "0":  # else a process that another has started, for its own run
             with _closed_on_errors():
-                check_job(config)
+                checked = check_job(config)
                 if config.resume:
                     _resume(config, kwargs["config_name"])
+                    checked = check_job(config)
                 else:
                     refuse_taken(_wanted(config, "run"))
-                _rehearse(config)
+                _rehearse(checked)
                 if not config.resume:
                     _reserve(config, "run")
 
@@ -71,11 +72,10 @@ def check_job(config: DictConfig) -> DictConfig:
 def check_sweep(configs: list[DictConfig], sweep: DictConfig) -> None:
     """Checks every job of a sweep, then takes its directory. Raises `Refused`; nothing is written before."""
     with _closed_on_errors():
-        for config in configs:
-            check_job(config)
+        jobs = [check_job(config) for config in configs]
         refuse_taken(_wanted(sweep, "sweep"))
-        for config in configs:
-            _rehearse(config)
+        for job in jobs:
+            _rehearse(job)
         _reserve(sweep, "sweep")
 
 
@@ -91,10 +91,10 @@ def _closed_on_errors() -> Iterator[None]:
         raise SystemExit(1) from error
 
 
-def _rehearse(config: DictConfig) -> None:
+def _rehearse(checked: DictConfig) -> None:
     from simplenn.training import rehearse
 
-    rehearse(check(_without_hydra(config)))
+    rehearse(checked)
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
@@ -176,7 +176,6 @@ def _resume(config: DictConfig, config_name: str) -> None:
         for key in list(composed):
             config[key] = composed[key]
         config.hydra.mode = mode
-    check_job(config)
     _set_directory(config, "run", run.directory)
 
 

@@ -5,6 +5,7 @@ takes out and trains again, never one too few.
 """
 
 import csv
+import io
 import math
 import signal
 from collections.abc import Mapping
@@ -170,8 +171,6 @@ def append_row(path: Path, row: Mapping[str, float]) -> None:
 
 def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
     """Writes the whole file anew, complete or not at all."""
-    import io
-
     names = dict.fromkeys(name for row in rows for name in row)
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")

@@ -68,8 +68,9 @@ def _check_classes(cfg: DictConfig, group: str) -> None:
     from torch.nn import Module
     from torch.optim import Optimizer
 
-    check_targets({group: OmegaConf.to_container(cfg[group], resolve=True)}, cfg.get("allow", ()))
-    for key, name in _targets(OmegaConf.to_container(cfg[group], resolve=True), group):
+    section = OmegaConf.to_container(cfg[group], resolve=True)
+    check_targets({group: section}, cfg.get("allow", ()))
+    for key, name in _targets(section, group):
         try:
             found = resolve_name(name)
         except Exception as error:
