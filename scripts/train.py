@@ -9,13 +9,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from simplenn import gate
 from simplenn.command import run_command
 from simplenn.interruption import Interrupted
+from simplenn.sweeping import RunFailed, Sweeping, batched_by, finished
 
 log = logging.getLogger("simplenn.train")
+sweeping = Sweeping()
 
 
+@batched_by(sweeping)
 def train_job(cfg: DictConfig) -> float:
     """One job of Hydra's; its value is what a search minimises."""
     from simplenn import summary
@@ -37,22 +39,11 @@ def train_job(cfg: DictConfig) -> float:
     if alone and result.status != "done":
         sys.exit(1)
     if result.status == "failed":
-        raise RuntimeError(f"{directory}: {result.message}")
+        raise RunFailed(f"{directory}: {result.message}")
     return result.objective
 
 
-def finish_sweep(config: DictConfig) -> None:
-    """Says how the runs ended, by their files, since a failed job ends Hydra's sweep with an exception."""
-    from simplenn import summary
-
-    counts = summary.say_sweep(Path(config.hydra.sweep.dir))
-    if set(counts) - {"done"}:
-        sys.exit(1)
-
-
-train_job.finish_sweep = finish_sweep  # pyright: ignore[reportFunctionMemberAccess]
-train_job.check_sweep = gate.check_sweep  # pyright: ignore[reportFunctionMemberAccess]
 main = hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train_job)
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(finished(main, sweeping))

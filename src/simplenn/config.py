@@ -7,9 +7,9 @@ file alone adds a network, a data set or an optimizer.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -52,6 +52,21 @@ def _checked(values: dict[str, Any], files: Mapping[str, DictConfig] | None) -> 
         schema = _schema(group, section)
         checked[group] = {key: _group_value(schema, group, key, value, files) for key, value in section.items()}
     return checked
+
+
+def check_values(cfg: DictConfig, key: str, values: Sequence[Any]) -> list[Any]:
+    """The values that a key has in the runs of a sweep, each of the key's type and within its rule.
+
+    `cfg` is a checked configuration that has the key. Raises `ConfigError`.
+    """
+    group, _, leaf = key.rpartition(".")
+    if not group:
+        check_one = partial(_typed, Config, "", key)
+    else:
+        schema = _schema(group, cfg[group])
+        check_one = partial(_group_value, schema, group, leaf, files={group: cfg[group]})
+    checked = {repr(value): check_one(value) for value in values}
+    return [checked[repr(value)] for value in values]
 
 
 def nearest(word: str, words: list[str]) -> str:

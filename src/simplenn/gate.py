@@ -6,10 +6,10 @@ Imports torch only once the configuration itself is in order.
 
 import os
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,12 +19,20 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from simplenn.config import GROUPS, ConfigError, as_override, check, flatten
+from simplenn.config import GROUPS, ConfigError, as_override, check, check_values, flatten
 from simplenn.run import find_run, refuse_taken, reserve
 from simplenn.target import check_targets
 
 SHOWN = ("resume", "quiet", "progress", "allow")  # how this command runs, not what the run is
+OF_THE_SWEEP = ("name", "run_dirs", "max_stack", "verify", *SHOWN)  # one value for all jobs
 RESUMABLE = ("trainer.max_epochs", "name", *SHOWN)
+
+
+class JobGroup(Protocol):
+    """Jobs of a sweep whose configurations differ in `columns` alone: the values by full key."""
+
+    config: DictConfig
+    columns: dict[str, list[Any]]
 
 
 class Refused(SystemExit):
@@ -69,14 +77,29 @@ def check_job(config: DictConfig) -> DictConfig:
     return checked
 
 
-def check_sweep(configs: list[DictConfig], sweep: DictConfig) -> None:
-    """Checks every job of a sweep, then takes its directory. Raises `Refused`; nothing is written before."""
+def check_sweep(groups: Sequence[JobGroup], sweep: DictConfig, *, take: bool) -> None:
+    """Checks every job of a sweep, then, where `take`, its directory. Raises `Refused`; nothing is written before.
+
+    The groups' columns become of their keys' types.
+    """
     with _closed_on_errors():
-        jobs = [check_job(config) for config in configs]
-        refuse_taken(_wanted(sweep, "sweep"))
+        jobs = [_check_group(group, sweep) for group in groups]
+        if take:
+            refuse_taken(_wanted(sweep, "sweep"))
         for job in jobs:
             _rehearse(job)
-        _reserve(sweep, "sweep")
+        if take:
+            _reserve(sweep, "sweep")
+
+
+def _check_group(group: JobGroup, sweep: DictConfig) -> DictConfig:
+    for key in OF_THE_SWEEP:
+        if group.config[key] != sweep[key]:
+            raise ConfigError(f"{key} is the whole sweep's and can't differ between its jobs; give it one value")
+    checked = check_job(group.config)
+    for key, values in group.columns.items():
+        group.columns[key] = check_values(checked, key, values)
+    return checked
 
 
 @contextmanager

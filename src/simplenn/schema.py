@@ -126,6 +126,7 @@ class TrainerConfig:
     accumulate_grad_batches: int = count(1)
     check_val_every_n_epoch: int = count(1)
     detect_anomaly: bool = switch(False)
+    compile: bool = switch(True)
 
 
 TARGETS: dict[str, type] = {
@@ -153,6 +154,9 @@ class Config:
     quiet: bool = switch(True)
     show_outputs: bool = switch(True)
     histograms: bool = switch(True)
+    run_dirs: str = one_of("auto", "all", "none")
+    max_stack: int | None = count(1000)
+    verify: int = count(5, least=0)
     allow: list[str] = rule("a list of package names", ["my_package"])
     model: Any = rule("a group", "simple")
     data: Any = rule("a group", "sum")

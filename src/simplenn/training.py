@@ -178,6 +178,7 @@ def _rewind(run: Run) -> None:
 
 def _trainer(cfg: DictConfig, callbacks: list[Callback], directory: Path) -> L.Trainer:
     settings: Any = OmegaConf.to_container(cfg.trainer)
+    settings.pop("compile", None)  # of stacks
     with without_tips():
         return L.Trainer(
             **settings,

@@ -1,87 +1,94 @@
-"""Hydra's grid sweeper, with every job checked before the first one starts and a readable name for each.
+"""Hydra's grid sweeper, with intervals, with every job checked before the first one starts, and readable names.
 
-Knows no model: the checks are the task function's own, its attribute `check_sweep`, where it has one.
+Knows no model: the checks are those of the task function's batched counterpart (`launcher.py`), where it has one.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-LONGEST_NAME = 200
+from hydra_plugins.vectorized.grid import jobs_of, run_names, swept_keys
+from hydra_plugins.vectorized.planner import SUBDIR, Planner
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
 class VectorizedSweeperConf:
     _target_: str = "hydra_plugins.vectorized.sweeper.VectorizedSweeper"
+    points: int | None = None  # of each interval(low, high)
     max_batch_size: int | None = None
-    params: dict[str, str] | None = None
+    params: dict[str, Any] | None = None
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="vectorized", node=VectorizedSweeperConf, provider="simplenn")
 
 
 class VectorizedSweeper(BasicSweeper):
+    def __init__(self, points: int | None, max_batch_size: int | None, params: dict[str, Any] | None = None) -> None:
+        super().__init__(max_batch_size, {key: str(value) for key, value in (params or {}).items()})
+        self._points = points
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self._check_sweep: Callable[..., None] | None = getattr(task_function, "check_sweep", None)
-        self._finish_sweep: Callable[..., None] | None = getattr(task_function, "finish_sweep", None)
+        self._batched: Any = getattr(task_function, "batched", None)
 
     def sweep(self, arguments: list[str]) -> Any:
         assert self.config is not None
         assert self.hydra_context is not None
-        if self._check_sweep is None:
-            return super().sweep(arguments)
+        assert self.launcher is not None
         loader = self.hydra_context.config_loader
-        given = [f"{key}={value}" for key, value in self.params.items()] + list(arguments)
-        overrides = OverridesParser.create(loader).parse_overrides(given)
-        jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
-        self._check_sweep([loader.load_sweep_config(self.config, job) for job in jobs], self.config)
-        try:
-            returns = super().sweep(arguments)
-        except Exception:  # a failed job's, once all have ended; a signal's passes by
-            self._finish()
-            raise
-        self._finish()
+        parser = OverridesParser.create(loader)
+        given = parser.parse_overrides([*self._parse_config(), *arguments])
+        jobs: Sequence[Sequence[str]] = jobs_of(given, self._points, parser)
+        if self._batched is not None:
+            planner = Planner(loader, self.config, self._batched.per_run)
+            jobs = self._placed(_distinct(jobs, planner))
+            self._batched.check(planner.plan(jobs), self.config)
+            self.launcher.planner = planner  # pyright: ignore[reportAttributeAccessIssue] (a launcher that plans takes it on)
+        else:
+            self.validate_batch_is_legal(jobs)
+        sweep_dir = Path(self.config.hydra.sweep.dir)
+        sweep_dir.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, sweep_dir / "multirun.yaml")
+        size = self.max_batch_size or len(jobs)
+        returns = []
+        for first in range(0, len(jobs), size):
+            returns.append(self.launcher.launch(jobs[first : first + size], initial_job_idx=first))
+            for job in returns[-1]:
+                _ = job.return_value  # raises what the job raised
         return returns
 
-    def _finish(self) -> None:
-        if self._finish_sweep is not None:
-            self._finish_sweep(self.config)
-
-    def get_job_batch(self) -> Sequence[Sequence[str]]:
-        """The jobs with a directory name that says what was swept."""
-        swept = _swept_keys([job for batch in self.overrides or [] for job in batch])
-        return [
-            [*job, f"hydra.sweep.subdir='runs/{run_name([word for word in job if _key(word) in swept])}'"]
-            if swept and self._check_sweep
-            else job
-            for job in super().get_job_batch()
-        ]
+    def _placed(self, jobs: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+        """The jobs with a directory that says what was swept, unless the user has set one."""
+        assert self.config is not None
+        swept = swept_keys(jobs)
+        if not swept or any(word.startswith(SUBDIR) for word in self.config.hydra.overrides.hydra):
+            return jobs
+        return [[*job, f"{SUBDIR}'runs/{name}'"] for job, name in zip(jobs, run_names(jobs, swept), strict=True)]
 
 
-def run_name(swept: Sequence[str]) -> str:
-    """`optimizer=adam,optimizer.lr=0.01`, made safe for a file name; a long one ends in a hash of the whole."""
-    name = ",".join(swept)
-    safe = "".join(c if (c.isalnum() and c.isascii()) or c in "._=,+-" else "_" for c in name)
-    if safe == name and len(name) <= LONGEST_NAME:
-        return name
-    return f"{safe[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _swept_keys(jobs: Sequence[Sequence[str]]) -> set[str]:
-    values: dict[str, set[str]] = {}
+def _distinct(jobs: Sequence[Sequence[str]], planner: Planner) -> list[Sequence[str]]:
+    """The jobs without those that are equal to one before them."""
+    first: dict[tuple[str, ...], Sequence[str]] = {}
     for job in jobs:
-        for word in job:
-            values.setdefault(_key(word), set()).add(word)
-    return {key for key, words in values.items() if len(words) > 1}
+        first.setdefault(tuple(_meaning(word, planner) for word in job), job)
+    if len(first) < len(jobs):
+        log.info("%d of the %d points are equal to another and run once", len(jobs) - len(first), len(jobs))
+    return list(first.values())
 
 
-def _key(word: str) -> str:
-    return word.partition("=")[0]
+def _meaning(word: str, planner: Planner) -> str:
+    number = planner.number(word)
+    if number is None:
+        return word
+    key, value = number
+    return f"{key}={value if isinstance(value, list) else float(value)!r}"

@@ -1,0 +1,45 @@
+"""The launcher and the sweeper as Hydra plugins: Hydra's own suites, and the plan of a sweep."""
+
+import pytest
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
+
+from hydra_plugins.vectorized.launcher import VectorizedLauncher
+from hydra_plugins.vectorized.sweeper import VectorizedSweeper
+
+# Hydra's suites call applications without a version_base, of which Hydra itself warns.
+pytestmark = pytest.mark.filterwarnings(r"ignore:\s*Future Hydra versions will no longer change working directory")
+
+
+def test_the_plugins_are_found_by_hydra() -> None:
+    """Hydra's own discovery yields both plugins."""
+    assert VectorizedLauncher.__name__ in [kind.__name__ for kind in Plugins.instance().discover(Launcher)]
+    assert VectorizedSweeper.__name__ in [kind.__name__ for kind in Plugins.instance().discover(Sweeper)]
+
+
+@pytest.mark.parametrize(
+    ("launcher_name", "overrides"), [("vectorized", []), ("vectorized", ["hydra/sweeper=vectorized"])]
+)
+class TestLauncher(LauncherTestSuite):
+    """Hydra's suite for any launcher, under its own sweeper and under ours."""
+
+
+@pytest.mark.parametrize(
+    ("launcher_name", "overrides"),
+    [
+        ("vectorized", ["hydra.sweeper.max_batch_size=2"]),
+        ("vectorized", ["hydra/sweeper=vectorized", "hydra.sweeper.max_batch_size=2"]),
+    ],
+)
+class TestBatchedSweeper(BatchedSweeperTestSuite):
+    """Hydra's suite for sweepers that launch in batches."""
+
+
+@pytest.mark.parametrize(
+    ("task_launcher_cfg", "extra_flags"),
+    [({}, ["-m", "hydra/launcher=vectorized"]), ({}, ["-m", "hydra/launcher=vectorized", "hydra/sweeper=vectorized"])],
+)
+class TestIntegration(IntegrationTestSuite):
+    """Hydra's suite of whole applications."""
