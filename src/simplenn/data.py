@@ -3,15 +3,21 @@
 Shapes: N samples, B batch, F features.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import lightning.pytorch as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler, Sampler, TensorDataset
+from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 EVALUATION_BATCH = 4096
+
+
+def shuffled(num_samples: int, seed: int) -> Tensor:
+    """[N]: the numbers of all samples in the order of torch's `DistributedSampler`, `seed` being its seed + epoch."""
+    return torch.randperm(num_samples, generator=torch.Generator().manual_seed(seed))
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -32,26 +38,25 @@ class EpochBatches(Sampler[list[int]]):
         rank: int = 0,
         num_replicas: int = 1,
     ) -> None:
-        self._order = DistributedSampler(
-            range(num_samples),  # pyright: ignore[reportArgumentType] (only its length is asked for)
-            num_replicas=1,
-            rank=0,
-            shuffle=shuffle,
-            seed=seed,
-        )
+        self._num_samples = num_samples
         self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._seed = seed
+        self._epoch = 0
         self._rank = rank
         self._num_replicas = num_replicas
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning at each epoch's start; epochs count from 0."""
-        self._order.set_epoch(epoch)
+        self._epoch = epoch
 
     def __len__(self) -> int:
-        return -(-len(self._order) // self._batch_size)
+        return -(-self._num_samples // self._batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = list(self._order)
+        order = list(range(self._num_samples))
+        if self._shuffle:
+            order = shuffled(self._num_samples, self._seed + self._epoch).tolist()
         for start in range(0, len(order), self._batch_size):
             batch = order[start : start + self._batch_size]
             share = -(-len(batch) // self._num_replicas)
@@ -63,10 +68,12 @@ class TensorDataModule(L.LightningDataModule):
     """Whole batches of tensors by one index operation each.
 
     A subclass sets `train`, `val`, `test` and `extrapolation` in `setup`; those that it leaves `None` are
-    skipped. `batch_size=None` is the full batch. `shuffle_seed` is the run's seed, set before training.
+    skipped. `batch_size=None` is the full batch. `shuffle_seed` is the run's seed, set before training;
+    `make_batches` makes the training batches, for one run or, set by a stack, for many.
     """
 
     shuffle_seed: int = 0
+    make_batches: Callable[..., Sampler[Any]] = EpochBatches
 
     def __init__(self, batch_size: int | None = None, shuffle: bool = True) -> None:
         super().__init__()
@@ -80,7 +87,7 @@ class TensorDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         assert self.train is not None
         rank, num_replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        batches = EpochBatches(
+        batches = self.make_batches(
             len(self.train),
             self.batch_size or len(self.train),
             shuffle=self.shuffle,
@@ -99,8 +106,8 @@ class TensorDataModule(L.LightningDataModule):
         return {name: _evaluation_loader(samples) for name, samples in sets.items() if samples is not None}
 
 
-def _loader(samples: TensorDataset, batches: EpochBatches) -> DataLoader:
-    # batch_size=None hands each list of numbers to the data set as it is: one index operation a batch.
+def _loader(samples: TensorDataset, batches: Sampler[Any]) -> DataLoader:
+    # batch_size=None hands each batch's numbers to the data set as they are: one index operation a batch.
     # The generator keeps the loader from drawing its base seed from the global stream.
     return DataLoader(samples, sampler=batches, batch_size=None, generator=torch.Generator())
 

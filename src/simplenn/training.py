@@ -5,7 +5,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from omegaconf import DictConfig, OmegaConf, read_write
 from torch import nn
 
@@ -77,7 +77,7 @@ def rehearse(cfg: DictConfig) -> None:
     regressor, _ = build_run(cfg)
     regressor.configure_optimizers()
     try:
-        _trainer(cfg, [], Path.cwd())
+        make_trainer(cfg, [], Path.cwd())
     except Exception as error:
         raise ConfigError(f"trainer cannot be built as configured: {' '.join(str(error).split())}") from error
 
@@ -140,7 +140,7 @@ def _train(cfg: DictConfig, run: Run) -> Result:
 def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.LightningDataModule]:
     regressor, data = build_run(cfg)
     shown = progress_callback("none" if cfg.quiet else cfg.progress)
-    trainer = _trainer(cfg, [keeper, *shown], run.directory)
+    trainer = make_trainer(cfg, [keeper, *shown], run.directory)
     if trainer.is_global_zero:
         keeper.write_start(cfg, regressor, data)
     start = run.checkpoint("last")
@@ -176,17 +176,17 @@ def _rewind(run: Run) -> None:
         write_atomically(run.checkpoint("last"), found[0].read_bytes())
 
 
-def _trainer(cfg: DictConfig, callbacks: list[Callback], directory: Path) -> L.Trainer:
+def make_trainer(cfg: DictConfig, callbacks: Sequence[Callback], directory: Path) -> L.Trainer:
     settings: Any = OmegaConf.to_container(cfg.trainer)
     settings.pop("compile", None)  # of stacks
     with without_tips():
         return L.Trainer(
             **settings,
             default_root_dir=directory,
-            callbacks=callbacks,
+            callbacks=list(callbacks),
             plugins=[checkpoint.SealedCheckpoint()],
             logger=False,
-            enable_checkpointing=bool(callbacks),
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

@@ -1,0 +1,71 @@
+"""The batches of R runs at once, each run's in the order that it has alone. Knows nothing of networks.
+
+Shapes: R runs, S distinct seeds, N samples, B batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from simplenn.data import EpochBatches, shuffled
+
+
+class StackBatches(Sampler[Any]):
+    """Sample numbers [R, B] a batch, by each run's seed; where the runs `agree`, the lists of one run alone.
+
+    Takes the arguments of `EpochBatches`, which `TensorDataModule` passes, after `seeds`.
+    """
+
+    def __init__(
+        self, seeds: Sequence[int], num_samples: int, batch_size: int, *, shuffle: bool = False, **alone: Any
+    ) -> None:
+        alone["seed"] = seeds[0]
+        self.agree = agree(seeds, shuffle)
+        self._alone = EpochBatches(num_samples, batch_size, shuffle=shuffle, **alone)
+        self._num_samples = num_samples
+        self._batch_size = batch_size
+        self._seeds = sorted(set(seeds))
+        place = {seed: i for i, seed in enumerate(self._seeds)}
+        self._place = torch.tensor([place[seed] for seed in seeds])
+        self._epoch = 0
+        self._known: dict[int, int] = {}  # seed + epoch -> row of `_orders`
+        self._orders = torch.empty(0, num_samples, dtype=torch.int64)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at each epoch's start; epochs count from 0."""
+        self._epoch = epoch
+        self._alone.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self._alone)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.agree:
+            yield from self._alone
+            return
+        orders = self._orders_by_seed()
+        for start in range(0, self._num_samples, self._batch_size):
+            yield orders[:, start : start + self._batch_size][self._place]
+
+    def _orders_by_seed(self) -> Tensor:
+        """[S, N]. An order depends on seed + epoch alone, so that neighbouring seeds take over last epoch's."""
+        keys = [seed + self._epoch for seed in self._seeds]
+        orders = torch.empty(len(keys), self._num_samples, dtype=torch.int64)
+        kept = [(row, self._known[key]) for row, key in enumerate(keys) if key in self._known]
+        if kept:
+            rows, before = torch.tensor(kept).unbind(1)
+            orders[rows] = self._orders[before]
+        for row, key in enumerate(keys):
+            if key not in self._known:
+                orders[row] = shuffled(self._num_samples, key)
+        self._known = {key: row for row, key in enumerate(keys)}
+        self._orders = orders
+        return orders
+
+
+def agree(seeds: Sequence[int], shuffle: bool) -> bool:
+    """Whether all runs see the same batches."""
+    return not shuffle or len(set(seeds)) == 1

@@ -1,0 +1,128 @@
+"""A stack: R runs as one LightningModule, whose training step is that of the one `Regressor`. Knows nothing of files.
+
+Shapes: R runs, B batch; a weight is [R, ...].
+"""
+
+from collections.abc import Mapping, Sequence
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.optim import Optimizer
+
+from simplenn.regressor import Batch, Regressor
+from simplenn.stacking.optimizer import StackedOptimizer
+from simplenn.stacking.rules import Hyperparameters
+
+
+class Stack(L.LightningModule):
+    """R runs of `regressor`, each with weights of its own (by the names of its parameters, [R, ...]).
+
+    The gradient of the sum of all losses is, for each run's weights, the gradient of that run's own loss: so
+    Lightning trains a stack as it trains a run. `shared` where all runs see one batch, [B, ...], else [R, B, ...].
+    """
+
+    def __init__(
+        self,
+        regressor: Regressor,
+        weights: Mapping[str, Tensor],
+        optimizer: tuple[type[Optimizer], Hyperparameters],
+        *,
+        shared: bool,
+    ) -> None:
+        super().__init__()
+        self._regressor = [regressor]  # in a list, so that its own weights are none of the stack's
+        self._optimizer = optimizer
+        self._shared = shared
+        self.names = list(weights)
+        trained = {name: weight.requires_grad for name, weight in regressor.named_parameters()}
+        self.weights = nn.ParameterList(nn.Parameter(weights[name], trained[name]) for name in self.names)
+        self.num_runs = len(self.weights[0])
+        self.train_metrics = Means()
+        self.val_metrics = Means()
+        self.losses: list[Tensor] = []  # [R] a step, of this epoch
+
+    def batch_metrics(self, batch: Batch, shared: bool) -> dict[str, Tensor]:
+        """[R] by name: the regressor's own metrics, for each run on its batch."""
+        regressor = self._regressor[0]
+        if regressor.training != self.training:
+            regressor.train(self.training)
+
+        def one(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
+            return regressor.metrics(functional_call(regressor, weights, (x,)), y)
+
+        where = None if shared else 0
+        stacked = dict(zip(self.names, self.weights, strict=True))
+        return vmap(one, in_dims=(0, where, where), randomness="error")(stacked, *batch)
+
+    def configure_optimizers(self) -> Optimizer:
+        self.optimizer = StackedOptimizer(list(self.weights), *self._optimizer)
+        return self.optimizer
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Each run's gradients by their own norm: torch.nn.utils.clip_grad_norm_ and clip_grad_value_, run by run."""
+        if not gradient_clip_val:
+            return
+        grads = [weight.grad for weight in self.weights if weight.grad is not None]
+        if gradient_clip_algorithm == "value":
+            for grad in grads:
+                grad.clamp_(-gradient_clip_val, gradient_clip_val)
+            return
+        norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads], dim=1)
+        factors = (gradient_clip_val / (torch.linalg.vector_norm(norms, dim=1) + 1e-6)).clamp(max=1.0)
+        for grad in grads:
+            grad.mul_(factors.view(-1, *(1,) * (grad.dim() - 1)))
+
+    def on_train_epoch_start(self) -> None:
+        self.train_metrics.reset()
+        self.losses.clear()
+
+    def on_validation_epoch_start(self) -> None:
+        self.val_metrics.reset()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        metrics = self.batch_metrics(batch, self._shared)
+        self.train_metrics.add(metrics, batch[0].shape[0 if self._shared else 1])
+        self.losses.append(metrics["loss"].detach())
+        return metrics["loss"].sum()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.val_metrics.add(self.batch_metrics(batch, shared=True), len(batch[0]))
+
+    def state(self) -> list[Tensor]:
+        """All that the runs' going on depends on, [R, ...] each: the weights, then the optimizer's slots."""
+        slots = self.optimizer.slots.values()
+        return [*(weight.data for weight in self.weights), *(tensor for slot in slots for tensor in slot)]
+
+    def by_name(self, state: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+        """What `state` gave: the weights by name, and slot -> the optimizer's state by its weight's name."""
+        trained = [name for name, weight in zip(self.names, self.weights, strict=True) if weight.requires_grad]
+        rest = iter(state[len(self.names) :])
+        slots = {slot: {name: next(rest) for name in trained} for slot in self.optimizer.slots}
+        return dict(zip(self.names, state, strict=False)), slots
+
+
+class Means:
+    """Each metric's mean over an epoch, [R] in double precision: sum(value * B) / sum(B), as Lightning adds up."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._num_samples = 0
+
+    def add(self, metrics: Mapping[str, Tensor], batch_size: int) -> None:
+        for name, value in metrics.items():
+            weighted = value.detach().to(torch.float64, copy=True).mul_(batch_size)
+            self._sums[name] = self._sums[name].add_(weighted) if name in self._sums else weighted
+        self._num_samples += batch_size
+
+    def values(self) -> dict[str, Tensor]:
+        return {name: total / self._num_samples for name, total in self._sums.items()}

@@ -1,0 +1,73 @@
+"""One optimizer for the weights of R runs, each with hyperparameters of its own. Knows nothing of Lightning."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from simplenn.stacking.rules import RULES, Hyperparameters, Number, narrowed
+
+SWITCHES = ("nesterov", "amsgrad", "centered", "decoupled_weight_decay")
+
+
+def hyperparameters(defaults: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]) -> Hyperparameters:
+    """What a torch.optim optimizer has as `defaults`, with the runs' own values by `optimizer.<name>`.
+
+    A number on which all runs agree is a float, any other a tensor [R] in double precision. `betas` become
+    `beta1` and `beta2`.
+    """
+    found: dict[str, Any] = {}
+    for name, default in defaults.items():
+        values = columns.get(f"optimizer.{name}", [default])
+        if name == "betas":
+            for i, part in enumerate(zip(*values, strict=True), 1):
+                found[f"beta{i}"] = _number(part)
+        elif name in SWITCHES:
+            found[name] = bool(default)
+        elif isinstance(default, int | float) and not isinstance(default, bool):
+            found[name] = _number(values)
+    return found
+
+
+def _number(values: Sequence[float]) -> Number:
+    if len(set(values)) == 1:
+        return float(values[0])
+    return torch.tensor([float(value) for value in values], dtype=torch.float64)
+
+
+class StackedOptimizer(Optimizer):
+    """Applies the rule of `kind`, a torch.optim class, to stacked parameters [R, ...].
+
+    `slots` is the state: slot -> one tensor per parameter that is trained, in their order.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], kind: type[Optimizer], h: Hyperparameters) -> None:
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        super().__init__(trained, {"lr": 0.0})  # Lightning asks for parameter groups; the numbers are the rule's
+        device = trained[0].device
+        self.hyperparameters = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in h.items()}
+        self.rule = RULES[kind](self.hyperparameters)
+        self.trained = trained
+        self.slots = {slot: [_filled(weight, self.rule.initial) for weight in trained] for slot in self.rule.slots}
+        self.num_steps = 0
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step of every run; `closure` computes the gradients."""
+        loss = closure() if closure is not None else None
+        self.num_steps += 1
+        coefficients = self.rule.coefficients(self.num_steps)
+        shaped = {weight.dim(): narrowed(coefficients, weight) for weight in self.trained}
+        for i, weight in enumerate(self.trained):
+            assert weight.grad is not None
+            state = {slot: tensors[i] for slot, tensors in self.slots.items()}
+            self.rule.update(weight, weight.grad, state, shaped[weight.dim()])
+        return loss
+
+
+def _filled(weight: Tensor, initial: Number) -> Tensor:
+    if not isinstance(initial, Tensor):
+        return torch.full_like(weight, initial)
+    return initial.to(weight.dtype).view(-1, *(1,) * (weight.dim() - 1)).expand_as(weight).contiguous()

@@ -1,0 +1,122 @@
+"""Trains a stack: R runs of one configuration by one `Trainer.fit`. Knows nothing of Hydra or of files.
+
+Shapes: R runs, T epochs.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig
+from torch import Tensor
+
+from simplenn.data import TensorDataModule
+from simplenn.interruption import Interrupted
+from simplenn.stacking.batches import StackBatches, agree
+from simplenn.stacking.keeper import Keeper, Kept
+from simplenn.stacking.module import Stack
+from simplenn.stacking.optimizer import hyperparameters
+from simplenn.stacking.outcome import Outcome, Snapshot
+from simplenn.stacking.weights import InitialWeights
+from simplenn.training import build_run, make_trainer, without_tips
+
+Columns = Mapping[str, Sequence[Any]]
+
+
+def train_stack(
+    cfg: DictConfig,
+    columns: Columns,
+    callbacks: Sequence[Callback] = (),
+    directory: Path | None = None,
+    initial: InitialWeights | None = None,
+) -> Outcome:
+    """Trains the runs whose own values are in `columns`, R each, by full key; `why_not(cfg)` must be `None`.
+
+    A signal is told in the outcome, for the caller to raise again; one that comes before training begins is raised.
+    """
+    begun = time.monotonic()
+    num_runs = num_runs_of(columns)
+    seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
+    regressor, data = build_run(cfg)
+    assert isinstance(data, TensorDataModule)
+    data.make_batches = partial(StackBatches, seeds)
+    alone = regressor.configure_optimizers()
+    stack = Stack(
+        regressor,
+        (initial or InitialWeights(cfg))(seeds),
+        (type(alone), hyperparameters(alone.defaults, columns)),
+        shared=agree(seeds, data.shuffle),
+    )
+    keeper = Keeper()
+    trainer = make_trainer(cfg, [keeper, *callbacks], directory or Path.cwd())
+    interruption = None
+    try:
+        with without_tips():
+            trainer.fit(stack, datamodule=data)
+    except Interrupted as error:
+        if keeper.kept is None:
+            raise
+        interruption = error
+    assert keeper.kept is not None
+    lrs = columns.get("optimizer.lr", [alone.defaults["lr"]] * num_runs)
+    return _outcome(stack, keeper, keeper.kept, torch.tensor(lrs, dtype=torch.float64), interruption, begun)
+
+
+def num_runs_of(columns: Columns) -> int:
+    """R; a configuration of which nothing differs is one run."""
+    return len(next(iter(columns.values()), [None]))
+
+
+def _outcome(
+    stack: Stack, keeper: Keeper, kept: Kept, lrs: Tensor, interruption: Interrupted | None, begun: float
+) -> Outcome:
+    told = keeper.divergence.epochs_and_messages()
+    undone = ("done", "") if interruption is None else ("interrupted", interruption.signal_name)
+    ends = [("diverged", message) if epoch else undone for epoch, message in told]
+    steps = keeper.steps[: kept.epochs]
+    best = [
+        torch.where(_wide(kept.best_is_last, last), last, b) for last, b in zip(kept.last, keeper.best, strict=True)
+    ]
+    return Outcome(
+        status=[status for status, _ in ends],
+        message=[message for _, message in ends],
+        epoch=[epoch or kept.epochs for epoch, _ in told],
+        steps=steps,
+        curves=_curves(keeper.curves[: kept.epochs], lrs),
+        last=_snapshot(stack, kept.last, kept.last_epoch, steps),
+        best=_snapshot(stack, best, kept.best_epoch, steps),
+        skeletons={epoch: skeleton for epoch, skeleton in keeper.skeletons.items() if epoch <= kept.epochs},
+        seconds=time.monotonic() - begun,
+        interruption=interruption,
+    )
+
+
+def _curves(rows: Sequence[Mapping[str, Tensor]], lrs: Tensor) -> dict[str, Tensor]:
+    names = sorted({name for row in rows for name in row})
+    nothing = torch.full_like(lrs, torch.nan)
+    curves = {name: torch.stack([row.get(name, nothing).cpu() for row in rows]) for name in names}
+    if rows:
+        curves["lr"] = torch.where(curves["train/loss"].isnan(), torch.nan, lrs)
+    return curves
+
+
+def _snapshot(stack: Stack, state: Sequence[Tensor], epoch: Tensor, steps: Sequence[int]) -> Snapshot:
+    epoch = epoch.cpu()
+    step = torch.tensor([0, *steps])[epoch]
+    weights, slots = stack.by_name([tensor.cpu() for tensor in state])
+    rule = stack.optimizer.rule
+    if rule.counts_steps:
+        trained = next(iter(slots.values()))
+        slots = {"step": {name: step.to(torch.float32) for name in trained}} | slots
+    absent = {slot: torch.full_like(epoch, rule.lazy, dtype=torch.bool) & (epoch == 0) for slot in slots}
+    for slot, runs in rule.lacking.items():
+        absent[slot] |= runs.cpu()
+    return Snapshot(epoch, weights, slots, absent)
+
+
+def _wide(mask: Tensor, like: Tensor) -> Tensor:
+    return mask.view(-1, *(1,) * (like.dim() - 1))
