@@ -25,8 +25,8 @@ def train_job(cfg: DictConfig) -> float:
 
     job = HydraConfig.get()
     alone = job.mode == RunMode.RUN
-    if not alone and cfg.progress == "auto" and not sys.stdout.isatty():
-        cfg.progress = "none"  # a line a job says enough
+    if not alone:
+        cfg.progress, cfg.show_outputs = "none", False  # a line a job says enough
     directory = Path(job.runtime.output_dir)
     try:
         result = train(cfg, directory)

@@ -1,6 +1,7 @@
 """Exit statuses and one-line refusals, for every script: 0 done, 1 a run failed, 2 refused, 128 + n a signal."""
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 from simplenn import interruption
 from simplenn.config import ConfigError, known_keys, unknown_key
 from simplenn.gate import Refused
+
+AMBIGUOUS = re.compile("Ambiguous value for argument '(.*?)'\n")
 
 
 def run_command(main: Callable[[], Any]) -> None:
@@ -56,6 +59,10 @@ def _in_one_line(error: Exception) -> str:
         return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice!r}; try {group}={near}"
     if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException) and _key(cause):
         return str(unknown_key(_key(cause), _keys_around(cause)))
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
+        return f"{error}: {str(cause).splitlines()[0]}"  # a key of Hydra's own
+    if found := AMBIGUOUS.match(str(error)):
+        return f"{found[1]} is more than one value; add -m to train a run for each"
     return " ".join(str(error).split())
 
 

@@ -77,10 +77,9 @@ def check_job(config: DictConfig) -> DictConfig:
     return checked
 
 
-def check_sweep(groups: Sequence[JobGroup], sweep: DictConfig, *, take: bool) -> None:
-    """Checks every job of a sweep, then, where `take`, its directory. Raises `Refused`; nothing is written before.
-
-    The groups' columns become of their keys' types.
+def check_sweep(groups: Sequence[JobGroup], sweep: DictConfig, *, take: bool) -> list[DictConfig]:
+    """Checks every job of a sweep, then, where `take`, takes its directory. Returns each group's configuration,
+    checked; the groups' columns become of their keys' types. Raises `Refused`; nothing is written before.
     """
     with _closed_on_errors():
         jobs = [_check_group(group, sweep) for group in groups]
@@ -90,6 +89,7 @@ def check_sweep(groups: Sequence[JobGroup], sweep: DictConfig, *, take: bool) ->
             _rehearse(job)
         if take:
             _reserve(sweep, "sweep")
+    return jobs
 
 
 def _check_group(group: JobGroup, sweep: DictConfig) -> DictConfig:

@@ -10,9 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 def progress_callback(style: str) -> list[Callback]:
     """`style` is `auto`, `bar`, `lines` or `none`."""
-    if style == "auto":
-        style = "bar" if sys.stdout.isatty() else "lines"
-    return {"bar": [EpochBar()], "lines": [EpochLines()], "none": []}[style]
+    return {"bar": [EpochBar()], "lines": [EpochLines()], "none": []}[_style(style)]
+
+
+def _style(style: str) -> str:
+    return ("bar" if sys.stdout.isatty() else "lines") if style == "auto" else style
 
 
 class EpochLines(Callback):
@@ -58,3 +60,50 @@ def _losses(trainer: Trainer) -> str:
     validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
     names = (("train/loss", "Loss"), *([("val/loss", "Val loss")] if validated else []))
     return ", ".join(f"{label}: {float(values[name]):.4f}" for name, label in names if name in values)
+
+
+class SweepProgress(Callback):
+    """One bar, or a line every 10 %, over all the stacks of a sweep; `run_epochs` are the epochs of all its runs."""
+
+    def __init__(self, style: str, num_runs: int, run_epochs: int) -> None:
+        self._lines = _style(style) == "lines"
+        self._total = run_epochs
+        self._num_runs = num_runs
+        self._finished_runs = 0
+        self._before = self._done = 0
+        self._bar: Progress | None = None
+        if _style(style) == "bar":
+            columns = (TextColumn("Sweep"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+            self._bar = Progress(*columns)
+            self._task = self._bar.add_task("", total=self._total)
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._before = self._done
+        if self._bar is not None:
+            self._bar.start()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        epoch, last = trainer.current_epoch + 1, trainer.max_epochs or 1
+        text = (
+            f"{self._finished_runs:,} of {self._num_runs:,} runs done, training {pl_module.num_runs:,}: "
+            f"epoch {epoch}/{last}, median {_losses(trainer)}"
+        )
+        self._advance(self._before + epoch * pl_module.num_runs, text)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self._finished_runs += pl_module.num_runs
+        self._done = self._before + (trainer.max_epochs or 1) * pl_module.num_runs
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        self._done = self._before  # a stack that didn't fit is tried again in halves
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _advance(self, done: int, text: str) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, description=text)
+        elif self._lines and done * 10 // self._total > self._done * 10 // self._total:
+            print(f"Sweep [{100 * done // self._total} %] {text}", flush=True)
+        self._done = done

@@ -28,7 +28,7 @@ class Batched(Protocol):
         ...
 
     def check(self, groups: Sequence[JobGroup], sweep: DictConfig) -> None:
-        """Refuses a sweep before any of its jobs starts."""
+        """Refuses a sweep before any of its jobs starts; groups that it has seen already cost nothing."""
         ...
 
     def why_not(self, group: JobGroup) -> str | None:
@@ -67,8 +67,7 @@ class VectorizedLauncher(BasicLauncher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         planner = self.planner or Planner(self.hydra_context.config_loader, self.config, batched.per_run)
         groups = planner.plan(job_overrides, initial_job_idx)
-        if self.planner is None:
-            batched.check(groups, self.config)
+        batched.check(groups, self.config)
         reasons = [batched.why_not(group) for group in groups]
         for reason, count in _counts(groups, reasons).items():
             log.info("%d of %d jobs run one by one: %s", count, len(job_overrides), reason)
