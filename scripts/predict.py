@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from simplenn.command import run_command
-from simplenn.config import ConfigError
+from simplenn.refusal import ConfigError
 from simplenn.run import find_run
 
 

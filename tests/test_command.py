@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, script
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote
 
+from simplenn.directory import quoted, reserve
 from simplenn.recorder import read_rows
-from simplenn.run import Run, reserve
+from simplenn.refusal import ConfigError
+from simplenn.run import Run
 
 FILES = {
     ".hydra/config.yaml",
@@ -100,7 +104,7 @@ def test_predict_refuses_what_is_no_row_of_numbers(words: list[str], stdin: str,
 
 def test_directories_asked_for_at_one_moment_differ(tmp_path: Path) -> None:
     """Many processes that want one time stamp get one directory each."""
-    code = "import sys, pathlib; from simplenn.run import reserve; "
+    code = "import sys, pathlib; from simplenn.directory import reserve; "
     code += "print(reserve(pathlib.Path(sys.argv[1]), numbered=True))"
     wanted = tmp_path / "runs" / "now"
     started = [
@@ -109,6 +113,84 @@ def test_directories_asked_for_at_one_moment_differ(tmp_path: Path) -> None:
     got = {process.communicate()[0] for process in started}
     assert len(got) == 8
     assert reserve(wanted, numbered=True) == wanted.with_name("now_9")
+
+
+AWKWARD = 'it\'s a $1, \\ "x" = [1] {2} # 100 %'
+
+
+@pytest.mark.parametrize("name", [AWKWARD, "'", "\\", "\\'", "a\\", "'\\\\''", "a,b", "null", " x ", "${x"])
+@pytest.mark.parametrize("quote", list(Quote))
+def test_any_path_is_a_value_of_hydras_grammar(name: str, quote: Quote) -> None:
+    """The parser gives back the path that was quoted, to the character."""
+    (override,) = OverridesParser.create().parse_overrides([f"hydra.run.dir={quoted(Path(name), quote)}"])
+    assert override.value() == name
+    assert override.is_sweep_override() is False
+
+
+def test_a_folder_of_any_name_will_do(tmp_path: Path) -> None:
+    """A run, its resume, a sweep, two processes and a directory asked for by Hydra's own key."""
+    folder = tmp_path / AWKWARD
+    folder.mkdir()
+    commands = [
+        ["name=x"],
+        ["name=x", "resume=true", "trainer.max_epochs=2"],
+        ["-m", "seed=1,2", "trainer=ddp", "name=s"],
+        [f"hydra.run.dir={quoted(folder / 'own')}"],
+    ]
+    for words in commands:
+        if not any("max_epochs" in word for word in words):
+            words.append("trainer.max_epochs=1")
+        trained = script("train.py", *words, cwd=folder)
+        assert trained.returncode == 0, trained.stderr
+    runs = ["outputs/runs/x", "outputs/sweeps/s/runs/seed=1", "outputs/sweeps/s/runs/seed=2", "own"]
+    assert sorted(path.parent.relative_to(folder) for path in folder.rglob("result.json")) == sorted(map(Path, runs))
+    for name, epochs in (("outputs/runs/x", 2), ("own", 1), (runs[1], 1)):
+        assert len(read_rows(folder / name / "metrics.csv")) == epochs
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["hydra.run.dir=here"], "try hydra.run.dir=here_2, or resume=true to go on with it"),
+        (["hydra.run.dir='a b'"], "try 'hydra.run.dir='\"'\"'a b_2'\"'\"'', or resume=true"),
+        (["-m", "seed=1,2", "hydra.sweep.dir=here"], "try hydra.sweep.dir=here_2\n"),
+        (["-m", "seed=1,2", "name=here", "hydra.sweep.dir=here"], "try hydra.sweep.dir=here_2\n"),
+    ],
+)
+def test_a_taken_directory_is_refused_with_advice_on_its_own_key(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    for name in ("here", "a b"):
+        (tmp_path / name).mkdir()
+    refused = script("train.py", *words, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    assert files(tmp_path) == set()
+
+
+def test_a_run_that_another_process_has_is_not_touched_by_a_resume(tmp_path: Path) -> None:
+    """Of two that resume one run at one moment, the second is refused before Hydra writes."""
+    assert script("train.py", "name=x", "trainer.max_epochs=1", cwd=tmp_path).returncode == 0
+    run = Run(tmp_path / "outputs" / "runs" / "x")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.directory.rglob("*") if path.is_file()}
+    with run.locked():
+        refused = script("train.py", "name=x", "resume=true", "trainer.max_epochs=2", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "is in use by another process; wait for it to end" in refused.stderr
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.directory.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_lock_passes_from_the_gate_to_the_training(tmp_path: Path) -> None:
+    """Taken by `lock`, held on by `locked`, free when that ends."""
+    run = Run(tmp_path)
+    run.lock()
+    with pytest.raises(ConfigError, match="in use"):
+        run.lock()
+    with run.locked(), pytest.raises(ConfigError, match="in use"):
+        run.lock()
+    with run.locked():
+        pass
 
 
 def wait_for_rows(path: Path, process: subprocess.Popen[str], count: int = 3) -> None:

@@ -8,9 +8,9 @@ import torch
 from conftest import composed
 
 from simplenn import checkpoint, events
-from simplenn.config import ConfigError
 from simplenn.interruption import Interrupted
 from simplenn.recorder import Recorder, read_rows
+from simplenn.refusal import ConfigError
 from simplenn.run import Result, Run
 
 SETTING = ("optimizer=adam", "data.num_train=64", "seed=5")

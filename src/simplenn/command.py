@@ -13,8 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from simplenn import interruption
-from simplenn.config import ConfigError, known_keys, unknown_key
-from simplenn.gate import Refused
+from simplenn.refusal import ConfigError, Refused
 
 
 def run_command(main: Callable[[], Any]) -> None:
@@ -55,6 +54,8 @@ def _in_one_line(error: Exception) -> str:
         near = (get_close_matches(choice, error.options, n=1, cutoff=0) or [""])[0]
         return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice!r}; try {group}={near}"
     if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException) and _key(cause):
+        from simplenn.config import unknown_key
+
         return str(unknown_key(_key(cause), _keys_around(cause)))
     return " ".join(str(error).split())
 
@@ -67,6 +68,8 @@ def _key(error: OmegaConfBaseException) -> str:
 
 def _keys_around(error: OmegaConfBaseException) -> list[str]:
     """The keys of the configuration that an error arose in."""
+    from simplenn.config import known_keys
+
     node: Any = error.parent_node
     root = node._get_root() if node is not None else None
     return known_keys(root) if isinstance(root, DictConfig) else []

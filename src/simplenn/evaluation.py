@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from simplenn import checkpoint
-from simplenn.config import ConfigError, check
+from simplenn.config import check
 from simplenn.data import TensorDataModule
+from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.run import Run
 from simplenn.training import build_run, without_tips

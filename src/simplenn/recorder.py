@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from simplenn import events, interruption, review
-from simplenn.config import ConfigError
+from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.run import Run, write_atomically
 

@@ -14,16 +14,20 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 from torch import nn
 
 from simplenn import checkpoint, recorder
-from simplenn.config import ConfigError, check
+from simplenn.config import check
 from simplenn.data import TensorDataModule
+from simplenn.directory import quoted
 from simplenn.interruption import Interrupted
 from simplenn.progress import progress_callback
+from simplenn.rank import is_main_process
 from simplenn.recorder import Diverged, Recorder
+from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.run import Result, Run, write_atomically
 from simplenn.summary import output_lines
@@ -31,7 +35,6 @@ from simplenn.target import build, optimizer_factory
 
 log = logging.getLogger(__name__)
 
-RANK_VARIABLE = "LOCAL_RANK"  # set where Lightning has started this process for another's run
 LIGHTNING_ADVICE = (
     "does not have many workers",
     "smaller than the logging interval",
@@ -90,7 +93,7 @@ def train(cfg: DictConfig, directory: Path) -> Result:
     """
     cfg = check(cfg)
     run = Run(directory)
-    if os.environ.get(RANK_VARIABLE, "0") != "0":
+    if not is_main_process():
         with suppress(Diverged):  # the main process tells
             _fit(cfg, run, Recorder(run))
         sys.exit()
@@ -222,7 +225,7 @@ def _own_process_group(directory: Path) -> Iterator[None]:
         sys.argv = [sys.argv[0], *HydraConfig.get().overrides.task, "hydra/job_logging=stdout"]
         job: Any = HydraConfig.get()
         with read_write(job):
-            job.run.dir = str(directory)
+            job.run.dir = quoted(directory, Quote.double)[1:-1]  # the quotes are Lightning's
     try:
         yield
     finally:
