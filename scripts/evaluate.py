@@ -23,7 +23,7 @@ def main() -> None:
     from simplenn.evaluation import evaluate, load_run
 
     regressor, data, epoch = load_run(run, arguments.checkpoint, arguments.allow)
-    metrics = evaluate(regressor, data)
+    metrics = evaluate(run, regressor, data)
     kinds = list(dict.fromkeys(name.partition("/")[2] for name in metrics))
     table = Table("data")
     for kind in kinds:

@@ -9,7 +9,8 @@ from conftest import composed
 
 from simplenn import checkpoint, events
 from simplenn.interruption import Interrupted
-from simplenn.recorder import Recorder, read_rows
+from simplenn.metrics import read_rows
+from simplenn.recorder import Recorder
 from simplenn.refusal import ConfigError
 from simplenn.run import Result, Run
 
@@ -209,3 +210,60 @@ def test_a_run_that_diverges_at_once_keeps_its_initial_weights(
     assert (result.status, result.epoch, result.metrics) == ("diverged", 1, {})
     state = checkpoint.load(Run(tmp_path / "run").checkpoint("last"))
     assert checkpoint.epochs_completed(state) == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"no events"),
+        lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    ],
+)
+def test_a_destroyed_event_file_is_drawn_anew_from_the_rows(
+    damage: Callable[[Path], None], train_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    """TensorBoard shows one continuous curve, with the values that it had, and the graph."""
+    train_run("whole", *SETTING, "trainer.max_epochs=6")
+    train_run("hurt", *SETTING, "trainer.max_epochs=4")
+    run = Run(tmp_path / "hurt")
+    (path,) = events.event_files(run.directory)
+    damage(path)
+    train_run("hurt", *SETTING, "trainer.max_epochs=6")
+    assert_same_run(run, Run(tmp_path / "whole"))
+    (path,) = events.event_files(run.directory)
+    records = events.read_events(path)
+    assert records[0].file_version == "brain.Event:2"
+    assert sum(record.HasField("graph_def") for record in records) == 1
+    drawn = {(v.tag, record.step): v.simple_value for record in records for v in record.summary.value}
+    for row in read_rows(run.metrics_file):
+        assert drawn["train/loss", row["epoch"]] == pytest.approx(row["train/loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda lines: lines[:2] + lines[3:], "epoch 2 has 0"),
+        (lambda lines: lines[:-1], "epoch 4 has 0"),
+        (lambda lines: [*lines[:3], lines[2], *lines[3:]], "epoch 2 has 2"),
+        (lambda lines: [*lines[:2], lines[3], lines[2], lines[4]], "in another order"),
+        (lambda lines: [*lines[:2], "2,4,x,", *lines[3:]], "must hold rows of numbers"),
+        (lambda lines: [*lines[:2], lines[2] + ",1", *lines[3:]], "a row must have a cell for each column"),
+        (lambda lines: lines[1:], "must hold rows of numbers"),
+        (lambda lines: [], "epoch 1 has 0"),
+    ],
+)
+def test_rows_that_the_checkpoint_has_and_the_record_lacks_are_refused(
+    damage: Callable[[list[str]], list[str]], message: str, train_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    """In one line, and nothing is written."""
+    train_run("hurt", *SETTING, "trainer.max_epochs=4")
+    run = Run(tmp_path / "hurt")
+    lines = damage(run.metrics_file.read_text().splitlines())
+    run.metrics_file.write_text("".join(f"{line}\n" for line in lines))
+    before = {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match=message) as refusal:
+        train_run("hurt", *SETTING, "trainer.max_epochs=6")
+    assert "\n" not in str(refusal.value)
+    assert {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()} == before

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -121,19 +121,37 @@ class Run:
 _handed_over: dict[Path, int] = {}  # descriptors of `Run.lock`, by directory
 
 
+class Unwritable(OSError):
+    """A file of the run's that the system will not write: the disk is full, say."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises `Unwritable`, which names the file and the reason, in place of an `OSError`."""
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(f"{path} can't be written: {error.strerror or error}") from error
+
+
 def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
-    """The whole file or the one before it, whatever happens; `durable` outlives a power cut too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The whole file or the one before it, whatever happens; `durable` outlives a power cut too.
+
+    Raises `Unwritable`.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
-        temporary.replace(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as stream:
+                stream.write(data)
+                if durable:
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
 
 

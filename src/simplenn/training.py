@@ -1,48 +1,36 @@
 """One run, from configuration to result: `train`. Knows nothing of Hydra's command line."""
 
 import logging
-import os
 import sys
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as L
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Quote
-from lightning.pytorch.callbacks import Callback
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig
 from torch import nn
 
-from simplenn import checkpoint, recorder
 from simplenn.config import check
 from simplenn.data import TensorDataModule
-from simplenn.directory import quoted
+from simplenn.divergence import Diverged, DivergenceCheck
 from simplenn.interruption import Interrupted
+from simplenn.metrics import best_values
+from simplenn.processes import own_process_group
 from simplenn.progress import progress_callback
 from simplenn.rank import is_main_process
-from simplenn.recorder import Diverged, Recorder
+from simplenn.recorder import Recorder
 from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
-from simplenn.run import Result, Run, write_atomically
+from simplenn.rewind import rewind
+from simplenn.run import Result, Run
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory
+from simplenn.trainer import make_trainer, without_tips
 
 log = logging.getLogger(__name__)
 
-LIGHTNING_ADVICE = (
-    "does not have many workers",
-    "smaller than the logging interval",
-    "GPU available but not used",
-    "The `srun` command is available",
-    "Total length of `list` across ranks is zero",  # no validation set
-    "`isinstance.treespec, LeafSpec.` is deprecated",
-)
 PACKAGES = ("simplenn", "torch", "lightning", "hydra-core", "tensorboard")
 
 
@@ -80,7 +68,7 @@ def rehearse(cfg: DictConfig) -> None:
     regressor, _ = build_run(cfg)
     regressor.configure_optimizers()
     try:
-        _trainer(cfg, [], Path.cwd())
+        make_trainer(cfg.trainer, Path.cwd())
     except Exception as error:
         raise ConfigError(f"trainer cannot be built as configured: {' '.join(str(error).split())}") from error
 
@@ -108,7 +96,7 @@ def train(cfg: DictConfig, directory: Path) -> Result:
 def _train(cfg: DictConfig, run: Run) -> Result:
     begun = time.monotonic()
     status, message, diverged_epoch, interruption = "done", "", None, None
-    _rewind(run)
+    rewind(run)
     keeper = Recorder(run, histograms=cfg.histograms)
     try:
         _finish(cfg, keeper, *_fit(cfg, run, keeper))
@@ -128,7 +116,7 @@ def _train(cfg: DictConfig, run: Run) -> Result:
         status=status,
         epoch=int(diverged_epoch or last["epoch"]),
         metrics={name: value for name, value in last.items() if name not in ("epoch", "step")},
-        best=recorder.best_values(keeper.rows),
+        best=best_values(keeper.rows),
         seed=cfg.seed,
         seconds=round(time.monotonic() - begun, 3),
         versions={name: version(name) for name in PACKAGES},
@@ -143,11 +131,11 @@ def _train(cfg: DictConfig, run: Run) -> Result:
 def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.LightningDataModule]:
     regressor, data = build_run(cfg)
     shown = progress_callback("none" if cfg.quiet else cfg.progress)
-    trainer = _trainer(cfg, [keeper, *shown], run.directory)
+    trainer = make_trainer(cfg.trainer, run.directory, [DivergenceCheck(), *shown, keeper])
     if trainer.is_global_zero:
         keeper.write_start(cfg, regressor, data)
     start = run.checkpoint("last")
-    with without_tips(), _own_process_group(run.directory):
+    with without_tips(), own_process_group(run.directory):
         trainer.fit(regressor, datamodule=data, ckpt_path=start if start.exists() else None, weights_only=True)
     return regressor, data
 
@@ -168,69 +156,3 @@ def _say_outputs(regressor: Regressor, data: L.LightningDataModule) -> None:
         outputs = regressor.predict(x)
         for line in output_lines(x.tolist(), outputs[:, 0].tolist(), y[:, 0].tolist()):
             log.info(line)
-
-
-def _rewind(run: Run) -> None:
-    """Takes the record back to the last sound checkpoint, which becomes `last`."""
-    found = checkpoint.latest(run)
-    epoch = checkpoint.epochs_completed(found[1]) if found else 0
-    recorder.rewind(run, epoch)
-    if found and found[0] != run.checkpoint("last"):
-        write_atomically(run.checkpoint("last"), found[0].read_bytes())
-
-
-def _trainer(cfg: DictConfig, callbacks: list[Callback], directory: Path) -> L.Trainer:
-    settings: Any = OmegaConf.to_container(cfg.trainer)
-    with without_tips():
-        return L.Trainer(
-            **settings,
-            default_root_dir=directory,
-            callbacks=callbacks,
-            plugins=[checkpoint.SealedCheckpoint()],
-            logger=False,
-            enable_checkpointing=bool(callbacks),
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-        )
-
-
-@contextmanager
-def without_tips() -> Iterator[None]:
-    """Holds back what Lightning says that is no concern of a run's user: tips, hardware found, loader advice."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            for advice in LIGHTNING_ADVICE:
-                warnings.filterwarnings("ignore", message=f".*{advice}")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _own_process_group(directory: Path) -> Iterator[None]:
-    """Lets each run of a sweep start processes of its own, and these train this one job, not the whole sweep.
-
-    Lightning starts them with this process's arguments, in Hydra's directory for a single run, and leaves its
-    variables and its process group behind.
-    """
-    environment, arguments = dict(os.environ), sys.argv
-    if HydraConfig.initialized():
-        sys.argv = [sys.argv[0], *HydraConfig.get().overrides.task, "hydra/job_logging=stdout"]
-        job: Any = HydraConfig.get()
-        with read_write(job):
-            job.run.dir = quoted(directory, Quote.double)[1:-1]  # the quotes are Lightning's
-    try:
-        yield
-    finally:
-        sys.argv = arguments
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-        os.environ.clear()
-        os.environ.update(environment)
