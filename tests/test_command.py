@@ -2,10 +2,12 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote
 
 from simplenn.directory import quoted, reserve
+from simplenn.events import event_files, read_events
 from simplenn.metrics import read_rows
 from simplenn.refusal import ConfigError
 from simplenn.run import Run
@@ -331,3 +334,41 @@ def test_a_signal_ends_every_process_of_a_run(tmp_path: Path) -> None:
     result = run.result()
     assert result is not None
     assert result.status == "interrupted"
+
+
+def test_a_full_disk_fails_the_run_in_one_line_and_it_resumes(tmp_path: Path) -> None:
+    """Status 1, the file and the reason named, no traceback, the files before intact; by a limit on their size."""
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "name=x", "trainer.max_epochs=400"]
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, 20_000))
+    full = subprocess.run(command, cwd=tmp_path, preexec_fn=limit, capture_output=True, text=True, check=False)
+    run = Run(tmp_path / "outputs" / "runs" / "x")
+    assert full.returncode == 1, full.stderr
+    assert "Traceback" not in full.stdout + full.stderr + (run.directory / "train.log").read_text()
+    (line,) = [line for line in (full.stdout + full.stderr).splitlines() if "can't be written" in line]
+    assert line.startswith(str(run.directory))
+    assert "File too large" in line
+    result = run.result()
+    assert result is not None
+    assert result.status == "failed"
+    resumed = script("train.py", "name=x", "resume=true", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert [row["epoch"] for row in read_rows(run.metrics_file)] == list(range(1, 401))
+    (event_file,) = event_files(run.directory)
+    steps = [e.step for e in read_events(event_file) if any(v.tag == "train/loss" for v in e.summary.value)]
+    assert steps == list(range(1, 401))
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
+    """As `| head -1` does: nothing is said of it, and the run is done."""
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "name=x", "trainer.max_epochs=20"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith("Epoch [2/20]")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 0
+    result = Run(tmp_path / "outputs" / "runs" / "x").result()
+    assert result is not None
+    assert result.status == "done"

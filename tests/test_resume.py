@@ -1,13 +1,20 @@
 """A resumed run is the run that was never interrupted: same rows, same weights, one curve."""
 
-from collections.abc import Callable
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import composed
 
-from simplenn import checkpoint, events
+from simplenn import checkpoint, events, interruption, metrics
+from simplenn import run as run_files
 from simplenn.interruption import Interrupted
 from simplenn.metrics import read_rows
 from simplenn.recorder import Recorder
@@ -267,3 +274,82 @@ def test_rows_that_the_checkpoint_has_and_the_record_lacks_are_refused(
         train_run("hurt", *SETTING, "trainer.max_epochs=6")
     assert "\n" not in str(refusal.value)
     assert {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()} == before
+
+
+def test_a_second_signal_finds_the_result_written(
+    train_run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that comes while the record is closed waits for its end; then it ends the process, were it the first."""
+    before = {signum: signal.getsignal(signum) for signum in interruption.SIGNALS}
+    monkeypatch.setattr(interruption, "_received", [])
+    close = Recorder.close
+
+    def close_and_be_interrupted(recorder: Recorder, status: str) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        close(recorder, status)
+
+    monkeypatch.setattr(Recorder, "close", close_and_be_interrupted)
+    try:
+        interruption.install()
+        with pytest.raises(Interrupted):
+            train_run("run", *SETTING, "trainer.max_epochs=2")
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    result = Run(tmp_path / "run").result()
+    assert result is not None
+    assert (result.status, result.epoch) == ("done", 2)
+
+
+def test_seconds_add_up_over_the_sessions_of_a_run(train_run: Callable[..., Result], tmp_path: Path) -> None:
+    train_run("run", *SETTING, "trainer.max_epochs=1")
+    run = Run(tmp_path / "run")
+    result = run.result()
+    assert result is not None
+    run.write_result(replace(result, seconds=1000.0))
+    assert train_run("run", *SETTING, "trainer.max_epochs=2").seconds > 1000
+
+
+@pytest.mark.parametrize("kind", ["metrics.csv", "events", "last.ckpt", "best.ckpt", "result.json"])
+def test_a_file_that_cannot_be_written_fails_the_run_by_name(
+    kind: str,
+    train_run: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One line names it and the reason; when there is room again, the run ends as if nothing had been."""
+    setting = (*SETTING, "trainer.max_epochs=6")
+    train_run("whole", *setting)
+    train_run("full", *SETTING, "trainer.max_epochs=3")
+    with monkeypatch.context() as patch:
+        no_room_for(kind, patch)
+        result = train_run("full", *setting)
+    assert result.status == "failed"
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert kind in line
+    assert "can't be written: No space left on device" in line
+    train_run("full", *setting)
+    assert_same_run(Run(tmp_path / "full"), Run(tmp_path / "whole"))
+
+
+def no_room_for(kind: str, patch: pytest.MonkeyPatch) -> None:
+    """As `writing` begins a file of this kind, from the training on."""
+
+    @contextmanager
+    def writing(path: Path) -> Iterator[None]:
+        with original(path):
+            if kind in path.name and armed:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            yield
+
+    original, armed = run_files.writing, []
+    for module in (run_files, metrics, events):
+        patch.setattr(module, "writing", writing)
+    start = Recorder.on_train_start
+
+    def on_train_start(recorder: Recorder, *given: Any) -> None:
+        armed.append(True)
+        start(recorder, *given)
+
+    patch.setattr(Recorder, "on_train_start", on_train_start)

@@ -1,5 +1,6 @@
 """Exit statuses and one-line refusals, for every script: 0 done, 1 a run failed, 2 refused, 128 + n a signal."""
 
+import logging
 import os
 import sys
 import traceback
@@ -12,21 +13,21 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from simplenn import interruption
+from simplenn import interruption, outlet
 from simplenn.refusal import ConfigError, Refused
 
 
 def run_command(main: Callable[[], Any]) -> None:
     """Calls `main` and ends the process with the status that its outcome has."""
     interruption.install()
+    outlet.install()
+    logging.raiseExceptions = False  # a record that can't be written is lost, without a traceback for each
     traces = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as they are, instead of printed by Hydra
     _keep_one_config_store()
     try:
         main()
         sys.stdout.flush()
-    except BrokenPipeError:  # as of `--help | head`; what is left to print would fail once more at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Refused as error:
         _refuse(error.message, traces)
     except ConfigError as error:
@@ -37,6 +38,10 @@ def run_command(main: Callable[[], Any]) -> None:
         if not str(error).startswith("Config group override"):  # Hydra's, for optimizer=null
             raise
         _refuse(str(error), traces)
+    except OSError as error:  # a full disk, say; the run itself has said what it could
+        if traces:
+            traceback.print_exc()
+        sys.exit(" ".join(str(error).split()))
 
 
 def _refuse(message: str, traces: bool) -> None:

@@ -3,15 +3,19 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as L
 import torch
 from omegaconf import DictConfig
 from torch import nn
 
+from simplenn import interruption
 from simplenn.config import check
 from simplenn.data import TensorDataModule
 from simplenn.divergence import Diverged, DivergenceCheck
@@ -24,7 +28,7 @@ from simplenn.recorder import Recorder
 from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.rewind import rewind
-from simplenn.run import Result, Run
+from simplenn.run import Result, Run, Unwritable
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory
 from simplenn.trainer import make_trainer, without_tips
@@ -76,8 +80,9 @@ def rehearse(cfg: DictConfig) -> None:
 def train(cfg: DictConfig, directory: Path) -> Result:
     """Trains one run in its directory, from its last checkpoint where there is one, and writes its result.
 
-    A run that diverges or fails is a result like another, by its `status`; only `Interrupted` is raised, and
-    `ConfigError` where another process is at work in the directory.
+    A run that diverges or fails is a result like another, by its `status`; `seconds` adds up over the sessions of a
+    resumed run. Only `Interrupted` is raised, and `ConfigError` where another process is at work in the directory
+    or its record can't be gone on from.
     """
     cfg = check(cfg)
     run = Run(directory)
@@ -90,42 +95,72 @@ def train(cfg: DictConfig, directory: Path) -> Result:
         if before is not None and before.status == "done" and before.epoch >= cfg.trainer.max_epochs:
             log.info("nothing to do: raise trainer.max_epochs above %d to train on", before.epoch)
             return before
-        return _train(cfg, run)
+        return _train(cfg, run, before.seconds if before else 0.0)
 
 
-def _train(cfg: DictConfig, run: Run) -> Result:
+def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
     begun = time.monotonic()
-    status, message, diverged_epoch, interruption = "done", "", None, None
     rewind(run)
     keeper = Recorder(run, histograms=cfg.histograms)
+    cause: BaseException | None = None
     try:
         _finish(cfg, keeper, *_fit(cfg, run, keeper))
-    except Diverged as error:
-        status, message, diverged_epoch = "diverged", str(error), error.epoch
-    except Interrupted as error:
-        status, message, interruption = "interrupted", error.signal_name, error
-        log.warning("interrupted by %s", message)
-    except Exception as error:
-        status, message = "failed", f"{type(error).__name__}: {error}"
-        log.exception("the run failed")
-    keeper.close(status)
+    except (Interrupted, Exception) as error:
+        cause = error
+    with interruption.held():  # a second signal finds the result written
+        result = _conclude(keeper, cause, cfg.seed, seconds_before + time.monotonic() - begun)
+        result = _written(result, keeper.close, result.status)
+        result = _written(result, run.write_result, result)
+    if isinstance(cause, Interrupted):
+        raise cause
+    return result
+
+
+def _written(result: Result, write: Callable[[Any], None], argument: Any) -> Result:
+    """The result, or the failure that it becomes where the system will not write."""
+    try:
+        write(argument)
+    except Unwritable as error:
+        if result.status != "failed":  # else a reason has been told
+            log.error("%s", error)
+            return replace(result, status="failed", message=str(error))
+    return result
+
+
+def _conclude(keeper: Recorder, cause: BaseException | None, seed: int, seconds: float) -> Result:
+    """What is left of a training that `cause` ended, or that came to its end by itself."""
     last: dict[str, float] = {"epoch": 0}
     for row in keeper.rows:  # validation may not have come with the last epoch
         last |= row
-    result = Result(
+    status, message = _outcome(cause)
+    return Result(
         status=status,
-        epoch=int(diverged_epoch or last["epoch"]),
+        epoch=cause.epoch if isinstance(cause, Diverged) else int(last["epoch"]),
         metrics={name: value for name, value in last.items() if name not in ("epoch", "step")},
         best=best_values(keeper.rows),
-        seed=cfg.seed,
-        seconds=round(time.monotonic() - begun, 3),
+        seed=seed,
+        seconds=round(seconds, 3),
         versions={name: version(name) for name in PACKAGES},
         message=message,
     )
-    run.write_result(result)
-    if interruption is not None:
-        raise interruption
-    return result
+
+
+def _outcome(cause: BaseException | None) -> tuple[str, str]:
+    """The status and the message; logs what the user must know."""
+    match cause:
+        case None:
+            return "done", ""
+        case Diverged():
+            return "diverged", str(cause)
+        case Interrupted():
+            log.warning("interrupted by %s", cause.signal_name)
+            return "interrupted", cause.signal_name
+        case Unwritable():
+            log.error("%s; what was written before is intact: make room, then go on with resume=true", cause)
+            return "failed", str(cause)
+        case _:
+            log.error("the run failed", exc_info=cause)
+            return "failed", f"{type(cause).__name__}: {cause}"
 
 
 def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.LightningDataModule]:
@@ -146,6 +181,8 @@ def _finish(cfg: DictConfig, keeper: Recorder, regressor: Regressor, data: L.Lig
         keeper.write_end(regressor, data)
         if cfg.show_outputs and not cfg.quiet:
             _say_outputs(regressor, data)
+    except Unwritable:
+        raise
     except Exception:
         log.warning("the final figure or outputs could not be made", exc_info=True)
 
