@@ -1,20 +1,12 @@
 """The test loss of a run, and its loss outside the training range: python scripts/evaluate.py outputs/runs/first_try"""
 
-import argparse
-from pathlib import Path
-
+from simplenn.arguments import run_parser
 from simplenn.command import run_command
 from simplenn.run import find_run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="the run's directory")
-    parser.add_argument("--checkpoint", choices=["best", "last"], default="best", help="which weights (best)")
-    parser.add_argument(
-        "--allow", action="append", default=[], metavar="PACKAGE", help="a package whose code the run may use"
-    )
-    arguments = parser.parse_args()
+    arguments = run_parser(__doc__).parse_args()
     run = find_run(arguments.run)
 
     from rich.console import Console
@@ -23,7 +15,7 @@ def main() -> None:
     from simplenn.evaluation import evaluate, load_run
 
     regressor, data, epoch = load_run(run, arguments.checkpoint, arguments.allow)
-    metrics = evaluate(regressor, data)
+    metrics = evaluate(run, regressor, data)
     kinds = list(dict.fromkeys(name.partition("/")[2] for name in metrics))
     table = Table("data")
     for kind in kinds:

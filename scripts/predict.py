@@ -8,20 +8,15 @@ import csv
 import math
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
+from simplenn.arguments import run_parser
 from simplenn.command import run_command
-from simplenn.config import ConfigError
+from simplenn.refusal import ConfigError
 from simplenn.run import find_run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="the run's directory")
-    parser.add_argument("--checkpoint", choices=["best", "last"], default="best", help="which weights (best)")
-    parser.add_argument(
-        "--allow", action="append", default=[], metavar="PACKAGE", help="a package whose code the run may use"
-    )
+    parser = run_parser(__doc__)
     parser.add_argument(
         "numbers", nargs=argparse.REMAINDER, help="one row of numbers, a .csv file, or - for standard input"
     )

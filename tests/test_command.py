@@ -2,17 +2,24 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, script
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote
 
-from simplenn.recorder import read_rows
-from simplenn.run import Run, reserve
+from simplenn.directory import quoted, reserve
+from simplenn.events import event_files, read_events
+from simplenn.metrics import read_rows
+from simplenn.refusal import ConfigError
+from simplenn.run import Run
 
 FILES = {
     ".hydra/config.yaml",
@@ -100,7 +107,7 @@ def test_predict_refuses_what_is_no_row_of_numbers(words: list[str], stdin: str,
 
 def test_directories_asked_for_at_one_moment_differ(tmp_path: Path) -> None:
     """Many processes that want one time stamp get one directory each."""
-    code = "import sys, pathlib; from simplenn.run import reserve; "
+    code = "import sys, pathlib; from simplenn.directory import reserve; "
     code += "print(reserve(pathlib.Path(sys.argv[1]), numbered=True))"
     wanted = tmp_path / "runs" / "now"
     started = [
@@ -109,6 +116,84 @@ def test_directories_asked_for_at_one_moment_differ(tmp_path: Path) -> None:
     got = {process.communicate()[0] for process in started}
     assert len(got) == 8
     assert reserve(wanted, numbered=True) == wanted.with_name("now_9")
+
+
+AWKWARD = 'it\'s a $1, \\ "x" = [1] {2} # 100 %'
+
+
+@pytest.mark.parametrize("name", [AWKWARD, "'", "\\", "\\'", "a\\", "'\\\\''", "a,b", "null", " x ", "${x"])
+@pytest.mark.parametrize("quote", list(Quote))
+def test_any_path_is_a_value_of_hydras_grammar(name: str, quote: Quote) -> None:
+    """The parser gives back the path that was quoted, to the character."""
+    (override,) = OverridesParser.create().parse_overrides([f"hydra.run.dir={quoted(Path(name), quote)}"])
+    assert override.value() == name
+    assert override.is_sweep_override() is False
+
+
+def test_a_folder_of_any_name_will_do(tmp_path: Path) -> None:
+    """A run, its resume, a sweep, two processes and a directory asked for by Hydra's own key."""
+    folder = tmp_path / AWKWARD
+    folder.mkdir()
+    commands = [
+        ["name=x"],
+        ["name=x", "resume=true", "trainer.max_epochs=2"],
+        ["-m", "seed=1,2", "name=s"],
+        [f"hydra.run.dir={quoted(folder / 'own')}"],
+    ]
+    for words in commands:
+        if not any("max_epochs" in word for word in words):
+            words.append("trainer.max_epochs=1")
+        trained = script("train.py", *words, cwd=folder)
+        assert trained.returncode == 0, trained.stderr
+    runs = ["outputs/runs/x", "outputs/sweeps/s/runs/seed=1", "outputs/sweeps/s/runs/seed=2", "own"]
+    assert sorted(path.parent.relative_to(folder) for path in folder.rglob("result.json")) == sorted(map(Path, runs))
+    for name, epochs in (("outputs/runs/x", 2), ("own", 1)):
+        assert len(read_rows(folder / name / "metrics.csv")) == epochs
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["hydra.run.dir=here"], "try hydra.run.dir=here_2, or resume=true to go on with it"),
+        (["hydra.run.dir='a b'"], "try 'hydra.run.dir='\"'\"'a b_2'\"'\"'', or resume=true"),
+        (["-m", "seed=1,2", "hydra.sweep.dir=here"], "try hydra.sweep.dir=here_2\n"),
+        (["-m", "seed=1,2", "name=here", "hydra.sweep.dir=here"], "try hydra.sweep.dir=here_2\n"),
+    ],
+)
+def test_a_taken_directory_is_refused_with_advice_on_its_own_key(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    for name in ("here", "a b"):
+        (tmp_path / name).mkdir()
+    refused = script("train.py", *words, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    assert files(tmp_path) == set()
+
+
+def test_a_run_that_another_process_has_is_not_touched_by_a_resume(tmp_path: Path) -> None:
+    """Of two that resume one run at one moment, the second is refused before Hydra writes."""
+    assert script("train.py", "name=x", "trainer.max_epochs=1", cwd=tmp_path).returncode == 0
+    run = Run(tmp_path / "outputs" / "runs" / "x")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.directory.rglob("*") if path.is_file()}
+    with run.locked():
+        refused = script("train.py", "name=x", "resume=true", "trainer.max_epochs=2", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "is in use by another process; wait for it to end" in refused.stderr
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.directory.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_lock_passes_from_the_gate_to_the_training(tmp_path: Path) -> None:
+    """Taken by `lock`, held on by `locked`, free when that ends."""
+    run = Run(tmp_path)
+    run.lock()
+    with pytest.raises(ConfigError, match="in use"):
+        run.lock()
+    with run.locked(), pytest.raises(ConfigError, match="in use"):
+        run.lock()
+    with run.locked():
+        pass
 
 
 def wait_for_rows(path: Path, process: subprocess.Popen[str], count: int = 3) -> None:
@@ -249,3 +334,41 @@ def test_a_signal_ends_every_process_of_a_run(tmp_path: Path) -> None:
     result = run.result()
     assert result is not None
     assert result.status == "interrupted"
+
+
+def test_a_full_disk_fails_the_run_in_one_line_and_it_resumes(tmp_path: Path) -> None:
+    """Status 1, the file and the reason named, no traceback, the files before intact; by a limit on their size."""
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "name=x", "trainer.max_epochs=400"]
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, 20_000))
+    full = subprocess.run(command, cwd=tmp_path, preexec_fn=limit, capture_output=True, text=True, check=False)
+    run = Run(tmp_path / "outputs" / "runs" / "x")
+    assert full.returncode == 1, full.stderr
+    assert "Traceback" not in full.stdout + full.stderr + (run.directory / "train.log").read_text()
+    (line,) = [line for line in (full.stdout + full.stderr).splitlines() if "can't be written" in line]
+    assert line.startswith(str(run.directory))
+    assert "File too large" in line
+    result = run.result()
+    assert result is not None
+    assert result.status == "failed"
+    resumed = script("train.py", "name=x", "resume=true", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert [row["epoch"] for row in read_rows(run.metrics_file)] == list(range(1, 401))
+    (event_file,) = event_files(run.directory)
+    steps = [e.step for e in read_events(event_file) if any(v.tag == "train/loss" for v in e.summary.value)]
+    assert steps == list(range(1, 401))
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
+    """As `| head -1` does: nothing is said of it, and the run is done."""
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "name=x", "trainer.max_epochs=20"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith("Epoch [2/20]")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 0
+    result = Run(tmp_path / "outputs" / "runs" / "x").result()
+    assert result is not None
+    assert result.status == "done"

@@ -1,16 +1,24 @@
 """A resumed run is the run that was never interrupted: same rows, same weights, one curve."""
 
-from collections.abc import Callable
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import composed
 
-from simplenn import checkpoint, events
-from simplenn.config import ConfigError
+from simplenn import checkpoint, events, interruption, metrics
+from simplenn import run as run_files
 from simplenn.interruption import Interrupted
-from simplenn.recorder import Recorder, read_rows
+from simplenn.metrics import read_rows
+from simplenn.recorder import Recorder
+from simplenn.refusal import ConfigError
 from simplenn.run import Result, Run
 
 SETTING = ("optimizer=adam", "data.num_train=64", "seed=5")
@@ -209,3 +217,142 @@ def test_a_run_that_diverges_at_once_keeps_its_initial_weights(
     assert (result.status, result.epoch, result.metrics) == ("diverged", 1, {})
     state = checkpoint.load(Run(tmp_path / "run").checkpoint("last"))
     assert checkpoint.epochs_completed(state) == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"no events"),
+        lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    ],
+)
+def test_a_destroyed_event_file_is_drawn_anew_from_the_rows(
+    damage: Callable[[Path], None], train_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    """TensorBoard shows one continuous curve, with the values that it had, and the graph."""
+    train_run("whole", *SETTING, "trainer.max_epochs=6")
+    train_run("hurt", *SETTING, "trainer.max_epochs=4")
+    run = Run(tmp_path / "hurt")
+    (path,) = events.event_files(run.directory)
+    damage(path)
+    train_run("hurt", *SETTING, "trainer.max_epochs=6")
+    assert_same_run(run, Run(tmp_path / "whole"))
+    (path,) = events.event_files(run.directory)
+    records = events.read_events(path)
+    assert records[0].file_version == "brain.Event:2"
+    assert sum(record.HasField("graph_def") for record in records) == 1
+    drawn = {(v.tag, record.step): v.simple_value for record in records for v in record.summary.value}
+    for row in read_rows(run.metrics_file):
+        assert drawn["train/loss", row["epoch"]] == pytest.approx(row["train/loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda lines: lines[:2] + lines[3:], "epoch 2 has 0"),
+        (lambda lines: lines[:-1], "epoch 4 has 0"),
+        (lambda lines: [*lines[:3], lines[2], *lines[3:]], "epoch 2 has 2"),
+        (lambda lines: [*lines[:2], lines[3], lines[2], lines[4]], "in another order"),
+        (lambda lines: [*lines[:2], "2,4,x,", *lines[3:]], "must hold rows of numbers"),
+        (lambda lines: [*lines[:2], lines[2] + ",1", *lines[3:]], "a row must have a cell for each column"),
+        (lambda lines: lines[1:], "must hold rows of numbers"),
+        (lambda lines: [], "epoch 1 has 0"),
+    ],
+)
+def test_rows_that_the_checkpoint_has_and_the_record_lacks_are_refused(
+    damage: Callable[[list[str]], list[str]], message: str, train_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    """In one line, and nothing is written."""
+    train_run("hurt", *SETTING, "trainer.max_epochs=4")
+    run = Run(tmp_path / "hurt")
+    lines = damage(run.metrics_file.read_text().splitlines())
+    run.metrics_file.write_text("".join(f"{line}\n" for line in lines))
+    before = {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match=message) as refusal:
+        train_run("hurt", *SETTING, "trainer.max_epochs=6")
+    assert "\n" not in str(refusal.value)
+    assert {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()} == before
+
+
+def test_a_second_signal_finds_the_result_written(
+    train_run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that comes while the record is closed waits for its end; then it ends the process, were it the first."""
+    before = {signum: signal.getsignal(signum) for signum in interruption.SIGNALS}
+    monkeypatch.setattr(interruption, "_received", [])
+    close = Recorder.close
+
+    def close_and_be_interrupted(recorder: Recorder, status: str) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        close(recorder, status)
+
+    monkeypatch.setattr(Recorder, "close", close_and_be_interrupted)
+    try:
+        interruption.install()
+        with pytest.raises(Interrupted):
+            train_run("run", *SETTING, "trainer.max_epochs=2")
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    result = Run(tmp_path / "run").result()
+    assert result is not None
+    assert (result.status, result.epoch) == ("done", 2)
+
+
+def test_seconds_add_up_over_the_sessions_of_a_run(train_run: Callable[..., Result], tmp_path: Path) -> None:
+    train_run("run", *SETTING, "trainer.max_epochs=1")
+    run = Run(tmp_path / "run")
+    result = run.result()
+    assert result is not None
+    run.write_result(replace(result, seconds=1000.0))
+    assert train_run("run", *SETTING, "trainer.max_epochs=2").seconds > 1000
+
+
+@pytest.mark.parametrize("kind", ["metrics.csv", "events", "last.ckpt", "best.ckpt", "result.json"])
+def test_a_file_that_cannot_be_written_fails_the_run_by_name(
+    kind: str,
+    train_run: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One line names it and the reason; when there is room again, the run ends as if nothing had been."""
+    setting = (*SETTING, "trainer.max_epochs=6")
+    train_run("whole", *setting)
+    train_run("full", *SETTING, "trainer.max_epochs=3")
+    with monkeypatch.context() as patch:
+        no_room_for(kind, patch)
+        result = train_run("full", *setting)
+    assert result.status == "failed"
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert kind in line
+    assert "can't be written: No space left on device" in line
+    train_run("full", *setting)
+    assert_same_run(Run(tmp_path / "full"), Run(tmp_path / "whole"))
+
+
+def no_room_for(kind: str, patch: pytest.MonkeyPatch) -> None:
+    """As `writing` begins a file of this kind, from the training on."""
+
+    @contextmanager
+    def writing(path: Path) -> Iterator[None]:
+        with original(path):
+            no_room = armed and kind in path.name
+            if no_room and kind != "events":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            yield
+            if no_room:  # only now, as the event file gets closed within
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    original, armed = run_files.writing, []
+    for module in (run_files, metrics, events):
+        patch.setattr(module, "writing", writing)
+    start = Recorder.on_train_start
+
+    def on_train_start(recorder: Recorder, *given: Any) -> None:
+        armed.append(True)
+        start(recorder, *given)
+
+    patch.setattr(Recorder, "on_train_start", on_train_start)

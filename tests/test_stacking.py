@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from simplenn import recorder
+from simplenn import metrics
 from simplenn.config import check
 from simplenn.data import EpochBatches
 from simplenn.interruption import Interrupted
@@ -86,7 +86,7 @@ def assert_as_alone(
             outcome.message[r],
             outcome.epoch[r],
         )
-        rows = recorder.read_rows(run.metrics_file)
+        rows = metrics.read_rows(run.metrics_file)
         assert [row["step"] for row in rows] == outcome.steps[: len(rows)]
         for name in {name for row in rows for name in row} - {"epoch", "step"} | set(outcome.curves):
             alone = [row.get(name, math.nan) for row in rows] + [math.nan] * (len(outcome.steps) - len(rows))
@@ -214,9 +214,9 @@ def test_divergence_names_what_came_first() -> None:
     divergence.watch(3, 5, [torch.tensor([1, nan, nan, 1])], [fine[:, None]], {"mae": fine})
     divergence.watch(4, 6, [fine, fine], [fine[:, None]], {"mae": torch.tensor([1, 1, 1, nan])})
     expected = [
-        recorder.Diverged(2, 4, "the loss became -inf"),
-        recorder.Diverged(2, 5, "a weight became non-finite"),
-        recorder.Diverged(4, 8, "a metric became non-finite"),
+        divergence.Diverged(2, 4, "the loss became -inf"),
+        divergence.Diverged(2, 5, "a weight became non-finite"),
+        divergence.Diverged(4, 8, "a metric became non-finite"),
     ]
     assert divergence.epochs_and_messages() == [(0, ""), *((error.epoch, str(error)) for error in expected)]
 

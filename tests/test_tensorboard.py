@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from simplenn import events
-from simplenn.recorder import read_rows
+from simplenn.metrics import read_rows
 from simplenn.run import Result, Run
 
 Ask = Callable[..., Any]

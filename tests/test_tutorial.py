@@ -9,7 +9,7 @@ from conftest import script
 from torch import nn
 
 from simplenn import checkpoint
-from simplenn.recorder import read_rows
+from simplenn.metrics import read_rows
 from simplenn.run import Result, Run
 
 

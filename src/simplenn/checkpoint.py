@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 
-from simplenn.config import ConfigError
+from simplenn.refusal import ConfigError
 from simplenn.run import Run, write_atomically
 
 log = logging.getLogger(__name__)

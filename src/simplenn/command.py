@@ -1,5 +1,7 @@
 """Exit statuses and one-line refusals, for every script: 0 done, 1 a run failed, 2 refused, 128 + n a signal."""
 
+import gc
+import logging
 import os
 import re
 import sys
@@ -8,14 +10,14 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from simplenn import interruption
-from simplenn.config import ConfigError, known_keys, unknown_key
-from simplenn.gate import Refused
+from simplenn import interruption, outlet
+from simplenn.refusal import ConfigError, Refused
 
 AMBIGUOUS = re.compile("Ambiguous value for argument '(.*?)'\n")
 
@@ -23,14 +25,15 @@ AMBIGUOUS = re.compile("Ambiguous value for argument '(.*?)'\n")
 def run_command(main: Callable[[], Any]) -> None:
     """Calls `main` and ends the process with the status that its outcome has."""
     interruption.install()
+    outlet.install()
+    logging.raiseExceptions = False  # a record that can't be written is lost, without a traceback for each
     traces = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as they are, instead of printed by Hydra
     _keep_one_config_store()
+    _compose_fast()
     try:
         main()
         sys.stdout.flush()
-    except BrokenPipeError:  # as of `--help | head`; what is left to print would fail once more at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Refused as error:
         _refuse(error.message, traces)
     except ConfigError as error:
@@ -41,6 +44,10 @@ def run_command(main: Callable[[], Any]) -> None:
         if not str(error).startswith("Config group override"):  # Hydra's, for optimizer=null
             raise
         _refuse(str(error), traces)
+    except OSError as error:  # a full disk, say; the run itself has said what it could
+        if traces:
+            traceback.print_exc()
+        sys.exit(" ".join(str(error).split()))
 
 
 def _refuse(message: str, traces: bool) -> None:
@@ -58,6 +65,8 @@ def _in_one_line(error: Exception) -> str:
         near = (get_close_matches(choice, error.options, n=1, cutoff=0) or [""])[0]
         return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice!r}; try {group}={near}"
     if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException) and _key(cause):
+        from simplenn.config import unknown_key
+
         return str(unknown_key(_key(cause), _keys_around(cause)))
     if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
         return f"{error}: {str(cause).splitlines()[0]}"  # a key of Hydra's own
@@ -74,6 +83,8 @@ def _key(error: OmegaConfBaseException) -> str:
 
 def _keys_around(error: OmegaConfBaseException) -> list[str]:
     """The keys of the configuration that an error arose in."""
+    from simplenn.config import known_keys
+
     node: Any = error.parent_node
     root = node._get_root() if node is not None else None
     return known_keys(root) if isinstance(root, DictConfig) else []
@@ -90,3 +101,9 @@ def _keep_one_config_store() -> None:
         return store
 
     ConfigStore.__deepcopy__ = itself  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _compose_fast() -> None:
+    """Lets YAML be read by libyaml where PyYAML has it, and garbage be looked for a hundred times less often."""
+    yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # OmegaConf's loader derives from it
+    gc.set_threshold(100_000)

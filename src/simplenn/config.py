@@ -15,12 +15,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from simplenn.refusal import ConfigError
 from simplenn.schema import TARGETS, Config, TrainerConfig, all_finite
-
-
-class ConfigError(ValueError):
-    """A configuration that is refused, in one line: the rule, the value received, the fix."""
-
 
 GROUPS = ("data", "model", "optimizer", "trainer")  # data first: the model takes its num_features from there
 
@@ -164,6 +160,11 @@ def _like(key: str, value: Any, example: Any) -> Any:
 
 def _refusal(key: str, rule: str, value: Any, example: Any) -> ConfigError:
     return ConfigError(f"{key} must be {rule}, got {value!r}; try {key}={as_override(example)}")
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """A composed configuration's own keys."""
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 
 from simplenn import checkpoint
-from simplenn.config import ConfigError, check
+from simplenn.config import check
 from simplenn.data import TensorDataModule
+from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.run import Run
-from simplenn.training import build_run, without_tips
+from simplenn.trainer import make_trainer, without_tips
+from simplenn.training import build_run
+
+ONE_DEVICE = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
 
 
 def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[Regressor, L.LightningDataModule, int]:
@@ -27,7 +31,7 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
     path = run.checkpoint(which)
     try:
         state = checkpoint.load(path)
-        regressor.load_state_dict(state["state_dict"])
+        regressor.load_state_dict(state["state_dict"], assign=True)  # in the precision that they have
     except FileNotFoundError:
         raise ConfigError(f"{run.directory} must have a checkpoint checkpoints/{which}.ckpt; train it first") from None
     except Exception as error:
@@ -36,19 +40,19 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
     return regressor.eval(), data, checkpoint.epochs_completed(state)
 
 
-def evaluate(regressor: Regressor, data: L.LightningDataModule) -> dict[str, float]:
+def evaluate(run: Run, regressor: Regressor, data: L.LightningDataModule) -> dict[str, float]:
     """The metrics on the test set and, where the data has one, outside the training range (`extrapolation/`).
 
-    Raises `ConfigError` where the data has neither.
+    In the precision that the run was trained in, on one device. Raises `ConfigError` where the data has neither.
     """
     if isinstance(data, TensorDataModule):
         data.setup("test")
         if not data.test_dataloader():
             raise ConfigError(f"evaluate.py needs data with a test set, and {type(data).__name__} has none")
+    settings = check(run.config).trainer
+    settings.update(ONE_DEVICE)
+    trainer = make_trainer(settings, run.directory)
     with without_tips():
-        trainer = L.Trainer(
-            accelerator="auto", devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False
-        )
         metrics: list[Any] = list(trainer.test(regressor, datamodule=data, verbose=False))
     return {name: value for part in metrics for name, value in part.items()}
 

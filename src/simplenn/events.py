@@ -9,7 +9,7 @@ Records are written at once by `RecordWriter`, not through a queue and a thread.
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from simplenn.run import write_atomically
+from simplenn.run import write_atomically, writing
 
 HEADER = struct.Struct("<QI")  # length of the data, its masked crc
 FOOTER = struct.Struct("<I")  # masked crc of the data
@@ -31,15 +31,13 @@ class EventFile:
 
     def __init__(self, directory: Path) -> None:
         existing = event_files(directory)
-        self.path = (
-            existing[0] if existing else directory / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
-        )
+        self.path = existing[0] if existing else _new_path(directory)
         self._writer = RecordWriter(self.path.open("ab"))
         if not existing:
-            self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+            self._write(_first_event())
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        self.summary(Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in values.items()]), step)
+        self.summary(_scalars(values), step)
 
     def summary(self, summary: Summary, step: int = 0) -> None:
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
@@ -71,7 +69,8 @@ class EventFile:
         self._hparams(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
 
     def close(self) -> None:
-        self._writer.close()
+        with writing(self.path):
+            self._writer.close()
 
     def _hparams(self, tag: str, data: plugin_data_pb2.HParamsPluginData) -> None:
         data.version = metadata.PLUGIN_DATA_VERSION
@@ -80,8 +79,9 @@ class EventFile:
         self.summary(Summary(value=[value]))
 
     def _write(self, event: Event) -> None:
-        self._writer.write(event.SerializeToString())
-        self._writer.flush()
+        with writing(self.path):
+            self._writer.write(event.SerializeToString())
+            self._writer.flush()
 
 
 def event_files(directory: Path) -> list[Path]:
@@ -106,15 +106,47 @@ def read_events(path: Path) -> list[Event]:
     return events
 
 
-def rewind(directory: Path, epoch: int) -> None:
-    """Takes out of the event file what lies beyond an epoch, and what each session writes anew."""
-    for path in event_files(directory):
+def rewind(directory: Path, epoch: int, rows: Sequence[Mapping[str, float]]) -> None:
+    """Takes out of the event file what lies beyond an epoch, and what each session writes anew.
+
+    What it lacks of the rows' scalars, since it was damaged or deleted, is drawn anew.
+    """
+    for path in event_files(directory) or [_new_path(directory)] * bool(rows):
         kept = [
             event
-            for event in read_events(path)
+            for event in (read_events(path) if path.exists() else [])
             if event.step <= epoch and not any(value.tag in PER_SESSION for value in event.summary.value)
         ]
+        if not kept:
+            kept = [_first_event()]
+        kept += _lacking(kept, rows)
         write_atomically(path, b"".join(map(_record, kept)))
+
+
+def _lacking(kept: Sequence[Event], rows: Sequence[Mapping[str, float]]) -> list[Event]:
+    """The rows' scalars that are in no event. They come after all that are: `read_events` ends at the first damage."""
+    drawn = {
+        (event.step, value.tag) for event in kept for value in event.summary.value if value.HasField("simple_value")
+    }
+    events = []
+    for row in rows:
+        step = int(row["epoch"])
+        values = {tag: v for tag, v in row.items() if tag not in ("epoch", "step") and (step, tag) not in drawn}
+        if values:
+            events.append(Event(wall_time=time.time(), step=step, summary=_scalars(values)))
+    return events
+
+
+def _scalars(values: Mapping[str, float]) -> Summary:
+    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+
+
+def _first_event() -> Event:
+    return Event(wall_time=time.time(), file_version="brain.Event:2")
+
+
+def _new_path(directory: Path) -> Path:
+    return directory / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
 
 
 def _record(event: Event) -> bytes:

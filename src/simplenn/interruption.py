@@ -1,12 +1,14 @@
 """Ends the process in order on a signal: the status that a shell expects, 128 + n, and no traceback."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _received: list[int] = []
+_holding = False
 
 
 class Interrupted(SystemExit):
@@ -23,12 +25,27 @@ def install() -> None:
         signal.signal(signum, _raise)
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """Within, a signal waits, so that what is begun gets finished. Raises `Interrupted` at the end if one came."""
+    global _holding
+    before = len(_received)
+    _holding = True
+    try:
+        yield
+    finally:
+        _holding = False
+    if len(_received) > before:
+        raise Interrupted(_received[0])
+
+
 def check() -> None:
     """Raises `Interrupted` if a signal came at a point where an exception is lost, as in a finalizer."""
     if _received:
         raise Interrupted(_received[0])
 
 
-def _raise(signum: int, frame: FrameType | None) -> NoReturn:
+def _raise(signum: int, frame: FrameType | None) -> None:
     _received.append(signum)
-    raise Interrupted(signum)
+    if not _holding:
+        raise Interrupted(signum)

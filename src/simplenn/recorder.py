@@ -4,15 +4,10 @@ A row is written before its epoch's checkpoint: a kill between the two leaves a 
 takes out and trains again, never one too few.
 """
 
-import csv
-import io
-import math
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from omegaconf import DictConfig
@@ -20,23 +15,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from simplenn import events, interruption, review
-from simplenn.config import ConfigError
+from simplenn.divergence import Diverged
+from simplenn.metrics import append_row, best_values, read_rows
 from simplenn.regressor import Regressor
 from simplenn.run import Run, write_atomically
 
 HISTOGRAM_BINS = 30
 
 
-class Diverged(ArithmeticError):
-    """The loss or the weights became non-finite; epochs count from 1, steps are the optimizer's."""
-
-    def __init__(self, epoch: int, step: int, what: str) -> None:
-        super().__init__(f"diverged: {what} in epoch {epoch}, step {step}")
-        self.epoch = epoch
-
-
 class Recorder(Checkpoint):
-    """Rows to `metrics.csv`, scalars to the event file, `last` and `best` checkpoints; stops a run that diverges.
+    """Rows to `metrics.csv`, scalars to the event file, `last` and `best` checkpoints.
 
     `monitor` decides which epoch is best; without a validation set, `train/loss` does.
     """
@@ -86,23 +74,15 @@ class Recorder(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         interruption.check()
-        loss = outputs["loss"]
-        finite = trainer.strategy.reduce_boolean_decision(bool(torch.isfinite(loss)))
-        if not finite:
-            raise Diverged(trainer.current_epoch + 1, trainer.global_step, f"the loss became {loss.item()}")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if not all(bool(torch.isfinite(weight).all()) for weight in pl_module.parameters()):
-            raise Diverged(epoch, trainer.global_step, "a weight became non-finite")
         metrics = {
             name: float(value)
             for name, value in sorted(trainer.callback_metrics.items())
             if self._validated or not name.startswith("val/")
         }
         metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
-        if not all(map(math.isfinite, metrics.values())):
-            raise Diverged(epoch, trainer.global_step, "a metric became non-finite")
         row = {"epoch": epoch, "step": trainer.global_step, **metrics}
         if trainer.is_global_zero:
             self._write(row, metrics, pl_module)
@@ -128,7 +108,8 @@ class Recorder(Checkpoint):
 
     def write_start(self, cfg: DictConfig, regressor: Regressor, data: LightningDataModule) -> None:
         """What TensorBoard shows before the first epoch: hyperparameters and, once, the graph."""
-        review.write_start(self.events, cfg, regressor, data, with_graph=not self.rows)
+        has_graph = any(event.HasField("graph_def") for event in events.read_events(self.events.path))
+        review.write_start(self.events, cfg, regressor, data, with_graph=not has_graph)
 
     def write_end(self, regressor: Regressor, data: LightningDataModule) -> None:
         """The final figure."""
@@ -138,57 +119,3 @@ class Recorder(Checkpoint):
         """Writes the status and ends the event file."""
         self.events.session_end(status == "done")
         self.events.close()
-
-
-def best_values(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Each metric's lowest value over the epochs; the learning rate is no metric."""
-    names = dict.fromkeys(name for row in rows for name in row if name not in ("epoch", "step", "lr"))
-    return {name: min(row[name] for row in rows if name in row) for name in names}
-
-
-def read_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a `metrics.csv`, without the empty cells; none where there is no file. Raises `ConfigError`."""
-    if not path.exists():
-        return []
-    try:
-        with path.open(newline="") as stream:
-            return [_numbers(row) for row in csv.DictReader(stream) if None not in row.values()]
-    except (ValueError, csv.Error) as error:
-        raise ConfigError(f"{path} must hold rows of numbers, but can't be read: {error}") from error
-
-
-def append_row(path: Path, row: Mapping[str, float]) -> None:
-    """Adds a row; a metric that is new gives the file a new column."""
-    if path.exists():
-        with path.open(newline="") as stream:
-            names = next(csv.reader(stream), [])
-        if set(row) <= set(names):
-            with path.open("a", newline="") as stream:
-                csv.DictWriter(stream, names, lineterminator="\n").writerow(row)
-            return
-    write_rows(path, [*read_rows(path), dict(row)])
-
-
-def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
-    """Writes the whole file anew, complete or not at all."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
-
-
-def rewind(run: Run, epoch: int) -> None:
-    """Takes out of a run's record what lies beyond an epoch, so that a resume can go on from there."""
-    rows = [row for row in read_rows(run.metrics_file) if row["epoch"] <= epoch]
-    if rows:
-        write_rows(run.metrics_file, rows)
-    else:
-        run.metrics_file.unlink(missing_ok=True)
-    events.rewind(run.directory, epoch)
-    run.result_file.unlink(missing_ok=True)
-
-
-def _numbers(row: Mapping[str, str]) -> dict[str, float]:
-    return {k: int(v) if k in ("epoch", "step") else float(v) for k, v in row.items() if v}

@@ -4,13 +4,14 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config import ConfigError, nearest
+from simplenn.config import nearest
+from simplenn.refusal import ConfigError
 
 STATUSES = ("done", "diverged", "failed", "interrupted")
 
@@ -87,64 +88,71 @@ class Run:
     def write_result(self, result: Result) -> None:
         write_atomically(self.result_file, (json.dumps(asdict(result), indent=2) + "\n").encode())
 
+    def lock(self) -> None:
+        """Holds the directory against other processes until `locked` has taken the lock over and ended.
+
+        The gate takes it, for the training that follows in this process. Raises `ConfigError` where another has it.
+        """
+        _handed_over[self.directory.resolve()] = self._take_lock()
+
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the directory against a second process. Raises `ConfigError` where another has it."""
-        handle = os.open(self.directory, os.O_RDONLY)
+        """Holds the directory against other processes. Raises `ConfigError` where another has it."""
+        handle = _handed_over.pop(self.directory.resolve(), None)
+        if handle is None:
+            handle = self._take_lock()
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
-        except BlockingIOError:
-            raise ConfigError(f"{self.directory} is in use by another process; wait for it to end") from None
         finally:
             os.close(handle)
 
+    def _take_lock(self) -> int:
+        handle = os.open(self.directory, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            if not isinstance(error, BlockingIOError):
+                raise
+            raise ConfigError(f"{self.directory} is in use by another process; wait for it to end") from None
+        return handle
+
+
+_handed_over: dict[Path, int] = {}  # descriptors of `Run.lock`, by directory
+
+
+class Unwritable(OSError):
+    """A file of the run's that the system will not write: the disk is full, say."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises `Unwritable`, which names the file and the reason, in place of an `OSError`."""
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(f"{path} can't be written: {error.strerror or error}") from error
+
 
 def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
-    """The whole file or the one before it, whatever happens; `durable` outlives a power cut too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The whole file or the one before it, whatever happens; `durable` outlives a power cut too.
+
+    Raises `Unwritable`.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
-        temporary.replace(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as stream:
+                stream.write(data)
+                if durable:
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
-
-
-def refuse_taken(directory: Path) -> None:
-    """Raises `ConfigError` where the directory is there already."""
-    if directory.exists():
-        raise _taken(directory)
-
-
-def _taken(directory: Path) -> ConfigError:
-    return ConfigError(
-        f"name must be new, got {directory.name!r}, which exists in {directory.parent}; "
-        f"try name={_free(directory).name}, or resume=true to go on with it"
-    )
-
-
-def reserve(directory: Path, *, numbered: bool) -> Path:
-    """The directory, new and this process's own, or where `numbered`, the first free one with a number behind it.
-
-    Raises `ConfigError` where it is taken. Exclusive `mkdir` decides between two that ask at one moment.
-    """
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    candidate = directory
-    while True:
-        try:
-            candidate.mkdir()
-        except FileExistsError:
-            if not numbered:
-                raise _taken(directory) from None
-            candidate = _free(directory)
-        else:
-            return candidate
 
 
 def find_run(path: Path) -> Run:
@@ -152,13 +160,6 @@ def find_run(path: Path) -> Run:
     if not (path / ".hydra" / "config.yaml").is_file():
         raise ConfigError(_not_a_run(path))
     return Run(path)
-
-
-def _free(directory: Path) -> Path:
-    number = 2
-    while (free := directory.with_name(f"{directory.name}_{number}")).exists():
-        number += 1
-    return free
 
 
 def _not_a_run(path: Path) -> str:

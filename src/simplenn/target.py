@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config import ConfigError
+from simplenn.refusal import ConfigError
 
 PACKAGES = ("torch", "lightning", "simplenn")
 

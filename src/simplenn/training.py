@@ -1,45 +1,40 @@
 """One run, from configuration to result: `train`. Knows nothing of Hydra's command line."""
 
 import logging
-import os
 import sys
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 import torch
-from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch.callbacks import Callback, Checkpoint
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig
 from torch import nn
 
-from simplenn import checkpoint, recorder
-from simplenn.config import ConfigError, check
+from simplenn import interruption
+from simplenn.config import check
 from simplenn.data import TensorDataModule
+from simplenn.divergence import Diverged, DivergenceCheck
 from simplenn.interruption import Interrupted
+from simplenn.metrics import best_values
+from simplenn.processes import own_process_group
 from simplenn.progress import progress_callback
-from simplenn.recorder import Diverged, Recorder
+from simplenn.rank import is_main_process
+from simplenn.recorder import Recorder
+from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
-from simplenn.run import Result, Run, write_atomically
+from simplenn.rewind import rewind
+from simplenn.run import Result, Run, Unwritable
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory
+from simplenn.trainer import make_trainer, without_tips
 
 log = logging.getLogger(__name__)
 
-RANK_VARIABLE = "LOCAL_RANK"  # set where Lightning has started this process for another's run
-LIGHTNING_ADVICE = (
-    "does not have many workers",
-    "smaller than the logging interval",
-    "GPU available but not used",
-    "The `srun` command is available",
-    "Total length of `list` across ranks is zero",  # no validation set
-    "`isinstance.treespec, LeafSpec.` is deprecated",
-)
 PACKAGES = ("simplenn", "torch", "lightning", "hydra-core", "tensorboard")
 
 
@@ -77,7 +72,7 @@ def rehearse(cfg: DictConfig) -> None:
     regressor, _ = build_run(cfg)
     regressor.configure_optimizers()
     try:
-        make_trainer(cfg, [], Path.cwd())
+        make_trainer(cfg.trainer, Path.cwd())
     except Exception as error:
         raise ConfigError(f"trainer cannot be built as configured: {' '.join(str(error).split())}") from error
 
@@ -85,12 +80,13 @@ def rehearse(cfg: DictConfig) -> None:
 def train(cfg: DictConfig, directory: Path) -> Result:
     """Trains one run in its directory, from its last checkpoint where there is one, and writes its result.
 
-    A run that diverges or fails is a result like another, by its `status`; only `Interrupted` is raised, and
-    `ConfigError` where another process is at work in the directory.
+    A run that diverges or fails is a result like another, by its `status`; `seconds` adds up over the sessions of a
+    resumed run. Only `Interrupted` is raised, and `ConfigError` where another process is at work in the directory
+    or its record can't be gone on from.
     """
     cfg = check(cfg)
     run = Run(directory)
-    if os.environ.get(RANK_VARIABLE, "0") != "0":
+    if not is_main_process():
         with suppress(Diverged):  # the main process tells
             _fit(cfg, run, Recorder(run))
         sys.exit()
@@ -99,52 +95,82 @@ def train(cfg: DictConfig, directory: Path) -> Result:
         if before is not None and before.status == "done" and before.epoch >= cfg.trainer.max_epochs:
             log.info("nothing to do: raise trainer.max_epochs above %d to train on", before.epoch)
             return before
-        return _train(cfg, run)
+        return _train(cfg, run, before.seconds if before else 0.0)
 
 
-def _train(cfg: DictConfig, run: Run) -> Result:
+def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
     begun = time.monotonic()
-    status, message, diverged_epoch, interruption = "done", "", None, None
-    _rewind(run)
+    rewind(run)
     keeper = Recorder(run, histograms=cfg.histograms)
+    cause: BaseException | None = None
     try:
         _finish(cfg, keeper, *_fit(cfg, run, keeper))
-    except Diverged as error:
-        status, message, diverged_epoch = "diverged", str(error), error.epoch
-    except Interrupted as error:
-        status, message, interruption = "interrupted", error.signal_name, error
-        log.warning("interrupted by %s", message)
-    except Exception as error:
-        status, message = "failed", f"{type(error).__name__}: {error}"
-        log.exception("the run failed")
-    keeper.close(status)
+    except (Interrupted, Exception) as error:
+        cause = error
+    with interruption.held():  # a second signal finds the result written
+        result = _conclude(keeper, cause, cfg.seed, seconds_before + time.monotonic() - begun)
+        result = _written(result, keeper.close, result.status)
+        result = _written(result, run.write_result, result)
+    if isinstance(cause, Interrupted):
+        raise cause
+    return result
+
+
+def _written(result: Result, write: Callable[[Any], None], argument: Any) -> Result:
+    """The result, or the failure that it becomes where the system will not write."""
+    try:
+        write(argument)
+    except Unwritable as error:
+        if result.status != "failed":  # else a reason has been told
+            log.error("%s", error)
+            return replace(result, status="failed", message=str(error))
+    return result
+
+
+def _conclude(keeper: Recorder, cause: BaseException | None, seed: int, seconds: float) -> Result:
+    """What is left of a training that `cause` ended, or that came to its end by itself."""
     last: dict[str, float] = {"epoch": 0}
     for row in keeper.rows:  # validation may not have come with the last epoch
         last |= row
-    result = Result(
+    status, message = _outcome(cause)
+    return Result(
         status=status,
-        epoch=int(diverged_epoch or last["epoch"]),
+        epoch=cause.epoch if isinstance(cause, Diverged) else int(last["epoch"]),
         metrics={name: value for name, value in last.items() if name not in ("epoch", "step")},
-        best=recorder.best_values(keeper.rows),
-        seed=cfg.seed,
-        seconds=round(time.monotonic() - begun, 3),
+        best=best_values(keeper.rows),
+        seed=seed,
+        seconds=round(seconds, 3),
         versions={name: version(name) for name in PACKAGES},
         message=message,
     )
-    run.write_result(result)
-    if interruption is not None:
-        raise interruption
-    return result
+
+
+def _outcome(cause: BaseException | None) -> tuple[str, str]:
+    """The status and the message; logs what the user must know."""
+    match cause:
+        case None:
+            return "done", ""
+        case Diverged():
+            return "diverged", str(cause)
+        case Interrupted():
+            log.warning("interrupted by %s", cause.signal_name)
+            return "interrupted", cause.signal_name
+        case Unwritable():
+            log.error("%s; what was written before is intact: make room, then go on with resume=true", cause)
+            return "failed", str(cause)
+        case _:
+            log.error("the run failed", exc_info=cause)
+            return "failed", f"{type(cause).__name__}: {cause}"
 
 
 def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.LightningDataModule]:
     regressor, data = build_run(cfg)
     shown = progress_callback("none" if cfg.quiet else cfg.progress)
-    trainer = make_trainer(cfg, [keeper, *shown], run.directory)
+    trainer = make_trainer(cfg.trainer, run.directory, [DivergenceCheck(), *shown, keeper])
     if trainer.is_global_zero:
         keeper.write_start(cfg, regressor, data)
     start = run.checkpoint("last")
-    with without_tips(), _own_process_group(run.directory):
+    with without_tips(), own_process_group(run.directory):
         trainer.fit(regressor, datamodule=data, ckpt_path=start if start.exists() else None, weights_only=True)
     return regressor, data
 
@@ -155,6 +181,8 @@ def _finish(cfg: DictConfig, keeper: Recorder, regressor: Regressor, data: L.Lig
         keeper.write_end(regressor, data)
         if cfg.show_outputs and not cfg.quiet:
             _say_outputs(regressor, data)
+    except Unwritable:
+        raise
     except Exception:
         log.warning("the final figure or outputs could not be made", exc_info=True)
 
@@ -165,70 +193,3 @@ def _say_outputs(regressor: Regressor, data: L.LightningDataModule) -> None:
         outputs = regressor.predict(x)
         for line in output_lines(x.tolist(), outputs[:, 0].tolist(), y[:, 0].tolist()):
             log.info(line)
-
-
-def _rewind(run: Run) -> None:
-    """Takes the record back to the last sound checkpoint, which becomes `last`."""
-    found = checkpoint.latest(run)
-    epoch = checkpoint.epochs_completed(found[1]) if found else 0
-    recorder.rewind(run, epoch)
-    if found and found[0] != run.checkpoint("last"):
-        write_atomically(run.checkpoint("last"), found[0].read_bytes())
-
-
-def make_trainer(cfg: DictConfig, callbacks: Sequence[Callback], directory: Path) -> L.Trainer:
-    settings: Any = OmegaConf.to_container(cfg.trainer)
-    settings.pop("compile", None)  # of stacks
-    with without_tips():
-        return L.Trainer(
-            **settings,
-            default_root_dir=directory,
-            callbacks=list(callbacks),
-            plugins=[checkpoint.SealedCheckpoint()],
-            logger=False,
-            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-        )
-
-
-@contextmanager
-def without_tips() -> Iterator[None]:
-    """Holds back what Lightning says that is no concern of a run's user: tips, hardware found, loader advice."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            for advice in LIGHTNING_ADVICE:
-                warnings.filterwarnings("ignore", message=f".*{advice}")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _own_process_group(directory: Path) -> Iterator[None]:
-    """Lets each run of a sweep start processes of its own, and these train this one job, not the whole sweep.
-
-    Lightning starts them with this process's arguments, in Hydra's directory for a single run, and leaves its
-    variables and its process group behind.
-    """
-    environment, arguments = dict(os.environ), sys.argv
-    if HydraConfig.initialized():
-        sys.argv = [sys.argv[0], *HydraConfig.get().overrides.task, "hydra/job_logging=stdout"]
-        job: Any = HydraConfig.get()
-        with read_write(job):
-            job.run.dir = str(directory)
-    try:
-        yield
-    finally:
-        sys.argv = arguments
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-        os.environ.clear()
-        os.environ.update(environment)

@@ -1,4 +1,4 @@
-"""Which runs of a stack have diverged, when and by what: as `recorder.Diverged` says it of a run alone.
+"""Which runs of a stack have diverged, when and by what: as `divergence.Diverged` says it of a run alone.
 
 Shapes: R runs, K steps of an epoch.
 """

@@ -22,7 +22,8 @@ from simplenn.stacking.module import Stack
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.outcome import Outcome, Snapshot
 from simplenn.stacking.weights import InitialWeights
-from simplenn.training import build_run, make_trainer, without_tips
+from simplenn.trainer import make_trainer, without_tips
+from simplenn.training import build_run
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -52,7 +53,7 @@ def train_stack(
         shared=agree(seeds, data.shuffle),
     )
     keeper = Keeper()
-    trainer = make_trainer(cfg, [keeper, *callbacks], directory or Path.cwd())
+    trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [keeper, *callbacks])
     interruption = None
     try:
         with without_tips():

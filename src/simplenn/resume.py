@@ -1,0 +1,67 @@
+"""The resume of a run: its own overrides together with what is given now, which may only raise `max_epochs`."""
+
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from simplenn import directory
+from simplenn.config import flatten, without_hydra
+from simplenn.refusal import ConfigError
+from simplenn.run import Run, find_run
+
+SHOWN = ("resume", "quiet", "progress", "allow")  # how this command runs, not what the run is
+RESUMABLE = ("trainer.max_epochs", "name", *SHOWN)
+
+
+def resume(config: DictConfig, config_name: str) -> None:
+    """Turns the configuration into that of the run to go on with, whose lock this process has from now on.
+
+    Raises `ConfigError`: no such run, another process at work in it, another configuration than the run's.
+    """
+    if not directory.is_named(config, "run"):
+        raise ConfigError("resume=true must say which run, got no name; try name=first_try")
+    run = find_run(directory.wanted(config, "run"))
+    run.lock()  # before Hydra writes into the directory
+    composed = _composed(config, config_name, run)
+    difference = _differences(without_hydra(composed), run.config)
+    if difference:
+        raise ConfigError(f"resume=true goes on with the run's own configuration, but {difference}; "
+                          f"leave that out, or start a new run under another name")  # fmt: skip
+    mode = config.hydra.mode
+    with read_write(config), open_dict(config):
+        for key in list(composed):
+            config[key] = composed[key]
+        config.hydra.mode = mode
+    directory.assign(config, "run", run.directory)
+
+
+def _composed(config: DictConfig, config_name: str, run: Run) -> DictConfig:
+    """By the run's overrides, and over them those of this command."""
+    loader = GlobalHydra.instance().config_loader()
+    given: list[str] = list(config.hydra.overrides.task)
+    parser = OverridesParser.create(loader)
+    keys = {override.get_key_element().lstrip("+~") for override in parser.parse_overrides(given)}
+    kept = [
+        word
+        for word, override in zip(run.overrides, parser.parse_overrides(run.overrides), strict=True)
+        if override.get_key_element().lstrip("+~") not in keys.union(SHOWN)
+    ]
+    hydra_overrides = list(config.hydra.overrides.hydra)
+    return loader.load_configuration(config_name, [*kept, *given, *hydra_overrides], run_mode=RunMode.RUN)
+
+
+def _differences(now: DictConfig, then: DictConfig) -> str:
+    new, old = _flat(now), _flat(then)
+    return ", ".join(
+        f"{key} is {new.get(key, 'absent')} here and {old.get(key, 'absent')} in the run"
+        for key in dict.fromkeys([*old, *new])
+        if key not in RESUMABLE and new.get(key) != old.get(key)
+    )
+
+
+def _flat(cfg: DictConfig) -> dict[str, Any]:
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    return flatten(values)
