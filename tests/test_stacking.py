@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from simplenn import metrics
 from simplenn.config import check
 from simplenn.data import EpochBatches
+from simplenn.divergence import Diverged
 from simplenn.interruption import Interrupted
 from simplenn.run import Result, Run
 from simplenn.stacking import Outcome, Snapshot, chunks, keeper, train_in_chunks, train_stack, why_not
@@ -214,9 +215,9 @@ def test_divergence_names_what_came_first() -> None:
     divergence.watch(3, 5, [torch.tensor([1, nan, nan, 1])], [fine[:, None]], {"mae": fine})
     divergence.watch(4, 6, [fine, fine], [fine[:, None]], {"mae": torch.tensor([1, 1, 1, nan])})
     expected = [
-        divergence.Diverged(2, 4, "the loss became -inf"),
-        divergence.Diverged(2, 5, "a weight became non-finite"),
-        divergence.Diverged(4, 8, "a metric became non-finite"),
+        Diverged(2, 4, "the loss became -inf"),
+        Diverged(2, 5, "a weight became non-finite"),
+        Diverged(4, 8, "a metric became non-finite"),
     ]
     assert divergence.epochs_and_messages() == [(0, ""), *((error.epoch, str(error)) for error in expected)]
 
