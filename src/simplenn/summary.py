@@ -2,11 +2,15 @@
 
 import logging
 import os
-from collections import Counter
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from simplenn.run import STATUSES, Result, Run
+from simplenn.run import STATUSES, Result
+
+if TYPE_CHECKING:
+    from simplenn.sweep.record import SweepRecord
 
 log = logging.getLogger(__name__)
 
@@ -22,22 +26,16 @@ def say_run(result: Result, directory: Path, alone: bool = True) -> None:
         log.info("review: tensorboard --logdir %s", _shown(_logdir(directory)))
 
 
-def say_sweep(directory: Path) -> Counter[str]:
-    """How the runs of a sweep ended, by their own files; returns the counts by status."""
-    results = {run.parent: Run(run.parent).result() for run in sorted(directory.glob("runs/*/result.json"))}
-    counts = Counter(result.status for result in results.values() if result is not None)
-    log.info(
-        "%d runs: %s",
-        len(results),
-        ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]),
-    )
-    finished = {path: result for path, result in results.items() if result is not None and result.status == "done"}
-    if finished:
-        best = min(finished, key=lambda path: finished[path].objective)
-        log.info("best:   %s (%.4g)", _shown(best), finished[best].objective)
-    log.info("sweep:  %s", _shown(directory))
-    log.info("review: tensorboard --logdir %s", _shown(_logdir(directory)))
-    return counts
+def say_sweep(record: "SweepRecord") -> None:
+    """How the runs ended, the best of them with the command that trains it alone, where to look."""
+    counts = ", ".join(f"{record.counts[status]:,} {status}" for status in STATUSES if record.counts[status])
+    log.info("%s runs: %s", f"{sum(record.counts.values()):,}", counts or "none has ended")
+    best = record.best()
+    if best is not None:
+        log.info("best:   %s (%s %.4g)", best.name, best.metric, best.value)
+        log.info("alone:  python scripts/train.py %s", shlex.join(best.overrides))
+    log.info("sweep:  %s", _shown(record.directory))
+    log.info("review: tensorboard --logdir %s", _shown(_logdir(record.directory)))
 
 
 def output_lines(inputs: Sequence[Sequence[float]], outputs: Sequence[float], targets: Sequence[float]) -> list[str]:

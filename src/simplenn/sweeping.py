@@ -6,6 +6,7 @@ Shapes: R runs of a group.
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ class RunFailed(RuntimeError):
 
 
 class Group(Protocol):
-    """Jobs whose configurations differ in `columns` alone, by full key."""
+    """Jobs whose configurations differ in `columns` alone: R values by full key."""
 
     config: DictConfig
     nums: list[int]
@@ -32,12 +33,33 @@ class Group(Protocol):
     def subdir(self, index: int) -> str: ...
 
 
+@dataclass
+class Trained:
+    """A checked group, and how far it has come: its stacks' outcomes, in order."""
+
+    group: Group
+    cfg: DictConfig
+    outcomes: list[Any] = field(default_factory=list)
+
+    @property
+    def columns(self) -> dict[str, list[Any]]:
+        return self.group.columns or {"seed": [self.cfg.seed]}
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What the jobs were told, by key: all of it of the first job, and of the others what isn't in columns."""
+        pairs = (word.partition("=") for word in self.group.jobs[0])
+        return {key: text for key, _, text in pairs if not key.startswith("hydra.")}
+
+
 class Sweeping:
     """The sweep of one command; a launcher's batched counterpart to a task function."""
 
     def __init__(self) -> None:
         self._sweep: DictConfig | None = None
-        self._batches: list[Any] = []
+        self._groups: dict[int, Trained] = {}
+        self._reasons: dict[int, str | None] = {}
+        self._progress: Any = None
 
     def per_run(self, key: str, value: Any) -> bool:
         """Seed and optimizer numbers are each run's own."""
@@ -48,25 +70,67 @@ class Sweeping:
 
     def check(self, groups: Sequence[Group], sweep: DictConfig) -> None:
         """Refuses the sweep (`gate.Refused`) before anything is written, else takes its directory, once."""
-        gate.check_sweep(groups, sweep, take=self._sweep is None)
+        new = [group for group in groups if id(group) not in self._groups]
+        configs = gate.check_sweep(new, sweep, take=self._sweep is None)
         self._sweep = sweep
-        for group in groups:
+        for group, cfg in zip(new, configs, strict=True):
+            self._groups[id(group)] = Trained(group, cfg)
             _place(group.config, sweep)
 
     def why_not(self, group: Group) -> str | None:
-        return "not yet"
+        """Why the group's runs don't train together."""
+        from simplenn.stacking import why_not
+
+        reason = why_not(self._groups[id(group)].cfg)
+        self._reasons[id(group)] = reason
+        return reason
 
     def train(self, group: Group) -> list[float]:
-        raise NotImplementedError
+        """Trains the group's runs, stack by stack; their objectives."""
+        from simplenn.stacking import train_in_chunks
+        from simplenn.sweep.batch import objectives
+
+        assert self._sweep is not None
+        trained = self._groups[id(group)]
+        for _, outcome in train_in_chunks(trained.cfg, trained.columns, self._sweep.max_stack, self._callbacks()):
+            trained.outcomes.append(outcome)
+            if outcome.interruption is not None:
+                log.warning("interrupted by %s", outcome.interruption.signal_name)
+                raise outcome.interruption
+        return [value for outcome in trained.outcomes for value in objectives(outcome).tolist()]
 
     def finish(self) -> int:
-        """Says how the runs ended; the exit status for it. Does nothing where no sweep has begun."""
+        """Writes the sweep's files and says how its runs ended; the exit status for that. Does nothing before a sweep
+        has begun."""
         if self._sweep is None:
             return 0
+        if self._progress is not None:
+            self._progress.close()
         from simplenn import summary
+        from simplenn.sweep.record import SweepRecord
 
-        counts = summary.say_sweep(Path(self._sweep.hydra.sweep.dir))
-        return 1 if set(counts) - {"done"} else 0
+        record = SweepRecord(Path(self._sweep.hydra.sweep.dir), list(self._groups.values()))
+        record.write(self._sweep.run_dirs)
+        if self._sweep.verify and not record.interrupted:
+            from simplenn.verification import verified
+
+            log.info(verified(record.batches, self._sweep.verify))
+        summary.say_sweep(record)
+        return 1 if set(record.counts) - {"done"} else 0
+
+    def _callbacks(self) -> list[Any]:
+        """One progress for all stacks of the sweep."""
+        if self._progress is None:
+            from simplenn.progress import SweepProgress
+
+            assert self._sweep is not None
+            stacked = [self._groups[key] for key, reason in self._reasons.items() if reason is None]
+            self._progress = SweepProgress(
+                "none" if self._sweep.quiet else self._sweep.progress,
+                sum(len(trained.group.nums) for trained in stacked),
+                sum(len(trained.group.nums) * trained.cfg.trainer.max_epochs for trained in stacked),
+            )
+        return [self._progress]
 
 
 def batched_by(batched: Any) -> Callable[[Any], Any]:

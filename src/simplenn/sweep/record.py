@@ -1,0 +1,135 @@
+"""All runs of one sweep, however they were trained: the tables and directories to write, the best of them.
+
+Shapes: R runs.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from simplenn.sweep.batch import Alone, Batch, join, objectives
+from simplenn.sweep.directories import wanted, write_directories
+from simplenn.sweep.store import write_store
+
+from simplenn.run import Run
+from simplenn.training import build_run
+
+
+@dataclass(frozen=True)
+class Best:
+    """The run with the lowest objective; `overrides` train it alone."""
+
+    name: str
+    metric: str
+    value: float
+    overrides: list[str]
+
+
+class SweepRecord:
+    """`groups` are `sweeping.Trained`. A group without outcomes has trained one by one, in its runs' directories."""
+
+    def __init__(self, directory: Path, groups: Sequence[Any]) -> None:
+        self.directory = directory
+        keys = _swept_keys(groups)
+        self.batches = [_batch(trained, keys) for trained in groups if trained.outcomes]
+        self._alone = _alone(directory, [trained for trained in groups if not trained.outcomes], keys)
+        self._results = [Run(directory / subdir).result() for subdir in self._alone.subdirs]
+        self._overrides = [
+            _overrides(trained.group.jobs[index])
+            for trained in groups
+            if not trained.outcomes
+            for index in _begun(directory, trained)
+        ]
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """Runs by status."""
+        counts = Counter(status for batch in self.batches for status in batch.outcome.status)
+        return counts + Counter(result.status if result else "interrupted" for result in self._results)
+
+    @property
+    def interrupted(self) -> bool:
+        return bool(self.counts["interrupted"])
+
+    def write(self, run_dirs: str) -> None:
+        """The sweep's files, then its runs' directories by `run_dirs`: auto, all or none."""
+        write_store(self.directory, self.batches, self._alone if len(self._alone) else None)
+        if wanted(run_dirs, sum(self.counts.values())):
+            for batch in self.batches:
+                write_directories(batch, self.directory, *build_run(batch.cfg))
+
+    def best(self) -> Best | None:
+        """`None` where no run is done."""
+        found: list[Best] = []
+        for batch in self.batches:
+            values = objectives(batch.outcome)
+            run = int(np.nanargmin(np.where(np.isnan(values), np.inf, values)))
+            metric = "val/loss" if "val/loss" in batch.outcome.curves else "train/loss"
+            found.append(Best(batch.names[run], metric, float(values[run]), batch.overrides[run]))
+        for name, result, overrides in zip(self._alone.names, self._results, self._overrides, strict=True):
+            if result is not None:
+                metric = "val/loss" if "val/loss" in result.metrics else "train/loss"
+                found.append(Best(name, metric, result.objective, overrides))
+        return min((best for best in found if np.isfinite(best.value)), key=lambda best: best.value, default=None)
+
+
+def _batch(trained: Any, keys: Sequence[str]) -> Batch:
+    """The group's runs that have trained: the first, where a signal came between."""
+    outcome = join(trained.outcomes) if len(trained.outcomes) > 1 else trained.outcomes[0]
+    runs = range(len(outcome.status))
+    subdirs = [trained.group.subdir(run) for run in runs]
+    return Batch(
+        cfg=trained.cfg,
+        composed=trained.group.config,
+        columns={key: values[: len(runs)] for key, values in trained.columns.items()},
+        names=[PurePath(subdir).name for subdir in subdirs],
+        subdirs=subdirs,
+        overrides=[_overrides(trained.group.jobs[run]) for run in runs],
+        nums=trained.group.nums[: len(runs)],
+        swept=_swept(trained, keys, runs),
+        outcome=outcome,
+    )
+
+
+def _alone(directory: Path, groups: Sequence[Any], keys: Sequence[str]) -> Alone:
+    alone = Alone([], [], [], {key: [] for key in keys})
+    for trained in groups:
+        runs = _begun(directory, trained)
+        subdirs = [trained.group.subdir(run) for run in runs]
+        alone.names.extend(PurePath(subdir).name for subdir in subdirs)
+        alone.subdirs.extend(subdirs)
+        alone.nums.extend(trained.group.nums[run] for run in runs)
+        for key, values in _swept(trained, keys, runs).items():
+            alone.swept[key].extend(values)
+    return alone
+
+
+def _begun(directory: Path, trained: Any) -> list[int]:
+    return [run for run in range(len(trained.group.nums)) if (directory / trained.group.subdir(run)).is_dir()]
+
+
+def _swept_keys(groups: Sequence[Any]) -> list[str]:
+    """The keys that are not the same in all jobs, in the order in which the jobs name them."""
+    values: dict[str, set[str]] = {}
+    for trained in groups:
+        for key, text in trained.words.items():
+            own = trained.group.columns.get(key)
+            values.setdefault(key, set()).update([text] if own is None else map(str, own))
+    return [key for key, different in values.items() if len(different) > 1]
+
+
+def _swept(trained: Any, keys: Sequence[str], runs: Sequence[int]) -> dict[str, list[Any]]:
+    columns = trained.group.columns
+    return {
+        key: [columns[key][run] for run in runs] if key in columns else [trained.words.get(key)] * len(runs)
+        for key in keys
+    }
+
+
+def _overrides(job: Sequence[str]) -> list[str]:
+    """Without Hydra's own, as Hydra hands them to a job."""
+    return [word for word in job if not word.startswith("hydra.")]
