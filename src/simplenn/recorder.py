@@ -8,7 +8,7 @@ import csv
 import io
 import math
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +95,13 @@ class Recorder(Checkpoint):
         epoch = trainer.current_epoch + 1
         if not all(bool(torch.isfinite(weight).all()) for weight in pl_module.parameters()):
             raise Diverged(epoch, trainer.global_step, "a weight became non-finite")
-        metrics = {
+        values = {
             name: float(value)
-            for name, value in sorted(trainer.callback_metrics.items())
+            for name, value in trainer.callback_metrics.items()
             if self._validated or not name.startswith("val/")
         }
-        metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        metrics = {name: values[name] for name in in_row_order(values)}
         if not all(map(math.isfinite, metrics.values())):
             raise Diverged(epoch, trainer.global_step, "a metric became non-finite")
         row = {"epoch": epoch, "step": trainer.global_step, **metrics}
@@ -138,6 +139,11 @@ class Recorder(Checkpoint):
         """Writes the status and ends the event file."""
         self.events.session_end(status == "done")
         self.events.close()
+
+
+def in_row_order(names: Iterable[str]) -> list[str]:
+    """The metrics of a row, `train/` before `val/`, the learning rate last."""
+    return sorted(names, key=lambda name: (name == "lr", name))
 
 
 def best_values(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from simplenn.interruption import Interrupted
 from simplenn.progress import progress_callback
 from simplenn.recorder import Diverged, Recorder
 from simplenn.regressor import Regressor
-from simplenn.run import Result, Run, write_atomically
+from simplenn.run import Result, Run, package_versions, write_atomically
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory
 
@@ -40,7 +39,6 @@ LIGHTNING_ADVICE = (
     "Total length of `list` across ranks is zero",  # no validation set
     "`isinstance.treespec, LeafSpec.` is deprecated",
 )
-PACKAGES = ("simplenn", "torch", "lightning", "hydra-core", "tensorboard")
 
 
 def build_run(cfg: DictConfig) -> tuple[Regressor, L.LightningDataModule]:
@@ -128,7 +126,7 @@ def _train(cfg: DictConfig, run: Run) -> Result:
         best=recorder.best_values(keeper.rows),
         seed=cfg.seed,
         seconds=round(time.monotonic() - begun, 3),
-        versions={name: version(name) for name in PACKAGES},
+        versions=package_versions(),
         message=message,
     )
     run.write_result(result)
@@ -151,6 +149,7 @@ def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.Ligh
 
 def _finish(cfg: DictConfig, keeper: Recorder, regressor: Regressor, data: L.LightningDataModule) -> None:
     """The figure and the printed outputs; what goes wrong with them is no failure of the run."""
+    regressor.eval()
     try:
         keeper.write_end(regressor, data)
         if cfg.show_outputs and not cfg.quiet:
