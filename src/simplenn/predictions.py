@@ -19,7 +19,7 @@ WIDTH, HEIGHT, DPI = 500, 450, 100
 COLOURS = {"extrapolation": "#b8b8b8", "training": "#2c6fbb", "validation": "#e08214"}
 GREYS = 7
 # A point, 5 pixels wide, by how much of each pixel it covers: 1 is a third, 3 all of it.
-POINT = np.array([[0, 1, 2, 1, 0], [1, 3, 3, 3, 1], [2, 3, 3, 3, 2], [1, 3, 3, 3, 1], [0, 1, 2, 1, 0]])
+POINT: np.ndarray = np.array([[0, 1, 2, 1, 0], [1, 3, 3, 3, 1], [2, 3, 3, 3, 2], [1, 3, 3, 3, 1], [0, 1, 2, 1, 0]])
 RUNS_AT_ONCE = 64
 
 

@@ -95,6 +95,8 @@ def join(outcomes: Sequence[Outcome]) -> Outcome:
 
 def row_counts(outcome: Outcome) -> np.ndarray:
     """[R]: how many rows of metrics each run has. They are those of its first epochs."""
+    if "lr" not in outcome.curves:  # no epoch was ended
+        return np.zeros(len(outcome.status), np.int64)
     return outcome.curves["lr"].isnan().logical_not().sum(dim=0).numpy()
 
 

@@ -3,6 +3,7 @@
 Shapes: R runs.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
@@ -77,9 +78,7 @@ class Checkpoints:
                 count += 1
             group[key] = value if position is None else _with_item(group[key], position, value)
         content = dict(self._batch.outcome.skeletons[epoch])
-        content["state_dict"] = type(content["state_dict"])(
-            zip(self._batch.outcome.last.weights, own[:num_weights], strict=True)
-        )
+        content["state_dict"] = OrderedDict(zip(self._batch.outcome.last.weights, own[:num_weights], strict=True))
         state = {number: {slot: next(states) for slot in slots} for number in range(len(self._parameters)) if slots}
         content["optimizer_states"] = [{"state": state, "param_groups": [group]}]
         return Archive(content, count)

@@ -46,7 +46,7 @@ class EventFiles:
         outcome = self._batch.outcome
         starts = framed([self._event(self._start(run), self._begun) for run in runs])
         curves = {name: curve[:, runs] for name, curve in self._curves.items()}
-        scalars, ends = scalar_records(curves, self._cells, self._times())
+        scalars, ends = scalar_records(curves, self._cells, self._times(), len(runs))
         images = self._images(runs, predictions)
         for place, run in enumerate(runs):
             yield b"".join(

@@ -85,14 +85,13 @@ def _head(length: int) -> bytes:
 
 
 def scalar_records(
-    curves: Mapping[str, np.ndarray], cells: Sequence[Sequence[str]], times: Sequence[float]
+    curves: Mapping[str, np.ndarray], cells: Sequence[Sequence[str]], times: Sequence[float], num_runs: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Every run's records, [R, L], and where those of each epoch end, [T + 1].
 
     `curves` are [T, R], `cells` the metrics that each epoch has, `times` the epochs' wall times.
     """
-    num_runs = next(iter(curves.values())).shape[1]
-    blocks, ends = [], [0]
+    blocks, ends = [np.zeros((num_runs, 0), np.uint8)], [0]
     for number, (names, seconds) in enumerate(zip(cells, times, strict=True)):
         stand_ins = {name: 1e30 + 1e27 * place for place, name in enumerate(names)}
         event = Event(wall_time=seconds, step=number + 1, summary=events.scalar_summary(stand_ins))
