@@ -1,11 +1,15 @@
 """What tests share: configurations composed as the scripts compose them, runs trained in a temporary directory."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it, before torch is loaded
+
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig

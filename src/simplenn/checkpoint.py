@@ -37,10 +37,15 @@ class SealedCheckpoint(CheckpointIO):
 
 
 def seal(checkpoint: dict[str, Any]) -> bytes:
-    """The file's content. A zip archive ends with its comment, and before that the comment's length."""
+    """The file's content."""
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
-    body = buffer.getvalue()[:-2] + struct.pack("<H", SEAL)
+    return seal_archive(buffer.getvalue())
+
+
+def seal_archive(archive: bytes) -> bytes:
+    """torch's file, sealed. A zip archive ends with its comment, and before that the comment's length."""
+    body = archive[:-2] + struct.pack("<H", SEAL)
     return body + LABEL + hashlib.sha256(body).hexdigest().encode()
 
 

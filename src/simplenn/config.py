@@ -65,10 +65,11 @@ def check_values(cfg: DictConfig, key: str, values: Sequence[Any]) -> list[Any]:
     return [checked[repr(value)] for value in values]
 
 
-def nearest(word: str, words: list[str]) -> str:
-    """`did you mean ...?` for the nearest of the words, or the whole list where none is near."""
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else "there are: " + ", ".join(words)
+def nearest(word: str, words: list[str], count: int = 1) -> str:
+    """`did you mean ...?` for the nearest of the words, or a list of them where none is near."""
+    close = difflib.get_close_matches(word, words, n=count, cutoff=0.5)
+    shown = [*words[:50], "..."] if len(words) > 50 else words
+    return f"did you mean {' or '.join(close)}?" if close else "there are: " + ", ".join(shown)
 
 
 def unknown_key(key: str, known: list[str]) -> ConfigError:

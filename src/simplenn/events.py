@@ -31,57 +31,83 @@ class EventFile:
 
     def __init__(self, directory: Path) -> None:
         existing = event_files(directory)
-        self.path = existing[0] if existing else _new_path(directory)
+        self.path = existing[0] if existing else directory / file_name(time.time(), socket.gethostname())
         self._writer = RecordWriter(self.path.open("ab"))
         if not existing:
-            self._write(_first_event())
+            self._write(first_event(time.time()))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        self.summary(_scalars(values), step)
+        self.summary(scalar_summary(values), step)
 
     def summary(self, summary: Summary, step: int = 0) -> None:
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def image(self, tag: str, png: bytes, step: int) -> None:
-        width, height = struct.unpack_from(">II", png, 16)  # of the header, the first chunk of any PNG
-        image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
-        self.summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+        self.summary(image_summary(tag, png), step)
 
     def graph(self, graph: bytes) -> None:
         self._write(Event(wall_time=time.time(), graph_def=graph))
 
     def session_start(self, hparams: Mapping[str, Any], group: str) -> None:
-        """The run's hyperparameters; runs of one `group` form one row of the HParams page."""
-        info = plugin_data_pb2.SessionStartInfo(group_name=group, start_time_secs=time.time())
-        for key, value in hparams.items():
-            field = info.hparams[key]
-            if isinstance(value, bool):
-                field.bool_value = value
-            elif isinstance(value, int | float):
-                field.number_value = value
-            else:
-                field.string_value = str(value)
-        self._hparams(metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=info))
+        self.summary(start_summary(hparams, group, time.time()))
 
     def session_end(self, success: bool) -> None:
-        status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
-        info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
-        self._hparams(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
+        self.summary(end_summary(success, time.time()))
 
     def close(self) -> None:
         with writing(self.path):
             self._writer.close()
 
-    def _hparams(self, tag: str, data: plugin_data_pb2.HParamsPluginData) -> None:
-        data.version = metadata.PLUGIN_DATA_VERSION
-        plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString())
-        value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=metadata.NULL_TENSOR)
-        self.summary(Summary(value=[value]))
-
     def _write(self, event: Event) -> None:
         with writing(self.path):
             self._writer.write(event.SerializeToString())
             self._writer.flush()
+
+
+def file_name(seconds: float, host: str) -> str:
+    return f"events.out.tfevents.{int(seconds)}.{host}"
+
+
+def first_event(seconds: float) -> Event:
+    return Event(wall_time=seconds, file_version="brain.Event:2")
+
+
+def scalar_summary(values: Mapping[str, float]) -> Summary:
+    return Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in values.items()])
+
+
+def image_summary(tag: str, png: bytes) -> Summary:
+    width, height = struct.unpack_from(">II", png, 16)  # of the header, the first chunk of any PNG
+    image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=png)
+    return Summary(value=[Summary.Value(tag=tag, image=image)])
+
+
+def start_summary(hparams: Mapping[str, Any], group: str, seconds: float) -> Summary:
+    """A run's hyperparameters; runs of one `group` form one row of the HParams page."""
+    info = plugin_data_pb2.SessionStartInfo(group_name=group, start_time_secs=seconds)
+    for key, value in hparams.items():
+        field = info.hparams[key]
+        if isinstance(value, bool):
+            field.bool_value = value
+        elif isinstance(value, int | float):
+            field.number_value = value
+        else:
+            field.string_value = str(value)
+    return _hparams(metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=info))
+
+
+def end_summary(success: bool, seconds: float) -> Summary:
+    status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
+    info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=seconds)
+    return _hparams(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
+
+
+def _hparams(tag: str, data: plugin_data_pb2.HParamsPluginData) -> Summary:
+    data.version = metadata.PLUGIN_DATA_VERSION
+    plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString())
+    return Summary(
+        value=[Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=metadata.NULL_TENSOR)]
+    )
 
 
 def event_files(directory: Path) -> list[Path]:
@@ -111,16 +137,16 @@ def rewind(directory: Path, epoch: int, rows: Sequence[Mapping[str, float]]) -> 
 
     What it lacks of the rows' scalars, since it was damaged or deleted, is drawn anew.
     """
-    for path in event_files(directory) or [_new_path(directory)] * bool(rows):
+    for path in event_files(directory) or [directory / file_name(time.time(), socket.gethostname())] * bool(rows):
         kept = [
             event
             for event in (read_events(path) if path.exists() else [])
             if event.step <= epoch and not any(value.tag in PER_SESSION for value in event.summary.value)
         ]
         if not kept:
-            kept = [_first_event()]
+            kept = [first_event(time.time())]
         kept += _lacking(kept, rows)
-        write_atomically(path, b"".join(map(_record, kept)))
+        write_atomically(path, b"".join(record(event.SerializeToString()) for event in kept))
 
 
 def _lacking(kept: Sequence[Event], rows: Sequence[Mapping[str, float]]) -> list[Event]:
@@ -133,23 +159,11 @@ def _lacking(kept: Sequence[Event], rows: Sequence[Mapping[str, float]]) -> list
         step = int(row["epoch"])
         values = {tag: v for tag, v in row.items() if tag not in ("epoch", "step") and (step, tag) not in drawn}
         if values:
-            events.append(Event(wall_time=time.time(), step=step, summary=_scalars(values)))
+            events.append(Event(wall_time=time.time(), step=step, summary=scalar_summary(values)))
     return events
 
 
-def _scalars(values: Mapping[str, float]) -> Summary:
-    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-
-
-def _first_event() -> Event:
-    return Event(wall_time=time.time(), file_version="brain.Event:2")
-
-
-def _new_path(directory: Path) -> Path:
-    return directory / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
-
-
-def _record(event: Event) -> bytes:
-    data = event.SerializeToString()
+def record(data: bytes) -> bytes:
+    """An event as it stands in the file."""
     length = struct.pack("<Q", len(data))
     return length + FOOTER.pack(masked_crc32c(length)) + data + FOOTER.pack(masked_crc32c(data))

@@ -2,12 +2,17 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from simplenn.refusal import ConfigError
 from simplenn.run import write_atomically, writing
+
+
+def in_row_order(names: Iterable[str]) -> list[str]:
+    """The metrics of a row, `train/` before `val/`, the learning rate last."""
+    return sorted(names, key=lambda name: (name == "lr", name))
 
 
 def best_values(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from simplenn import events, interruption, review
 from simplenn.divergence import Diverged
-from simplenn.metrics import append_row, best_values, read_rows
+from simplenn.metrics import append_row, best_values, in_row_order, read_rows
 from simplenn.regressor import Regressor
 from simplenn.run import Run, write_atomically
 
@@ -77,12 +77,13 @@ class Recorder(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        metrics = {
+        values = {
             name: float(value)
-            for name, value in sorted(trainer.callback_metrics.items())
+            for name, value in trainer.callback_metrics.items()
             if self._validated or not name.startswith("val/")
         }
-        metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        metrics = {name: values[name] for name in in_row_order(values)}
         row = {"epoch": epoch, "step": trainer.global_step, **metrics}
         if trainer.is_global_zero:
             self._write(row, metrics, pl_module)

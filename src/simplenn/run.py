@@ -5,7 +5,8 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,6 +15,11 @@ from simplenn.config import nearest
 from simplenn.refusal import ConfigError
 
 STATUSES = ("done", "diverged", "failed", "interrupted")
+PACKAGES = ("simplenn", "torch", "lightning", "hydra-core", "tensorboard")
+
+
+def package_versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,11 @@ class Result:
         if self.status != "done":
             return float("inf")
         return self.metrics.get("val/loss", self.metrics.get("train/loss", float("nan")))
+
+    @property
+    def text(self) -> str:
+        """The content of `result.json`."""
+        return json.dumps(vars(self), indent=2) + "\n"
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class Run:
             return None
 
     def write_result(self, result: Result) -> None:
-        write_atomically(self.result_file, (json.dumps(asdict(result), indent=2) + "\n").encode())
+        write_atomically(self.result_file, result.text.encode())
 
     def lock(self) -> None:
         """Holds the directory against other processes until `locked` has taken the lock over and ended.
@@ -139,14 +150,20 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
 
     Raises `Unwritable`.
     """
+    with replacing(path, durable) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
+    """A path to write a file to, which takes the place of `path` once it is whole. Raises `Unwritable`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as stream:
-                stream.write(data)
-                if durable:
-                    stream.flush()
+            yield temporary
+            if durable:
+                with temporary.open("rb") as stream:
                     os.fsync(stream.fileno())
             temporary.replace(path)
     except BaseException:

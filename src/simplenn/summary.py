@@ -17,13 +17,18 @@ log = logging.getLogger(__name__)
 
 def say_run(result: Result, directory: Path, alone: bool = True) -> None:
     """One line of final metrics and, for a run `alone`, its directory and the command that opens the review."""
-    metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items() if name != "lr")
-    epochs = "epoch" if result.epoch == 1 else "epochs"
-    how = result.message if result.status == "diverged" else f"{result.status} after {result.epoch} {epochs}"
-    log.info("%s, %.1f s: %s", how, result.seconds, metrics or "no metrics")
+    log.info(run_line(result))
     if alone:
         log.info("run:    %s", _shown(directory))
         log.info("review: tensorboard --logdir %s", _shown(_logdir(directory)))
+
+
+def run_line(result: Result) -> str:
+    """How a run ended."""
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items() if name != "lr")
+    epochs = "epoch" if result.epoch == 1 else "epochs"
+    how = result.message if result.status == "diverged" else f"{result.status} after {result.epoch} {epochs}"
+    return f"{how}, {result.seconds:.1f} s: {metrics or 'no metrics'}"
 
 
 def say_sweep(record: "SweepRecord") -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,12 @@ from simplenn.recorder import Recorder
 from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.rewind import rewind
-from simplenn.run import Result, Run, Unwritable
+from simplenn.run import Result, Run, Unwritable, package_versions
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory
 from simplenn.trainer import make_trainer, without_tips
 
 log = logging.getLogger(__name__)
-
-PACKAGES = ("simplenn", "torch", "lightning", "hydra-core", "tensorboard")
 
 
 def build_run(cfg: DictConfig) -> tuple[Regressor, L.LightningDataModule]:
@@ -140,7 +137,7 @@ def _conclude(keeper: Recorder, cause: BaseException | None, seed: int, seconds:
         best=best_values(keeper.rows),
         seed=seed,
         seconds=round(seconds, 3),
-        versions={name: version(name) for name in PACKAGES},
+        versions=package_versions(),
         message=message,
     )
 
@@ -177,6 +174,7 @@ def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.Ligh
 
 def _finish(cfg: DictConfig, keeper: Recorder, regressor: Regressor, data: L.LightningDataModule) -> None:
     """The figure and the printed outputs; what goes wrong with them is no failure of the run."""
+    regressor.eval()
     try:
         keeper.write_end(regressor, data)
         if cfg.show_outputs and not cfg.quiet:

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn import checkpoint
-from simplenn.recorder import read_rows
+from simplenn.metrics import read_rows
 from simplenn.run import Run
 from simplenn.stacking import Outcome
 from simplenn.sweep.batch import Batch

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from simplenn.interruption import Interrupted
+
 
 @dataclass
 class Snapshot:
@@ -45,4 +47,4 @@ class Outcome:
     best: Snapshot
     skeletons: dict[int, dict[str, Any]]
     seconds: float
-    interruption: BaseException | None = None
+    interruption: Interrupted | None = None

@@ -11,11 +11,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+
+from simplenn.run import Run
 from simplenn.sweep.batch import Alone, Batch, join, objectives
 from simplenn.sweep.directories import wanted, write_directories
 from simplenn.sweep.store import write_store
-
-from simplenn.run import Run
 from simplenn.training import build_run
 
 

@@ -1,0 +1,71 @@
+"""Writes the directory of a run that trained in a sweep: python scripts/extract.py outputs/sweeps/lr_study 'seed=3'
+
+It goes to runs/ in the sweep's directory, with the content that the same run leaves when it trains alone.
+"""
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+
+from simplenn.command import run_command
+from simplenn.config import ConfigError
+from simplenn.sweep.results import check_names, read_results, where
+
+MOST_SHOWN = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", type=Path, help="the sweep's directory")
+    parser.add_argument("names", nargs="*", metavar="run", help="a run's name, as results.csv has it")
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE,...",
+        help="all runs with these values in results.csv, e.g. optimizer=adam,seed=3 or status=diverged",
+    )
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="PACKAGE", help="a package whose code the runs may use"
+    )
+    arguments = parser.parse_args()
+    names = chosen(arguments.sweep, arguments.names, arguments.where)
+
+    from simplenn.sweep.extraction import extract
+
+    directories = extract(arguments.sweep, names, arguments.allow)
+    there = [directory for directory, new in directories.items() if not new]
+    for directory in there[:MOST_SHOWN]:
+        print(f"{directory} is there already; left as it is")
+    written = [directory for directory, new in directories.items() if new]
+    for directory in written[:MOST_SHOWN]:
+        print(directory)
+    more = len(directories) - len(there[:MOST_SHOWN]) - len(written[:MOST_SHOWN])
+    print(f"{len(written)} written, {len(there)} there already" + (f" ({more} not shown)" if more else ""))
+    print(f"evaluate: python scripts/evaluate.py {shlex.quote(str(next(iter(directories))))}")
+    print(f"review:   tensorboard --logdir {shlex.quote(str(next(iter(directories)).parent))}")
+
+
+def chosen(sweep: Path, names: list[str], conditions: list[str]) -> list[str]:
+    """The runs that the arguments name. Raises `ConfigError` where there are none; imports no torch."""
+    rows = read_results(sweep)
+    check_names(names, rows)
+    if not conditions:
+        if not names:
+            raise ConfigError(f"extract.py must be told which runs, got none; try {shlex.quote(rows[0]['run'])}")
+        return list(dict.fromkeys(names))
+    pairs = [pair for text in conditions for pair in re.split(r",(?![^\[]*\])", text)]
+    wrong = next((pair for pair in pairs if "=" not in pair), None)
+    if wrong is not None:
+        raise ConfigError(f"--where must be KEY=VALUE, got {wrong!r}; try --where {list(rows[0])[1]}=...")
+    found = where(rows, dict(pair.split("=", 1) for pair in pairs))
+    if names:
+        found = [name for name in found if name in set(names)]
+    if not found:
+        raise ConfigError(f"--where must fit a run of the sweep, and {','.join(conditions)} fits none of {len(rows)}")
+    return found
+
+
+if __name__ == "__main__":
+    run_command(main)

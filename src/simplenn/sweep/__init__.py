@@ -1,0 +1,1 @@
+"""A sweep on disk: its tables and arrays, its runs' directories. Knows no training."""

@@ -1,0 +1,109 @@
+"""The sealed checkpoints of a batch, with the content that each run's own checkpoint has when it trains alone.
+
+Shapes: R runs.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from simplenn.regressor import Regressor
+from simplenn.stacking.outcome import Snapshot
+from simplenn.sweep.archives import Archive, placeholder
+from simplenn.sweep.batch import Batch
+
+PREFIX = "optimizer."
+
+
+class Checkpoints:
+    """Makes the checkpoints of the batch's runs. `regressor` is that of any of them."""
+
+    def __init__(self, batch: Batch, regressor: Regressor) -> None:
+        self._batch = batch
+        optimizer: Any = regressor.configure_optimizers()
+        assert isinstance(optimizer, Optimizer)
+        state = optimizer.state_dict()
+        self._group: dict[str, Any] = state["param_groups"][0]
+        self._slots_at_start = set().union(*state["state"].values())
+        self._parameters = [name for name, _ in regressor.named_parameters()]
+        self._numbers = _numbers(batch, self._group)
+        self._archives: dict[Any, Archive] = {}
+
+    def files(self, snapshot: Snapshot, runs: Iterable[int]) -> dict[int, bytes]:
+        """The file of each of these runs, by its number."""
+        kinds: dict[Any, list[int]] = {}
+        for run in runs:
+            epoch = int(snapshot.epoch[run])
+            kinds.setdefault((epoch, self._slots(snapshot, run, epoch), *self._whole(run)), []).append(run)
+        files = {}
+        for kind, members in kinds.items():
+            tensors = _tensors(snapshot, self._parameters, kind[1])
+            if kind not in self._archives:
+                first = [tensor[members[0]] for tensor in tensors]
+                self._archives[kind] = self._archive(kind[0], kind[1], members[0], first)
+            rows = torch.tensor(members)
+            numbers = [values[members] for values in self._numbers.values() if values.dtype == np.float64]
+            filled = self._archives[kind].filled([tensor[rows] for tensor in tensors], numbers)
+            files |= zip(members, filled, strict=True)
+        return files
+
+    def _slots(self, snapshot: Snapshot, run: int, epoch: int) -> tuple[str, ...]:
+        """What the run's optimizer keeps of each parameter; most keep nothing before their first step."""
+        return tuple(
+            slot
+            for slot in snapshot.optimizer
+            if (epoch > 0 or slot in self._slots_at_start)
+            and not (slot in snapshot.absent and bool(snapshot.absent[slot][run]))
+        )
+
+    def _whole(self, run: int) -> tuple[Any, ...]:
+        """The run's numbers that are not written in eight bytes: whole ones."""
+        return tuple(values[run].item() for values in self._numbers.values() if values.dtype != np.float64)
+
+    def _archive(self, epoch: int, slots: tuple[str, ...], run: int, tensors: list[Tensor]) -> Archive:
+        own = [tensor.clone() for tensor in tensors]  # each its own storage, as big as itself
+        num_weights = len(own) - len(slots) * len(self._parameters)
+        states = iter(own[num_weights:])
+        group = dict(self._group)
+        count = 0
+        for (key, position), values in self._numbers.items():
+            value: Any = values[run].item()
+            if values.dtype == np.float64:
+                value = placeholder(count)
+                count += 1
+            group[key] = value if position is None else _with_item(group[key], position, value)
+        content = dict(self._batch.outcome.skeletons[epoch])
+        content["state_dict"] = OrderedDict(zip(self._batch.outcome.last.weights, own[:num_weights], strict=True))
+        state = {number: {slot: next(states) for slot in slots} for number in range(len(self._parameters)) if slots}
+        content["optimizer_states"] = [{"state": state, "param_groups": [group]}]
+        return Archive(content, count)
+
+
+def _tensors(snapshot: Snapshot, parameters: list[str], slots: tuple[str, ...]) -> list[Tensor]:
+    """[R, ...] each, in the order in which a checkpoint has them."""
+    states = [snapshot.optimizer[slot][name] for name in parameters for slot in slots]
+    return [*snapshot.weights.values(), *states]
+
+
+def _numbers(batch: Batch, group: dict[str, Any]) -> dict[tuple[str, int | None], np.ndarray]:
+    """The optimizer's own numbers, [R], by their key, and for one of a list by their place in it."""
+    numbers = {}
+    for full_key, values in batch.columns.items():
+        key = full_key.removeprefix(PREFIX)
+        if not full_key.startswith(PREFIX) or key not in group:
+            continue
+        if isinstance(group[key], list | tuple):
+            for position, example in enumerate(group[key]):
+                numbers[key, position] = np.array([value[position] for value in values], type(example))
+        else:
+            numbers[key, None] = np.array(values, type(group[key]))
+    return numbers
+
+
+def _with_item(items: Any, position: int, value: Any) -> Any:
+    return type(items)(value if place == position else item for place, item in enumerate(items))

@@ -1,0 +1,115 @@
+"""The `.hydra` files of many jobs: dumped as YAML once, with each job's own values put in."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from simplenn.sweep.batch import Batch
+
+MARK = re.compile(r"SIMPLENN_VALUE_(\d+)_")
+PLAIN = re.compile(r"[A-Za-z/][\w./,+-]*[=/][\w./=,+-]*", re.ASCII)  # a word that YAML can only read as a string
+SUBDIR = "hydra.sweep.subdir="
+
+
+class HydraFiles:
+    """The files of each of the batch's jobs, as Hydra's `run_job` leaves them. `sweep` is the sweep's directory."""
+
+    def __init__(self, batch: Batch, sweep: Path) -> None:
+        self._batch = batch
+        self._sweep = os.path.abspath(sweep)
+        task: Any = OmegaConf.to_container(batch.composed, resolve=False, enum_to_str=True)
+        node = task.pop("hydra")
+        self._dirname = node["job"]["config"]["override_dirname"]
+        _mark_values(task, batch.columns)
+        _mark_job(node)
+        self._config, self._hydra = _Template(task), _Template({"hydra": node})
+
+    def of(self, run: int) -> dict[str, bytes]:
+        """By file name."""
+        batch = self._batch
+        values = [item for column in batch.columns.values() for item in _items(column[run])]
+        subdir, num, words = batch.subdirs[run], batch.nums[run], batch.overrides[run]
+        job = [
+            _scalar(subdir),
+            _scalar(f"{SUBDIR}'{subdir}'"),
+            "\n    - ".join(map(_scalar, words)),
+            _scalar(self._override_dirname(words)),
+            f"'{num}'",
+            str(num),
+            _scalar(os.path.join(self._sweep, subdir)),
+        ]
+        return {
+            "config.yaml": self._config.filled([_scalar(value) for value in values]),
+            "hydra.yaml": self._hydra.filled(job),
+            "overrides.yaml": ("".join(f"- {_scalar(word)}\n" for word in words) or "[]\n").encode(),
+        }
+
+    def _override_dirname(self, words: Sequence[str]) -> str:
+        """As Hydra's `get_overrides_dirname` makes it."""
+        kept = [word for word in words if _key(word) not in self._dirname["exclude_keys"]]
+        return self._dirname["item_sep"].join(sorted(kept)).replace("=", self._dirname["kv_sep"])
+
+
+class _Template:
+    """A YAML text in which numbered marks stand for values."""
+
+    def __init__(self, container: dict[str, Any]) -> None:
+        parts = MARK.split(OmegaConf.to_yaml(OmegaConf.create(container)))
+        self._texts = parts[::2]
+        self._marks = [int(number) for number in parts[1::2]]
+
+    def filled(self, values: Sequence[str]) -> bytes:
+        pieces = [self._texts[0]]
+        for mark, text in zip(self._marks, self._texts[1:], strict=True):
+            pieces += values[mark], text
+        return "".join(pieces).encode()
+
+
+def _mark_values(task: dict[str, Any], columns: dict[str, list[Any]]) -> None:
+    """Puts a mark in place of each value of each column; a list has as many as it has items."""
+    count = 0
+    for key, values in columns.items():
+        *path, leaf = key.split(".")
+        node = task
+        for name in path:
+            node = node[name]
+        marks = [f"SIMPLENN_VALUE_{count + place}_" for place in range(len(_items(values[0])))]
+        node[leaf] = marks if isinstance(values[0], list | tuple) else marks[0]
+        count += len(marks)
+
+
+def _mark_job(node: dict[str, Any]) -> None:
+    """Puts a mark in place of each value that Hydra gives to each job alone."""
+    marks = (f"SIMPLENN_VALUE_{number}_" for number in range(7))
+    subdir, subdir_override, words, dirname, identifier, num, output_dir = marks
+    given: list[str] = node["overrides"]["hydra"]
+    if any(word.startswith(SUBDIR) for word in given):  # else the configuration's own, by the job's number
+        node["sweep"]["subdir"] = subdir
+        node["overrides"]["hydra"] = [*(word for word in given if not word.startswith(SUBDIR)), subdir_override]
+    node["overrides"]["task"] = [words] if node["overrides"]["task"] else []
+    node["job"] |= {"override_dirname": dirname, "id": identifier, "num": num}
+    node["runtime"]["output_dir"] = output_dir
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _scalar(value: Any) -> str:
+    """A value on one line of YAML."""
+    if isinstance(value, str):
+        if PLAIN.fullmatch(value):
+            return value
+        return yaml.safe_dump(value, default_style='"', width=float("inf"), allow_unicode=True).strip()
+    if isinstance(value, float):
+        return yaml.representer.SafeRepresenter().represent_float(value).value
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~").partition("@")[0]

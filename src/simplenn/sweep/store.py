@@ -1,0 +1,176 @@
+"""The sweep's table and arrays on disk, and the batches read back from them.
+
+    results.csv              a row per run, in the order of Hydra's job numbers: see `results`
+    curves.parquet           a row per run and epoch: see `curves`
+    weights.safetensors      the final parameters, stacked: see `weights`
+    checkpoints.safetensors  what else the checkpoints of stacked runs hold
+    structures.json          what else their directories hold, and the SHA-256 of the three before; written last
+
+Each file is complete or absent. Knows no training.
+
+Shapes: R runs, T epochs.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from simplenn.config import ConfigError
+from simplenn.run import write_atomically
+from simplenn.stacking.outcome import Outcome, Snapshot
+from simplenn.sweep.batch import Alone, Batch
+from simplenn.sweep.curves import read_curves, write_curves
+from simplenn.sweep.part import part_of_batch, parts_of_alone
+from simplenn.sweep.results import RESULTS, write_results
+from simplenn.sweep.weights import load, read_weights, save, write_weights
+
+CURVES = "curves.parquet"
+WEIGHTS = "weights.safetensors"
+CHECKPOINTS = "checkpoints.safetensors"
+STRUCTURES = "structures.json"
+LISTS = ("names", "subdirs", "overrides", "nums", "columns", "swept")  # of a batch, kept as they are
+OUTCOME_LISTS = ("status", "message", "epoch", "steps")
+
+
+def write_store(sweep: Path, batches: Sequence[Batch], alone: Alone | None = None) -> None:
+    """Writes the files for every run of the sweep: those of the batches, and those that trained alone."""
+    parts = [part_of_batch(batch) for batch in batches]
+    parts += parts_of_alone(alone, sweep) if alone else []
+    order = np.argsort([num for part in parts for num in part.nums], kind="stable")
+    write_results(sweep / RESULTS, parts, order)
+    write_curves(sweep / CURVES, parts, order)
+    write_weights(sweep / WEIGHTS, parts, order)
+    states = {f"{k}/{key}": tensor for k, batch in enumerate(batches) for key, tensor in _states(batch).items()}
+    save(sweep / CHECKPOINTS, states, {"num_structures": str(len(batches))})
+    places = np.argsort(order).tolist()
+    structures = []
+    for batch in batches:
+        structures.append(_described(batch, places[: len(batch)]))
+        places = places[len(batch) :]
+    digests = {name: _digest(sweep / name) for name in (CURVES, WEIGHTS, CHECKPOINTS)}
+    write_atomically(sweep / STRUCTURES, json.dumps({"structures": structures, "sha256": digests}).encode())
+
+
+def read_batches(sweep: Path, names: Sequence[str]) -> list[Batch]:
+    """The runs of these names that trained in stacks, by structure. Raises `ConfigError` for a damaged file."""
+    content = _read_structures(sweep)
+    wanted = set(names)
+    chosen = []
+    for number, structure in enumerate(content["structures"]):
+        runs = [run for run, name in enumerate(structure["names"]) if name in wanted]
+        if runs:
+            chosen.append((number, structure, runs))
+    for name, digest in content["sha256"].items() if chosen else ():
+        _check_file(sweep / name, digest)
+    return [_read_batch(sweep, number, structure, runs) for number, structure, runs in chosen]
+
+
+def _described(batch: Batch, rows: Sequence[int]) -> dict[str, Any]:
+    """What JSON can hold; `rows` are the runs' in `results.csv`."""
+    outcome = batch.outcome
+    epochs = {*outcome.last.epoch.tolist(), *outcome.best.epoch.tolist()} & set(outcome.skeletons)
+    return {
+        "cfg": OmegaConf.to_yaml(batch.cfg),
+        "composed": OmegaConf.to_yaml(batch.composed),
+        **{key: getattr(batch, key) for key in LISTS},
+        "rows": list(rows),
+        "seconds": batch.seconds,
+        "finished": batch.finished,
+        "host": batch.host,
+        "versions": batch.versions,
+        "outcome": {key: getattr(outcome, key) for key in OUTCOME_LISTS},
+        "curves": list(outcome.curves),
+        "skeletons": {epoch: outcome.skeletons[epoch] for epoch in sorted(epochs)},
+    }
+
+
+def _states(batch: Batch) -> dict[str, Tensor]:
+    """The last and best snapshots, but for the last weights, which are in a file of their own."""
+    states = {}
+    for which in ("last", "best"):
+        snapshot: Snapshot = getattr(batch.outcome, which)
+        states[f"{which}/epoch"] = snapshot.epoch
+        if which == "best":
+            states |= {f"best/weights/{name}": tensor for name, tensor in snapshot.weights.items()}
+        for slot, tensors in snapshot.optimizer.items():
+            states |= {f"{which}/optimizer/{slot}/{name}": tensor for name, tensor in tensors.items()}
+        states |= {f"{which}/absent/{slot}": mask for slot, mask in snapshot.absent.items()}
+    return states
+
+
+def _read_batch(sweep: Path, number: int, structure: dict[str, Any], runs: list[int]) -> Batch:
+    """The structure's batch with these of its runs."""
+    rows = torch.tensor(runs)
+    prefix = f"{number}/"
+    states = {
+        name.removeprefix(prefix): tensor[rows]
+        for name, tensor in load(sweep / CHECKPOINTS).items()
+        if name.startswith(prefix)
+    }
+    lists = {key: _some(structure[key], runs) for key in LISTS}
+    kept = structure["outcome"]
+    curves = read_curves(sweep / CURVES, lists["names"], structure["curves"], len(kept["steps"]))
+    last = read_weights(sweep / WEIGHTS, [structure["rows"][run] for run in runs])
+    outcome = Outcome(
+        status=_some(kept["status"], runs),
+        message=_some(kept["message"], runs),
+        epoch=_some(kept["epoch"], runs),
+        steps=kept["steps"],
+        curves={name: torch.from_numpy(curve) for name, curve in curves.items()},
+        last=_snapshot(states, "last", last),
+        best=_snapshot(states, "best", _below(states, "best/weights/")),
+        skeletons={int(epoch): kept for epoch, kept in structure["skeletons"].items()},
+        seconds=structure["seconds"] * len(runs),
+    )
+    configs: Any = {key: OmegaConf.create(structure[key]) for key in ("cfg", "composed")}
+    shared = {key: structure[key] for key in ("finished", "host", "versions")}
+    return Batch(**configs, **lists, **shared, outcome=outcome)
+
+
+def _snapshot(states: dict[str, Tensor], which: str, weights: dict[str, Tensor]) -> Snapshot:
+    optimizer: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in _below(states, f"{which}/optimizer/").items():
+        slot, _, name = key.partition("/")
+        optimizer.setdefault(slot, {})[name] = tensor
+    return Snapshot(states[f"{which}/epoch"], weights, optimizer, _below(states, f"{which}/absent/"))
+
+
+def _below(states: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in states.items() if name.startswith(prefix)}
+
+
+def _some(values: Any, runs: Sequence[int]) -> Any:
+    """A list's items for these runs; of a dictionary of lists, each list's."""
+    if isinstance(values, dict):
+        return {key: _some(items, runs) for key, items in values.items()}
+    return [values[run] for run in runs]
+
+
+def _read_structures(sweep: Path) -> dict[str, Any]:
+    path = sweep / STRUCTURES
+    try:
+        content = json.loads(path.read_text())
+        return {"structures": content["structures"], "sha256": content["sha256"]}
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing; without it no run can be written out") from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ConfigError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+
+
+def _check_file(path: Path, digest: str) -> None:
+    if not path.exists():
+        raise ConfigError(f"{path} is missing; without it no run can be written out")
+    if _digest(path) != digest:
+        raise ConfigError(f"{path} is damaged: its checksum doesn't match")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

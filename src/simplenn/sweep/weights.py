@@ -1,0 +1,89 @@
+"""`weights.safetensors`: the final parameters of all runs, stacked along R in the order of `results.csv`.
+
+Parameters go by the names of `Regressor.state_dict`. Where the runs' networks differ in shape there is a block for
+each shape, and its names begin with the block's number: `0/network.layer1.weight`. `rows` (`0/rows`) says which
+row of `results.csv`, from 0, each run of the block is. A run that left no checkpoint is NaN in the first block.
+
+Shapes: R runs.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simplenn.run import replacing
+
+if TYPE_CHECKING:
+    from simplenn.sweep.part import Part
+
+ROWS = "rows"
+
+
+def write_weights(path: Path, parts: "Sequence[Part]", order: np.ndarray) -> None:
+    """`order` puts the parts' runs, one after the other, into the order of `results.csv`."""
+    ends = np.cumsum([len(part) for part in parts])
+    places = [rows[: len(part)] for rows, part in zip(np.split(np.argsort(order), ends[:-1]), parts, strict=True)]
+    blocks: dict[Any, list[int]] = {}
+    for number, part in enumerate(parts):
+        if part.weights is not None:
+            blocks.setdefault(_signature(part.weights), []).append(number)
+    missing = [number for number, part in enumerate(parts) if part.weights is None]
+    tensors = {}
+    for block, members in enumerate(blocks.values()):
+        prefix = f"{block}/" if len(blocks) > 1 else ""
+        members = sorted(members + (missing if block == 0 else []))
+        tensors |= {prefix + name: tensor for name, tensor in _stacked(parts, places, members).items()}
+    save(path, tensors, {"num_runs": str(len(order)), "num_blocks": str(len(blocks)), "order": "results.csv"})
+
+
+def read_weights(path: Path, rows: Sequence[int]) -> dict[str, Tensor]:
+    """The parameters of the runs in these rows of `results.csv`, which must be of one shape: [R, ...] each."""
+    tensors = load(path)
+    for name, found in tensors.items():
+        prefix, _, last = name.rpartition("/")
+        places = {row: place for place, row in enumerate(found.tolist())} if last == ROWS else {}
+        if rows[0] in places:
+            prefix = prefix + "/" if prefix else ""
+            own = torch.tensor([places[row] for row in rows])
+            return {
+                other.removeprefix(prefix): tensor[own]
+                for other, tensor in tensors.items()
+                if other.startswith(prefix) and not other.endswith(ROWS)
+            }
+    raise KeyError(rows[0])
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Complete or absent."""
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, dict(metadata))
+
+
+def load(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _signature(weights: Mapping[str, Tensor]) -> str:
+    return json.dumps([(name, list(tensor.shape[1:]), str(tensor.dtype)) for name, tensor in weights.items()])
+
+
+def _stacked(parts: "Sequence[Part]", places: Sequence[np.ndarray], members: Sequence[int]) -> dict[str, Tensor]:
+    rows = np.concatenate([places[number] for number in members])
+    order = torch.from_numpy(np.argsort(rows))
+    example = next(parts[number].weights for number in members if parts[number].weights is not None)
+    assert example is not None
+    stacked = {ROWS: torch.from_numpy(np.sort(rows))}
+    for name, tensor in example.items():
+        blank = torch.full_like(tensor[:1], torch.nan) if tensor.is_floating_point() else torch.zeros_like(tensor[:1])
+        own = [(parts[k].weights or {}).get(name, blank) for k in members]
+        stacked[name] = torch.cat(own)[order]
+    return stacked
