@@ -112,7 +112,7 @@ def _over_one(case: str, target: float) -> Figure:
 
 
 def post_sweep(num_seeds: int, run_dirs: str) -> Case:
-    """SGD and Adam, 50 learning rates: 100 runs a seed. Some diverge, which is exit status 1."""
+    """SGD and Adam, 50 learning rates: 100 runs a seed."""
     return Case(
         (
             TRAIN,
@@ -123,8 +123,7 @@ def post_sweep(num_seeds: int, run_dirs: str) -> Case:
             "hydra.sweeper.points=50",
             f"seed=range({num_seeds})",
             f"run_dirs={run_dirs}",
-        ),
-        status=1,
+        )
     )
 
 
@@ -138,9 +137,7 @@ SWEEP = Group(
         "10,000 runs": post_sweep(100, "auto"),
         "10,000 runs, all directories": post_sweep(100, "all"),
         "100,000 runs, no directories": post_sweep(1000, "none"),
-        "basic launcher, 20 jobs": Case(
-            (TRAIN, "-m", "hydra/launcher=basic", "experiment=post", "seed=range(20)"), status=0
-        ),
+        "basic launcher, 20 jobs": Case((TRAIN, "-m", "hydra/launcher=basic", "experiment=post", "seed=range(20)")),
     },
     figures={
         "6 runs / one run, sum": Figure(lambda t: t["6 runs, sum"] / t["one run, sum"], target=1.3),

@@ -61,7 +61,8 @@ def check_values(cfg: DictConfig, key: str, values: Sequence[Any]) -> list[Any]:
     else:
         schema = _schema(group, cfg[group])
         check_one = partial(_group_value, schema, group, leaf, files={group: cfg[group]})
-    checked = {repr(value): check_one(value) for value in values}
+    distinct = {repr(value): value for value in values}
+    checked = {text: check_one(value) for text, value in distinct.items()}
     return [checked[repr(value)] for value in values]
 
 

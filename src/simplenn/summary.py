@@ -38,7 +38,7 @@ def say_sweep(record: "SweepRecord") -> None:
     best = record.best()
     if best is not None:
         log.info("best:   %s (%s %.4g)", best.name, best.metric, best.value)
-        log.info("alone:  python scripts/train.py %s", shlex.join(best.overrides))
+        log.info("alone:  python scripts/train.py %s", shlex.join(best.alone))
     log.info("sweep:  %s", _shown(record.directory))
     log.info("review: tensorboard --logdir %s", _shown(_logdir(record.directory)))
 

@@ -66,12 +66,12 @@ def _readable(values: Sequence[float]) -> list[str]:
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
-    """The keys that are not the same in all jobs."""
+    """The keys that are not the same in all jobs, in alphabetical order."""
     values: dict[str, set[str]] = {}
     for job in jobs:
         for word in job:
             values.setdefault(word.partition("=")[0], set()).add(word)
-    return [key for key, words in values.items() if len(words) > 1]
+    return sorted(key for key, words in values.items() if len(words) > 1)
 
 
 def run_names(jobs: Sequence[Job], swept: Sequence[str]) -> list[str]:
@@ -79,7 +79,8 @@ def run_names(jobs: Sequence[Job], swept: Sequence[str]) -> list[str]:
     names: dict[str, int] = {}
     result = []
     for job in jobs:
-        name = _safe(",".join(word for word in job if word.partition("=")[0] in swept))
+        words = {word.partition("=")[0]: word for word in job}
+        name = _safe(",".join(words[key] for key in swept if key in words))
         names[name] = names.get(name, 0) + 1
         result.append(name if names[name] == 1 else f"{name}_{names[name]}")
     return result

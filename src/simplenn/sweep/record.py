@@ -18,15 +18,17 @@ from simplenn.sweep.directories import wanted, write_directories
 from simplenn.sweep.store import write_store
 from simplenn.training import build_run
 
+SWEEP_KEYS = ("name", "run_dirs", "max_stack", "verify", "quiet", "progress")  # not the run's own
+
 
 @dataclass(frozen=True)
 class Best:
-    """The run with the lowest objective; `overrides` train it alone."""
+    """The run with the lowest objective; `alone` are the overrides that train it by itself."""
 
     name: str
     metric: str
     value: float
-    overrides: list[str]
+    alone: list[str]
 
 
 class SweepRecord:
@@ -69,11 +71,11 @@ class SweepRecord:
             values = objectives(batch.outcome)
             run = int(np.nanargmin(np.where(np.isnan(values), np.inf, values)))
             metric = "val/loss" if "val/loss" in batch.outcome.curves else "train/loss"
-            found.append(Best(batch.names[run], metric, float(values[run]), batch.overrides[run]))
+            found.append(Best(batch.names[run], metric, float(values[run]), _by_itself(batch.overrides[run])))
         for name, result, overrides in zip(self._alone.names, self._results, self._overrides, strict=True):
             if result is not None:
                 metric = "val/loss" if "val/loss" in result.metrics else "train/loss"
-                found.append(Best(name, metric, result.objective, overrides))
+                found.append(Best(name, metric, result.objective, _by_itself(overrides)))
         return min((best for best in found if np.isfinite(best.value)), key=lambda best: best.value, default=None)
 
 
@@ -113,13 +115,13 @@ def _begun(directory: Path, trained: Any) -> list[int]:
 
 
 def _swept_keys(groups: Sequence[Any]) -> list[str]:
-    """The keys that are not the same in all jobs, in the order in which the jobs name them."""
+    """The keys that are not the same in all jobs, in alphabetical order as in the runs' names."""
     values: dict[str, set[str]] = {}
     for trained in groups:
         for key, text in trained.words.items():
             own = trained.group.columns.get(key)
             values.setdefault(key, set()).update([text] if own is None else map(str, own))
-    return [key for key, different in values.items() if len(different) > 1]
+    return sorted(key for key, different in values.items() if len(different) > 1)
 
 
 def _swept(trained: Any, keys: Sequence[str], runs: Sequence[int]) -> dict[str, list[Any]]:
@@ -128,6 +130,10 @@ def _swept(trained: Any, keys: Sequence[str], runs: Sequence[int]) -> dict[str, 
         key: [columns[key][run] for run in runs] if key in columns else [trained.words.get(key)] * len(runs)
         for key in keys
     }
+
+
+def _by_itself(overrides: Sequence[str]) -> list[str]:
+    return [word for word in overrides if word.partition("=")[0] not in (*SWEEP_KEYS, "sweep")]
 
 
 def _overrides(job: Sequence[str]) -> list[str]:
