@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 SUBDIR = "hydra.sweep.subdir="  # where a job leaves its files: composed with none of its structure
 SAMPLE = 3  # jobs of a plan that are composed in full and compared
@@ -37,8 +37,9 @@ class JobGroup:
         given = next((word for word in self.jobs[index] if word.startswith(SUBDIR)), None)
         if given:
             return given.removeprefix(SUBDIR).strip("'")
-        raw: Any = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
-        return re.sub(r"\$\{hydra\.job\.(num|id)\}", str(self.nums[index]), str(raw["subdir"]))
+        with read_write(self.config), open_dict(self.config):
+            self.config.hydra.job.num = self.config.hydra.job.id = self.nums[index]
+            return str(self.config.hydra.sweep.subdir)
 
 
 class Planner:
@@ -47,14 +48,14 @@ class Planner:
     def __init__(self, loader: ConfigLoader, sweep: DictConfig, per_run: Callable[[str, Any], bool]) -> None:
         self._loader = loader
         self._parser = OverridesParser.create(loader)
-        self._sweep = sweep
+        self.sweep = sweep
         self._per_run = per_run
         self._numbers: dict[str, tuple[str, Any] | None] = {}
         self._composed: dict[tuple[str, ...], DictConfig] = {}
         self._planned: tuple[list[Job], list[JobGroup]] | None = None
 
     def compose(self, job: Job) -> DictConfig:
-        return self._loader.load_sweep_config(self._sweep, list(job))
+        return self._loader.load_sweep_config(self.sweep, list(job))
 
     def plan(self, jobs: Sequence[Job], first: int = 0) -> list[JobGroup]:
         """The same groups again for the same jobs. Raises what composing a job raises."""

@@ -133,7 +133,9 @@ def _swept(trained: Any, keys: Sequence[str], runs: Sequence[int]) -> dict[str, 
 
 
 def _by_itself(overrides: Sequence[str]) -> list[str]:
-    return [word for word in overrides if word.partition("=")[0] not in (*SWEEP_KEYS, "sweep")]
+    words = [word for word in overrides if word.partition("=")[0] not in SWEEP_KEYS]
+    kept_in_file = any(word.startswith("sweep=") for word in words)
+    return [*words, "hydra.mode=RUN"] if kept_in_file else words
 
 
 def _overrides(job: Sequence[str]) -> list[str]:
