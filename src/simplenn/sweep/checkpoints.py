@@ -30,6 +30,7 @@ class Checkpoints:
         state = optimizer.state_dict()
         self._group: dict[str, Any] = state["param_groups"][0]
         self._slots_at_start = set().union(*state["state"].values())
+        self._weights = list(regressor.state_dict())
         self._parameters = [name for name, _ in regressor.named_parameters()]
         self._numbers = _numbers(batch, self._group)
         self._archives: dict[Any, Archive] = {}
@@ -37,12 +38,15 @@ class Checkpoints:
     def files(self, snapshot: Snapshot, runs: Iterable[int]) -> dict[int, bytes]:
         """The file of each of these runs, by its number."""
         kinds: dict[Any, list[int]] = {}
-        for run in runs:
-            epoch = int(snapshot.epoch[run])
-            kinds.setdefault((epoch, self._slots(snapshot, run, epoch), *self._whole(run)), []).append(run)
+        runs = list(runs)
+        epochs = snapshot.epoch[runs].tolist()
+        absent = {slot: mask[runs].tolist() for slot, mask in snapshot.absent.items()}
+        for place, (run, epoch) in enumerate(zip(runs, epochs, strict=True)):
+            without = [slot for slot, mask in absent.items() if mask[place]]
+            kinds.setdefault((epoch, self._slots(snapshot, epoch, without), *self._whole(run)), []).append(run)
         files = {}
         for kind, members in kinds.items():
-            tensors = _tensors(snapshot, self._parameters, kind[1])
+            tensors = self._tensors(snapshot, kind[1])
             if kind not in self._archives:
                 first = [tensor[members[0]] for tensor in tensors]
                 self._archives[kind] = self._archive(kind[0], kind[1], members[0], first)
@@ -52,13 +56,15 @@ class Checkpoints:
             files |= zip(members, filled, strict=True)
         return files
 
-    def _slots(self, snapshot: Snapshot, run: int, epoch: int) -> tuple[str, ...]:
+    def _tensors(self, snapshot: Snapshot, slots: Iterable[str]) -> list[Tensor]:
+        """[R, ...] each, in the order in which a checkpoint has them."""
+        states = [snapshot.optimizer[slot][name] for name in self._parameters for slot in slots]
+        return [*(snapshot.weights[name] for name in self._weights), *states]
+
+    def _slots(self, snapshot: Snapshot, epoch: int, without: list[str]) -> tuple[str, ...]:
         """What the run's optimizer keeps of each parameter; most keep nothing before their first step."""
         return tuple(
-            slot
-            for slot in snapshot.optimizer
-            if (epoch > 0 or slot in self._slots_at_start)
-            and not (slot in snapshot.absent and bool(snapshot.absent[slot][run]))
+            slot for slot in snapshot.optimizer if (epoch > 0 or slot in self._slots_at_start) and slot not in without
         )
 
     def _whole(self, run: int) -> tuple[Any, ...]:
@@ -67,8 +73,7 @@ class Checkpoints:
 
     def _archive(self, epoch: int, slots: tuple[str, ...], run: int, tensors: list[Tensor]) -> Archive:
         own = [tensor.clone() for tensor in tensors]  # each its own storage, as big as itself
-        num_weights = len(own) - len(slots) * len(self._parameters)
-        states = iter(own[num_weights:])
+        states = iter(own[len(self._weights) :])
         group = dict(self._group)
         count = 0
         for (key, position), values in self._numbers.items():
@@ -78,16 +83,10 @@ class Checkpoints:
                 count += 1
             group[key] = value if position is None else _with_item(group[key], position, value)
         content = dict(self._batch.outcome.skeletons[epoch])
-        content["state_dict"] = OrderedDict(zip(self._batch.outcome.last.weights, own[:num_weights], strict=True))
+        content["state_dict"] = OrderedDict(zip(self._weights, own[: len(self._weights)], strict=True))
         state = {number: {slot: next(states) for slot in slots} for number in range(len(self._parameters)) if slots}
         content["optimizer_states"] = [{"state": state, "param_groups": [group]}]
         return Archive(content, count)
-
-
-def _tensors(snapshot: Snapshot, parameters: list[str], slots: tuple[str, ...]) -> list[Tensor]:
-    """[R, ...] each, in the order in which a checkpoint has them."""
-    states = [snapshot.optimizer[slot][name] for name in parameters for slot in slots]
-    return [*snapshot.weights.values(), *states]
 
 
 def _numbers(batch: Batch, group: dict[str, Any]) -> dict[tuple[str, int | None], np.ndarray]:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import lightning.pytorch as L
@@ -33,8 +34,8 @@ from simplenn.sweep.rows import csv_texts
 log = logging.getLogger(__name__)
 
 MOST_BY_ITSELF = 500  # TensorBoard's Time Series view selects nothing by itself above this
-RUNS_AT_ONCE = 250
-BYTES_AT_ONCE = 1 << 26
+RUNS_AT_ONCE = 500
+BYTES_AT_ONCE = 1 << 27
 THREADS = 2
 
 Files = dict[str, bytes]
@@ -51,7 +52,7 @@ def write_directories(batch: Batch, sweep: Path, regressor: Regressor, data: L.L
     `regressor` and `data` are those of any of the runs.
     """
     contents = Contents(batch, sweep, regressor, data)
-    at_once = max(1, min(RUNS_AT_ONCE, BYTES_AT_ONCE // contents.bytes_per_run))
+    at_once = max(1, min(RUNS_AT_ONCE, BYTES_AT_ONCE // contents.bytes_per_run, -(-len(batch) // THREADS)))
     chunks = [range(start, min(start + at_once, len(batch))) for start in range(0, len(batch), at_once)]
 
     def write(runs: range) -> list[bool]:
@@ -73,7 +74,7 @@ def _write(directory: Path, files: Files) -> bool:
             if folder:
                 os.mkdir(os.path.join(temporary, folder))
         for name, content in files.items():
-            with open(os.path.join(temporary, name), "wb", buffering=0) as stream:
+            with open(f"{temporary}/{name}", "wb", buffering=0) as stream:
                 stream.write(content)
         os.rename(temporary, path)
     except BaseException:
@@ -88,12 +89,14 @@ class Contents:
     def __init__(self, batch: Batch, sweep: Path, regressor: Regressor, data: L.LightningDataModule) -> None:
         self._batch = batch
         self._regressor = regressor.eval()
+        self._stacking = Lock()  # functional_call puts the weights into the one module for a moment
         outcome = batch.outcome
         self._figure, graph, samples = _shown(regressor, data)
         self._hydra = HydraFiles(batch, sweep)
         self._checkpoints = Checkpoints(batch, regressor)
         self._events = EventFiles(batch, self._figure, graph)
         self._logs = LogFiles(batch, samples)
+        self._last_epochs, self._best_epochs = outcome.last.epoch.tolist(), outcome.best.epoch.tolist()
         self._cells, self._counts = cells(outcome), row_counts(outcome)
         self._curves = {name: curve.numpy() for name, curve in outcome.curves.items()}
         self._finals = {name: values.tolist() for name, values in final_values(outcome).items()}
@@ -105,7 +108,7 @@ class Contents:
         outcome = self._batch.outcome
         predictions = self._predictions(runs)
         last = self._checkpoints.files(outcome.last, runs)
-        other = [run for run in runs if 0 < outcome.best.epoch[run] != outcome.last.epoch[run]]
+        other = [run for run in runs if 0 < self._best_epochs[run] != self._last_epochs[run]]
         best = self._checkpoints.files(outcome.best, other)
         curves = {name: curve[:, runs] for name, curve in self._curves.items()}
         tables = csv_texts(curves, self._cells, outcome.steps, self._counts[runs])
@@ -119,7 +122,7 @@ class Contents:
             files[self._events.name] = event_file
             if table:
                 files["metrics.csv"] = table
-            if outcome.best.epoch[run] > 0:
+            if self._best_epochs[run] > 0:
                 files["checkpoints/best.ckpt"] = best.get(run, last[run])
             files["checkpoints/last.ckpt"] = last[run]
             files["result.json"] = result.text.encode()
@@ -148,7 +151,7 @@ class Contents:
         def predict(state: dict[str, Any]) -> torch.Tensor:
             return functional_call(self._regressor, state, (inputs,))[:, 0].float()
 
-        with torch.no_grad():
+        with self._stacking, torch.no_grad():
             try:
                 return vmap(predict)(weights).numpy()
             except RuntimeError:  # a network that torch.func can't stack

@@ -105,6 +105,8 @@ def _scalar(value: Any) -> str:
     if isinstance(value, str):
         if PLAIN.fullmatch(value):
             return value
+        if value.isprintable():
+            return "'" + value.replace("'", "''") + "'"
         return yaml.safe_dump(value, default_style='"', width=float("inf"), allow_unicode=True).strip()
     if isinstance(value, float):
         return yaml.representer.SafeRepresenter().represent_float(value).value

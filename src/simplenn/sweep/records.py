@@ -8,6 +8,7 @@ Shapes: R runs, L bytes.
 
 import struct
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
@@ -56,10 +57,11 @@ def masked_checksums_of_rows(rows: np.ndarray, lengths: np.ndarray) -> np.ndarra
     state = np.zeros(len(rows), np.uint32)
     for pair in pairs:
         state = TWO[(state ^ pair) & 0xFFFF] ^ (state >> 16)
-    crc = state ^ _start(int(lengths.max(initial=0)))[lengths] ^ np.uint32(ALL_ONES)
+    crc = state ^ _start(1 << int(lengths.max(initial=0)).bit_length())[lengths] ^ np.uint32(ALL_ONES)
     return ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
 
 
+@cache
 def _start(longest: int) -> np.ndarray:
     """What a start with all ones has become after each number of zero bytes."""
     table, state, states = ONE.tolist(), ALL_ONES, [ALL_ONES]
@@ -91,31 +93,43 @@ def scalar_records(
 
     `curves` are [T, R], `cells` the metrics that each epoch has, `times` the epochs' wall times.
     """
-    blocks, ends = [np.zeros((num_runs, 0), np.uint8)], [0]
-    for number, (names, seconds) in enumerate(zip(cells, times, strict=True)):
-        stand_ins = {name: 1e30 + 1e27 * place for place, name in enumerate(names)}
-        event = Event(wall_time=seconds, step=number + 1, summary=events.scalar_summary(stand_ins))
-        data = event.SerializeToString()
-        blocks.append(_block(data, [curves[name][number] for name in names], list(stand_ins.values()), num_runs))
-        ends.append(ends[-1] + blocks[-1].shape[1])
-    return np.concatenate(blocks, axis=1), np.array(ends)
+    bodies = [
+        _bodies_of_epoch(number + 1, seconds, {name: curves[name][number] for name in names}, num_runs)
+        for number, (names, seconds) in enumerate(zip(cells, times, strict=True))
+    ]
+    lengths = [body.shape[1] for body in bodies]
+    footers: dict[int, np.ndarray] = {}
+    for length in set(lengths):  # most epochs have records of one length, whose checksums are taken together
+        epochs = [epoch for epoch, own in enumerate(lengths) if own == length]
+        checksums = _checksums(np.concatenate([bodies[epoch] for epoch in epochs])).reshape(len(epochs), num_runs)
+        footers |= {
+            epoch: own.astype("<u4")[:, None].view(np.uint8) for epoch, own in zip(epochs, checksums, strict=True)
+        }
+    blocks = [np.zeros((num_runs, 0), np.uint8)]
+    for epoch, (length, body) in enumerate(zip(lengths, bodies, strict=True)):
+        head = np.broadcast_to(np.frombuffer(_head(length), np.uint8), (num_runs, events.HEADER.size))
+        blocks += head, body, footers[epoch]
+    sizes = [events.HEADER.size + length + events.FOOTER.size for length in lengths]
+    return np.concatenate(blocks, axis=1), np.cumsum([0, *sizes])
 
 
-def _block(data: bytes, values: Sequence[np.ndarray], stand_ins: Sequence[float], num_runs: int) -> np.ndarray:
-    """[R, L]: the record of one epoch, with each run's values in place of the stand-ins."""
-    pad = len(data) % 2
-    block = np.zeros((num_runs, events.HEADER.size + pad + len(data) + events.FOOTER.size), np.uint8)
-    body = block[:, events.HEADER.size : events.HEADER.size + pad + len(data)]
-    body[:, pad:] = np.frombuffer(data, np.uint8)
-    for numbers, stand_in in zip(values, stand_ins, strict=True):
+def _bodies_of_epoch(step: int, seconds: float, values: Mapping[str, np.ndarray], num_runs: int) -> np.ndarray:
+    """[R, L]: the event of one epoch with each run's values, which protobuf is asked for once."""
+    stand_ins = {name: 1e30 + 1e27 * place for place, name in enumerate(values)}
+    event = Event(wall_time=seconds, step=step, summary=events.scalar_summary(stand_ins))
+    data = event.SerializeToString()
+    bodies = np.repeat(np.frombuffer(data, np.uint8)[None], num_runs, axis=0)
+    for name, stand_in in stand_ins.items():
         pattern = struct.pack("<f", stand_in)
         assert data.count(pattern) == 1
-        at = pad + data.index(pattern)
+        at = data.index(pattern)
         with np.errstate(over="ignore"):
-            body[:, at : at + 4] = numbers.astype("<f4")[:, None].view(np.uint8)
-    checksums = masked_checksums_of_rows(np.ascontiguousarray(body), np.full(num_runs, len(data)))
-    block[:, -events.FOOTER.size :] = checksums.astype("<u4")[:, None].view(np.uint8)
-    if pad:
-        block = np.delete(block, events.HEADER.size, axis=1)
-    block[:, : events.HEADER.size] = np.frombuffer(_head(len(data)), np.uint8)
-    return block
+            bodies[:, at : at + 4] = values[name].astype("<f4")[:, None].view(np.uint8)
+    return bodies
+
+
+def _checksums(rows: np.ndarray) -> np.ndarray:
+    """[R, L] -> [R]."""
+    length = rows.shape[1]
+    even = np.pad(rows, ((0, 0), (1, 0))) if length % 2 else np.ascontiguousarray(rows)
+    return masked_checksums_of_rows(even, np.full(len(rows), length))

@@ -48,7 +48,7 @@ def write_store(sweep: Path, batches: Sequence[Batch], alone: Alone | None = Non
     write_curves(sweep / CURVES, parts, order)
     write_weights(sweep / WEIGHTS, parts, order)
     states = {f"{k}/{key}": tensor for k, batch in enumerate(batches) for key, tensor in _states(batch).items()}
-    save(sweep / CHECKPOINTS, states, {"num_structures": str(len(batches))})
+    save(sweep / CHECKPOINTS, states, {"num_structures": len(batches)})
     places = np.argsort(order).tolist()
     structures = []
     for batch in batches:
@@ -87,6 +87,7 @@ def _described(batch: Batch, rows: Sequence[int]) -> dict[str, Any]:
         "versions": batch.versions,
         "outcome": {key: getattr(outcome, key) for key in OUTCOME_LISTS},
         "curves": list(outcome.curves),
+        "slots": list(outcome.last.optimizer),
         "skeletons": {epoch: outcome.skeletons[epoch] for epoch in sorted(epochs)},
     }
 
@@ -124,8 +125,8 @@ def _read_batch(sweep: Path, number: int, structure: dict[str, Any], runs: list[
         epoch=_some(kept["epoch"], runs),
         steps=kept["steps"],
         curves={name: torch.from_numpy(curve) for name, curve in curves.items()},
-        last=_snapshot(states, "last", last),
-        best=_snapshot(states, "best", _below(states, "best/weights/")),
+        last=_snapshot(states, "last", last, structure["slots"]),
+        best=_snapshot(states, "best", _below(states, "best/weights/"), structure["slots"]),
         skeletons={int(epoch): kept for epoch, kept in structure["skeletons"].items()},
         seconds=structure["seconds"] * len(runs),
     )
@@ -134,12 +135,14 @@ def _read_batch(sweep: Path, number: int, structure: dict[str, Any], runs: list[
     return Batch(**configs, **lists, **shared, outcome=outcome)
 
 
-def _snapshot(states: dict[str, Tensor], which: str, weights: dict[str, Tensor]) -> Snapshot:
-    optimizer: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in _below(states, f"{which}/optimizer/").items():
-        slot, _, name = key.partition("/")
-        optimizer.setdefault(slot, {})[name] = tensor
-    return Snapshot(states[f"{which}/epoch"], weights, optimizer, _below(states, f"{which}/absent/"))
+def _snapshot(states: dict[str, Tensor], which: str, weights: dict[str, Tensor], slots: Sequence[str]) -> Snapshot:
+    """The file doesn't keep the order of its tensors, and a checkpoint has its slots in an order."""
+    return Snapshot(
+        epoch=states[f"{which}/epoch"],
+        weights=weights,
+        optimizer={slot: _below(states, f"{which}/optimizer/{slot}/") for slot in slots},
+        absent=_below(states, f"{which}/absent/"),
+    )
 
 
 def _below(states: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

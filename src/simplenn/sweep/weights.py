@@ -38,7 +38,7 @@ def write_weights(path: Path, parts: "Sequence[Part]", order: np.ndarray) -> Non
         prefix = f"{block}/" if len(blocks) > 1 else ""
         members = sorted(members + (missing if block == 0 else []))
         tensors |= {prefix + name: tensor for name, tensor in _stacked(parts, places, members).items()}
-    save(path, tensors, {"num_runs": str(len(order)), "num_blocks": str(len(blocks)), "order": "results.csv"})
+    save(path, tensors, {"num_runs": len(order), "num_blocks": len(blocks), "order": "results.csv"})
 
 
 def read_weights(path: Path, rows: Sequence[int]) -> dict[str, Tensor]:
@@ -58,12 +58,17 @@ def read_weights(path: Path, rows: Sequence[int]) -> dict[str, Tensor]:
     raise KeyError(rows[0])
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Complete or absent."""
+def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Complete or absent. The metadata are one entry, `sweep`, as JSON: a file has several in a random order."""
     from safetensors.torch import save_file
 
     with replacing(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, dict(metadata))
+        temporary.touch()
+        mode = temporary.stat().st_mode  # save_file makes a file of its own, readable by its owner alone
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, {"sweep": json.dumps(metadata)}
+        )
+        temporary.chmod(mode)
 
 
 def load(path: Path) -> dict[str, Tensor]:
