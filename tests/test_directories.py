@@ -22,7 +22,7 @@ from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
 from simplenn import checkpoint, events
 from simplenn.evaluation import evaluate, load_run
-from simplenn.recorder import write_rows
+from simplenn.metrics import write_rows
 from simplenn.run import Run
 from simplenn.sweep.batch import Batch
 from simplenn.sweep.directories import wanted, write_directories
@@ -139,7 +139,7 @@ def test_a_directory_that_is_there_is_left_as_it_is(pair: tuple[list[Run], list[
 def test_a_run_from_bulk_evaluates_and_trains_on(pair: tuple[list[Run], list[Run], Batch], tmp_path: Path) -> None:
     """As the run that trained alone does: the same test losses, the same epochs after a resume."""
     alone, bulk, _ = pair
-    metrics = [evaluate(*load_run(run)[:2]) for run in (alone[1], bulk[1])]
+    metrics = [evaluate(run, *load_run(run)[:2]) for run in (alone[1], bulk[1])]
     assert metrics[0] == metrics[1]
     for name, run in (("alone", alone[1]), ("bulk", bulk[1])):
         shutil.copytree(run.directory, tmp_path / name)
