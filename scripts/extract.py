@@ -32,7 +32,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = chosen(arguments.sweep, arguments.names, arguments.where)
 
-    from simplenn.sweep.extraction import extract
+    from simplenn.extraction import extract
 
     directories = extract(arguments.sweep, names, arguments.allow)
     there = [directory for directory, new in directories.items() if not new]

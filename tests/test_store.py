@@ -16,11 +16,11 @@ from sweeps import batch_of, result, train_alone
 
 from simplenn import checkpoint
 from simplenn.config import ConfigError
+from simplenn.extraction import extract
 from simplenn.recorder import read_rows
 from simplenn.run import Run
 from simplenn.sweep.batch import Alone, join
 from simplenn.sweep.directories import write_directories
-from simplenn.sweep.extraction import extract
 from simplenn.sweep.results import check_names, read_results, where
 from simplenn.sweep.store import CHECKPOINTS, CURVES, STRUCTURES, WEIGHTS, write_store
 from simplenn.training import build_run

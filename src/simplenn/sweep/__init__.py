@@ -1,1 +1,4 @@
-"""A sweep on disk: its tables and arrays, its runs' directories. Knows no training."""
+"""A sweep on disk: its tables and arrays (`store`), its runs' directories (`directories`). Knows no training.
+
+`batch.Batch` is what both are written from. Nothing is imported here: `results` answers without torch.
+"""

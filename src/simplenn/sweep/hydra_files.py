@@ -88,9 +88,10 @@ def _mark_job(node: dict[str, Any]) -> None:
     marks = (f"SIMPLENN_VALUE_{number}_" for number in range(7))
     subdir, subdir_override, words, dirname, identifier, num, output_dir = marks
     given: list[str] = node["overrides"]["hydra"]
-    if any(word.startswith(SUBDIR) for word in given):  # else the configuration's own, by the job's number
+    places = [place for place, word in enumerate(given) if word.startswith(SUBDIR)]
+    if places:  # the last is the job's own; without one it is the configuration's, by the job's number
+        given[places[-1]] = subdir_override
         node["sweep"]["subdir"] = subdir
-        node["overrides"]["hydra"] = [*(word for word in given if not word.startswith(SUBDIR)), subdir_override]
     node["overrides"]["task"] = [words] if node["overrides"]["task"] else []
     node["job"] |= {"override_dirname": dirname, "id": identifier, "num": num}
     node["runtime"]["output_dir"] = output_dir

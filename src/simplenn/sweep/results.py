@@ -5,6 +5,8 @@ values as `best/<name>`.
 """
 
 import csv
+import heapq
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from simplenn.sweep.part import Part
 
 RESULTS = "results.csv"
+MOST_COMPARED = 300
 
 
 def write_results(path: Path, parts: "list[Part]", order: np.ndarray) -> None:
@@ -59,7 +62,7 @@ def check_names(names: list[str], rows: list[dict[str, str]]) -> None:
     known = {row["run"]: None for row in rows}
     for name in names:
         if name not in known:
-            raise ConfigError(f"{name} is not a run of the sweep; {nearest(name, list(known), 3)}")
+            raise ConfigError(f"{name} is not a run of the sweep; {nearest(name, _sharing_words(name, known), 3)}")
 
 
 def where(rows: list[dict[str, str]], conditions: dict[str, str]) -> list[str]:
@@ -68,6 +71,12 @@ def where(rows: list[dict[str, str]], conditions: dict[str, str]) -> list[str]:
         if rows and key not in rows[0]:
             raise ConfigError(f"{key} is not a column of {RESULTS}; {nearest(key, list(rows[0]), 3)}")
     return [row["run"] for row in rows if all(_same(row[key], value) for key, value in conditions.items())]
+
+
+def _sharing_words(name: str, names: Iterable[str]) -> list[str]:
+    """Those that have the most of its words, as the nearest of 100,000 would take seconds to find."""
+    words = set(name.split(","))
+    return heapq.nlargest(MOST_COMPARED, names, key=lambda other: len(words.intersection(other.split(","))))
 
 
 def _same(one: str, other: str) -> bool:
