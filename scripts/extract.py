@@ -4,13 +4,12 @@ It goes to runs/ in the sweep's directory, with the content that the same run le
 """
 
 import argparse
-import re
 import shlex
 from pathlib import Path
 
 from simplenn.command import run_command
 from simplenn.config import ConfigError
-from simplenn.sweep.results import check_names, read_results, where
+from simplenn.sweep.results import find, parse, read_results, where
 
 MOST_SHOWN = 20
 
@@ -50,16 +49,15 @@ def main() -> None:
 def chosen(sweep: Path, names: list[str], conditions: list[str]) -> list[str]:
     """The runs that the arguments name. Raises `ConfigError` where there are none; imports no torch."""
     rows = read_results(sweep)
-    check_names(names, rows)
+    names = [find(name, rows) for name in names]
     if not conditions:
         if not names:
             raise ConfigError(f"extract.py must be told which runs, got none; try {shlex.quote(rows[0]['run'])}")
         return list(dict.fromkeys(names))
-    pairs = [pair for text in conditions for pair in re.split(r",(?![^\[]*\])", text)]
-    wrong = next((pair for pair in pairs if "=" not in pair), None)
+    wrong = next((text for text in conditions if not parse(text)), None)
     if wrong is not None:
         raise ConfigError(f"--where must be KEY=VALUE, got {wrong!r}; try --where {list(rows[0])[1]}=...")
-    found = where(rows, dict(pair.split("=", 1) for pair in pairs))
+    found = where(rows, {key: value for text in conditions for key, value in parse(text).items()})
     if names:
         found = [name for name in found if name in set(names)]
     if not found:

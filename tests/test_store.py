@@ -21,7 +21,7 @@ from simplenn.recorder import read_rows
 from simplenn.run import Run
 from simplenn.sweep.batch import Alone, join
 from simplenn.sweep.directories import write_directories
-from simplenn.sweep.results import check_names, read_results, where
+from simplenn.sweep.results import find, read_results, where
 from simplenn.sweep.store import CHECKPOINTS, CURVES, STRUCTURES, WEIGHTS, write_store
 from simplenn.training import build_run
 
@@ -162,7 +162,11 @@ def test_runs_are_chosen_by_name_or_by_column(sweep: tuple[Path, list[Run]], tmp
     assert where(rows, {"optimizer": "sgd", "optimizer.lr": "1e-2"}) == [names[3], names[7]]
     assert where(rows, {"status": "diverged", "model.hidden": "4"}) == [names[0], names[2]]
     with pytest.raises(ConfigError, match=rf"is not a run of the sweep; did you mean {re.escape(names[3])} or "):
-        check_names([names[3] + "5"], rows)
+        find(names[3] + "5", rows)
+    turned = ",".join(reversed(names[3].split(","))).replace("0.01", "1e-2")
+    assert turned != names[3] and find(turned, rows) == find(names[3], rows) == names[3]
+    with pytest.raises(ConfigError, match="is not one run of the sweep but"):
+        find("optimizer=sgd", rows)
     with pytest.raises(ConfigError, match=r"optimiser is not a column of results\.csv; did you mean optimizer"):
         where(rows, {"optimiser": "sgd"})
     with pytest.raises(ConfigError, match=r"must be a sweep's directory, but has no results\.csv"):

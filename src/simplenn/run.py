@@ -188,6 +188,8 @@ def find_run(path: Path) -> Run:
 
 def _not_a_run(path: Path) -> str:
     beside = path.parent
+    if (beside.parent / "results.csv").is_file():
+        return f"{path} is not a run's directory; write it with python scripts/extract.py {beside.parent} '{path.name}'"
     runs = sorted(entry.name for entry in beside.iterdir() if (entry / ".hydra").is_dir()) if beside.is_dir() else []
     hint = nearest(path.name, runs[:50]) if runs else "train one with python scripts/train.py"
     return f"{path} is not a run's directory; {hint}"

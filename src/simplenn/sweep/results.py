@@ -6,7 +6,9 @@ values as `best/<name>`.
 
 import csv
 import heapq
-from collections.abc import Iterable
+import math
+import re
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from simplenn.sweep.part import Part
 
 RESULTS = "results.csv"
-MOST_COMPARED = 300
+NEAREST = 3
 
 
 def write_results(path: Path, parts: "list[Part]", order: np.ndarray) -> None:
@@ -57,12 +59,27 @@ def read_results(sweep: Path) -> list[dict[str, str]]:
     return rows
 
 
-def check_names(names: list[str], rows: list[dict[str, str]]) -> None:
-    """Raises `ConfigError`, naming the nearest, where one is no run of the sweep."""
-    known = {row["run"]: None for row in rows}
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"{name} is not a run of the sweep; {nearest(name, _sharing_words(name, known), 3)}")
+def find(name: str, rows: list[dict[str, str]]) -> str:
+    """The run of this name, its words in any order and its numbers in any form (`seed=3,optimizer.lr=1e-2`).
+
+    Raises `ConfigError`, naming the nearest, where it is no run of the sweep.
+    """
+    if any(row["run"] == name for row in rows):
+        return name
+    values = parse(name)
+    fitting = [row["run"] for row in rows if values and all(_same(row.get(k, ""), v) for k, v in values.items())]
+    if len(fitting) == 1:
+        return fitting[0]
+    if len(fitting) > 1:
+        raise ConfigError(f"{name} is not one run of the sweep but {len(fitting)}; add more, or give --where {name}")
+    near = heapq.nsmallest(NEAREST, rows, key=lambda row: _distance(row, values, name))
+    raise ConfigError(f"{name} is not a run of the sweep; did you mean {' or '.join(row['run'] for row in near)}?")
+
+
+def parse(text: str) -> dict[str, str]:
+    """The values by key in `key=value,key=[1,2]`; none where it isn't of that form."""
+    pairs = [pair.split("=", 1) for pair in re.split(r",(?![^\[]*\])", text)]
+    return {} if any(len(pair) < 2 for pair in pairs) else dict(pairs)
 
 
 def where(rows: list[dict[str, str]], conditions: dict[str, str]) -> list[str]:
@@ -73,10 +90,19 @@ def where(rows: list[dict[str, str]], conditions: dict[str, str]) -> list[str]:
     return [row["run"] for row in rows if all(_same(row[key], value) for key, value in conditions.items())]
 
 
-def _sharing_words(name: str, names: Iterable[str]) -> list[str]:
-    """Those that have the most of its words, as the nearest of 100,000 would take seconds to find."""
-    words = set(name.split(","))
-    return heapq.nlargest(MOST_COMPARED, names, key=lambda other: len(words.intersection(other.split(","))))
+def _distance(row: dict[str, str], values: dict[str, str], name: str) -> tuple[float, float, float]:
+    """Words that differ, then how far the numbers among them do, then how unlike the names are."""
+    differing = {key: value for key, value in values.items() if not _same(row.get(key, ""), value)}
+    apart = sum(_apart(row.get(key, ""), value) for key, value in differing.items())
+    return len(differing), apart, 0.0 if values else -SequenceMatcher(None, row["run"], name).quick_ratio()
+
+
+def _apart(one: str, other: str) -> float:
+    try:
+        a, b = float(one), float(other)
+    except ValueError:
+        return math.inf
+    return abs(math.log(a / b)) if a > 0 and b > 0 else abs(a - b)
 
 
 def _same(one: str, other: str) -> bool:
