@@ -26,7 +26,7 @@ def train_job(cfg: DictConfig) -> float:
     job = HydraConfig.get()
     alone = job.mode == RunMode.RUN
     if not alone:
-        cfg.progress, cfg.show_outputs = "none", False  # a line a job says enough
+        cfg.progress = "none"  # a line a job says enough
     directory = Path(job.runtime.output_dir)
     try:
         result = train(cfg, directory)

@@ -122,7 +122,7 @@ COMMANDS = [
     (("optimizer.lrr=1",), "optimizer.lrr is not a key of the configuration; did you mean optimizer.lr?"),
     (("optimizer=addam",), "optimizer must be one of adagrad, adam, adamw, rmsprop, sgd, got 'addam'"),
     (("optimizer=null",), "Config group override must be a string or a list"),
-    (("optimizer.lr=1,2",), "Ambiguous value for argument"),
+    (("optimizer.lr=1,2",), "is more than one value; add -m to train a run for each"),
     (("-m", "optimizer.lr=0.1,abc"), LR.format("'abc'")),
     (("-m", "optimizer=adam,addam"), "got 'addam'"),
     (("-m", "resume=true", "name=x"), "resume=true is for one run"),

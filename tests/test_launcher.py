@@ -1,6 +1,7 @@
 """The launcher and the sweeper as Hydra plugins: Hydra's own suites, and the plan of a sweep."""
 
 import pytest
+from hydra import version
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -11,6 +12,12 @@ from hydra_plugins.vectorized.sweeper import VectorizedSweeper
 
 # Hydra's suites call applications without a version_base, of which Hydra itself warns.
 pytestmark = pytest.mark.filterwarnings(r"ignore:\s*Future Hydra versions will no longer change working directory")
+
+
+@pytest.fixture(autouse=True)
+def _no_version_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suites expect Hydra as it is before an application names its version; other tests here have named it."""
+    monkeypatch.setattr(version.VersionBase.instance(), "version_base", version._UNSPECIFIED_)
 
 
 def test_the_plugins_are_found_by_hydra() -> None:

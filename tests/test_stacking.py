@@ -268,7 +268,7 @@ def test_initial_weights_are_those_of_the_seed() -> None:
 def test_batches_are_those_of_each_run_alone(num_samples: int, batch_size: int) -> None:
     """In every epoch, each run of a stack sees the batches that it sees alone."""
     seeds = [3, 0, 3, 1, 2**32 - 1]
-    together = StackBatches(seeds, num_samples, batch_size, shuffle=True)
+    together = StackBatches(seeds, False, num_samples, batch_size, shuffle=True)
     assert len(together) == math.ceil(num_samples / batch_size)
     for epoch in (0, 1, 2, 7):
         together.set_epoch(epoch)
@@ -277,7 +277,7 @@ def test_batches_are_those_of_each_run_alone(num_samples: int, batch_size: int) 
             alone = EpochBatches(num_samples, batch_size, shuffle=True, seed=seed)
             alone.set_epoch(epoch)
             assert [batch[r].tolist() for batch in batches] == list(alone)
-    assert list(StackBatches(seeds, num_samples, batch_size)) == list(EpochBatches(num_samples, batch_size))
+    assert list(StackBatches(seeds, False, num_samples, batch_size)) == list(EpochBatches(num_samples, batch_size))
 
 
 class Signal(Callback):
@@ -423,3 +423,22 @@ def test_progress_shows_the_median_of_live_runs() -> None:
     columns: Columns = {"seed": [0, 1, 2, 3], "optimizer.lr": [0.01, 1e30, 0.001, 0.02]}
     outcome = train_stack(configured("data=sum", "trainer.max_epochs=3"), columns, [seen])
     assert seen.losses == outcome.curves["train/loss"].nanmedian(dim=1).values.tolist()
+
+
+@pytest.mark.parametrize("words", [("optimizer=adam", "experiment=post"), ("optimizer=sgd", "optimizer.momentum=0.9")])
+def test_compiled_stack_equals_the_eager_one_within_the_tolerance(words: tuple[str, ...]) -> None:
+    """The same runs diverge, the same counters; the others' weights move as far within 1 part in 1,000."""
+    columns = {"seed": [0, 1, 1, 2], "optimizer.lr": [1e-3, 1e-2, 1e30, 3e-2]}
+    configs = [check(composed(*words, "trainer=cpu", "trainer.max_epochs=5")) for _ in range(2)]
+    for cfg, wanted in zip(configs, (False, True), strict=True):
+        cfg.trainer.compile = wanted
+    eager, compiled = (train_stack(cfg, columns) for cfg in configs)
+    assert compiled.status == eager.status == ["done", "done", "diverged", "done"]
+    assert (compiled.steps, compiled.epoch, compiled.skeletons) == (eager.steps, eager.epoch, eager.skeletons)
+    initial = InitialWeights(configs[0])(columns["seed"])
+    for name, weight in eager.last.weights.items():
+        moved = (weight - initial[name]).abs().max()
+        assert float((compiled.last.weights[name] - weight).abs().max() / moved) < 1e-3
+    finished = [0, 1, 3]
+    curves = [outcome.curves["train/loss"][:, finished] for outcome in (compiled, eager)]
+    assert not torch.equal(*curves)  # else it was not compiled

@@ -118,5 +118,7 @@ class Recorder(Checkpoint):
 
     def close(self, status: str) -> None:
         """Writes the status and ends the event file."""
-        self.events.session_end(status == "done")
-        self.events.close()
+        try:
+            self.events.session_end(status == "done")
+        finally:
+            self.events.close()

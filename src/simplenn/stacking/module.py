@@ -32,7 +32,7 @@ class Stack(L.LightningModule):
         shared: bool,
     ) -> None:
         super().__init__()
-        self._regressor = [regressor]  # in a list, so that its own weights are none of the stack's
+        self._alone = [regressor]  # in a list, so that its own weights are none of the stack's
         self._optimizer = optimizer
         self._shared = shared
         self.names = list(weights)
@@ -43,9 +43,14 @@ class Stack(L.LightningModule):
         self.val_metrics = Means()
         self.losses: list[Tensor] = []  # [R] a step, of this epoch
 
+    @property
+    def regressor(self) -> Regressor:
+        """That of one run, which has the loss; its own weights are of no account."""
+        return self._alone[0]
+
     def batch_metrics(self, batch: Batch, shared: bool) -> dict[str, Tensor]:
         """[R] by name: the regressor's own metrics, for each run on its batch."""
-        regressor = self._regressor[0]
+        regressor = self.regressor
         if regressor.training != self.training:
             regressor.train(self.training)
 

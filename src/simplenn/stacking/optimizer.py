@@ -40,8 +40,11 @@ def _number(values: Sequence[float]) -> Number:
 class StackedOptimizer(Optimizer):
     """Applies the rule of `kind`, a torch.optim class, to stacked parameters [R, ...].
 
-    `slots` is the state: slot -> one tensor per parameter that is trained, in their order.
+    `slots` is the state: slot -> one tensor per parameter that is trained, in their order. Where the rule is
+    `applied_elsewhere`, a step is only counted.
     """
+
+    applied_elsewhere = False
 
     def __init__(self, parameters: Sequence[nn.Parameter], kind: type[Optimizer], h: Hyperparameters) -> None:
         trained = [parameter for parameter in parameters if parameter.requires_grad]
@@ -58,6 +61,8 @@ class StackedOptimizer(Optimizer):
         """One step of every run; `closure` computes the gradients."""
         loss = closure() if closure is not None else None
         self.num_steps += 1
+        if self.applied_elsewhere:
+            return loss
         coefficients = self.rule.coefficients(self.num_steps)
         shaped = {weight.dim(): narrowed(coefficients, weight) for weight in self.trained}
         for i, weight in enumerate(self.trained):

@@ -3,6 +3,7 @@
 Shapes: R runs, T epochs.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from torch import Tensor
 from simplenn.data import TensorDataModule
 from simplenn.interruption import Interrupted
 from simplenn.stacking.batches import StackBatches, agree
+from simplenn.stacking.compiled_stack import CannotCompile, CompiledStack, why_not_compiled
 from simplenn.stacking.keeper import Keeper, Kept
 from simplenn.stacking.module import Stack
 from simplenn.stacking.optimizer import hyperparameters
@@ -24,6 +26,8 @@ from simplenn.stacking.outcome import Outcome, Snapshot
 from simplenn.stacking.weights import InitialWeights
 from simplenn.trainer import make_trainer, without_tips
 from simplenn.training import build_run
+
+log = logging.getLogger(__name__)
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -39,14 +43,33 @@ def train_stack(
 
     A signal is told in the outcome, for the caller to raise again; one that comes before training begins is raised.
     """
+    if cfg.trainer.get("compile"):
+        reason = why_not_compiled(cfg)
+        try:
+            if reason is None:
+                return _train(CompiledStack, cfg, columns, callbacks, directory, initial)
+        except CannotCompile as error:
+            reason = str(error)
+        log.info("trainer.compile=true is left aside: %s", reason)
+    return _train(Stack, cfg, columns, callbacks, directory, initial)
+
+
+def _train(
+    kind: type[Stack],
+    cfg: DictConfig,
+    columns: Columns,
+    callbacks: Sequence[Callback],
+    directory: Path | None,
+    initial: InitialWeights | None,
+) -> Outcome:
     begun = time.monotonic()
     num_runs = num_runs_of(columns)
     seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
     regressor, data = build_run(cfg)
     assert isinstance(data, TensorDataModule)
-    data.make_batches = partial(StackBatches, seeds)
+    data.make_batches = partial(StackBatches, seeds, kind is CompiledStack)
     alone = regressor.configure_optimizers()
-    stack = Stack(
+    stack = kind(
         regressor,
         (initial or InitialWeights(cfg))(seeds),
         (type(alone), hyperparameters(alone.defaults, columns)),

@@ -1,0 +1,99 @@
+"""One run's computation carried over to R runs with the runs' axis last in memory. Knows nothing of training.
+
+`torch.func.vmap` puts the runs first, whatever `in_dims` says: a loop over runs is then a loop over distant
+numbers. Here a graph of one run is interpreted with tensors that have one more axis, at their end, of length R or 1.
+Shapes: `*` is that axis.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+from torch.fx import GraphModule, Interpreter
+from torch.utils import _pytree as pytree
+
+aten = torch.ops.aten
+
+
+def runs_last(graph: GraphModule) -> Callable[..., Any]:
+    """`graph` is of core ATen operations (`make_fx` makes it); what is returned takes and gives [..., *] for [...]."""
+    return _RunsLast(graph, garbage_collect_values=False).run
+
+
+class _RunsLast(Interpreter):
+    def call_function(self, target: Any, args: tuple, kwargs: dict) -> Any:
+        tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if not tensors:
+            return target(*args, **kwargs).unsqueeze(-1)  # a constant, the same for all runs
+        if not isinstance(target, torch._ops.OpOverload):
+            return target(*args, **kwargs)  # one of several results
+        if target in RULES:
+            return RULES[target](*args, **kwargs)
+        if torch.Tag.pointwise in target.tags or target in LIKE:
+            return target(*args, **kwargs)  # broadcasting goes by the last axes: R meets R or 1
+        return _by_vmap(target, args, kwargs)
+
+
+def _by_vmap(target: Any, args: tuple, kwargs: dict) -> Any:
+    """Any other operation: right, if not fast."""
+    shape: list[Any] = []
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+    num_runs = max(leaf.shape[-1] for leaf in leaves if isinstance(leaf, Tensor))
+    runs = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    where = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+
+    def one(*tensors: Tensor) -> Any:
+        filled = list(leaves)
+        for i, tensor in zip(where, tensors, strict=True):
+            filled[i] = tensor
+        args, kwargs = pytree.tree_unflatten(filled, spec)
+        results, structure = pytree.tree_flatten(target(*args, **kwargs))
+        shape[:] = [structure, [result is not None for result in results]]
+        return tuple(result for result in results if result is not None)
+
+    expanded = [tensor.expand(*tensor.shape[:-1], num_runs) for tensor in runs]
+    given = iter(vmap(one, in_dims=-1, out_dims=-1)(*expanded))
+    structure, there = shape
+    return pytree.tree_unflatten([next(given) if here else None for here in there], structure)
+
+
+def _reduced(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def reduced(x: Tensor, dims: Any = None, keepdim: bool = False, **kwargs: Any) -> Tensor:
+        kept = _dims(x, [dims] if isinstance(dims, int) else dims or range(x.dim() - 1))
+        return reduce(x, kept, keepdim, **kwargs) if kept else x
+
+    return reduced
+
+
+def _dims(x: Tensor, dims: Any) -> list[int]:
+    """Axes of one run's tensor, counted from the front: from the back they would count the runs' axis."""
+    return [dim % (x.dim() - 1) for dim in dims]
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """[I, J, *] @ [J, K, *] -> [I, K, *], as elementwise operations: these run along the runs' axis, and fuse."""
+    return (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)
+
+
+def _biased_product(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    return c * beta + _product(a, b) * alpha if (beta, alpha) != (1, 1) else c + _product(a, b)
+
+
+LIKE = (aten.full_like.default, aten.ones_like.default, aten.zeros_like.default, aten.clone.default)
+RULES: dict[Any, Callable[..., Any]] = {
+    aten.mm.default: _product,
+    aten.addmm.default: _biased_product,
+    aten.sum.default: _reduced(aten.sum.dim_IntList),
+    aten.sum.dim_IntList: _reduced(aten.sum.dim_IntList),
+    aten.mean.default: _reduced(aten.mean.dim),
+    aten.mean.dim: _reduced(aten.mean.dim),
+    aten.view.default: lambda x, shape: x.reshape(*shape, x.shape[-1]),
+    aten.expand.default: lambda x, shape: x.expand(*shape, x.shape[-1]),
+    aten.permute.default: lambda x, dims: x.permute(*_dims(x, dims), -1),
+    aten.unsqueeze.default: lambda x, dim: x.unsqueeze(dim % x.dim()),
+    aten.squeeze.dim: lambda x, dim: x.squeeze(_dims(x, [dim])),
+    aten.squeeze.dims: lambda x, dims: x.squeeze(_dims(x, dims)),
+    aten.detach.default: lambda x: x,
+}
