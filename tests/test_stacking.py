@@ -425,6 +425,8 @@ def test_progress_shows_the_median_of_live_runs() -> None:
     assert seen.losses == outcome.curves["train/loss"].nanmedian(dim=1).values.tolist()
 
 
+# torch's compiler, as it is imported, calls what torch has deprecated
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("words", [("optimizer=adam", "experiment=post"), ("optimizer=sgd", "optimizer.momentum=0.9")])
 def test_compiled_stack_equals_the_eager_one_within_the_tolerance(words: tuple[str, ...]) -> None:
     """The same runs diverge, the same counters; the others' weights move as far within 1 part in 1,000."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch._decomp import core_aten_decompositions
 from torch._guards import TracingContext, tracing
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.func import functional_call, grad_and_value
+from torch.func import functional_call, functionalize, grad_and_value
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
@@ -112,7 +112,8 @@ class CompiledEpoch:
             grads, metrics = self._gradients(weights, x[batch], y[batch])
             for name in self._trained:
                 slot = {key: by_name[name] for key, by_name in slots.items()}
-                self._rule.update(weights[name], grads[name], slot, each[k])
+                # a gradient that lies otherwise would turn the state's layout with it
+                self._rule.update(weights[name], grads[name].contiguous(), slot, each[k])
             rows.append(metrics)
         joined = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
         # 0 * inf is NaN. Sums of numbers are vectorised where those of booleans are not (4 times the whole step).
@@ -142,7 +143,7 @@ class CompiledEpoch:
             return grads, metrics
 
         table: Any = core_aten_decompositions()
-        return make_fx(one, table, tracing_mode="fake")(
+        return make_fx(functionalize(one), table, tracing_mode="fake")(
             {name: weight[..., 0] for name, weight in weights.items()}, x, y
         )
 
