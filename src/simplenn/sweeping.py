@@ -92,11 +92,15 @@ class Sweeping:
 
         assert self._sweep is not None
         trained = self._groups[id(group)]
-        for _, outcome in train_in_chunks(trained.cfg, trained.columns, self._sweep.max_stack, self._callbacks()):
-            trained.outcomes.append(outcome)
-            if outcome.interruption is not None:
-                log.warning("interrupted by %s", outcome.interruption.signal_name)
-                raise outcome.interruption
+        stacks = train_in_chunks(trained.cfg, trained.columns, self._sweep.max_stack, self._callbacks())
+        try:
+            for _, outcome in stacks:
+                trained.outcomes.append(outcome)
+                if outcome.interruption is not None:
+                    log.warning("interrupted by %s", outcome.interruption.signal_name)
+                    raise outcome.interruption
+        except Exception as error:  # a network that fails after some epochs, say: each run shall tell for itself
+            log.warning("a stack failed (%s: %s); its runs train one by one", type(error).__name__, error)
         return [value for outcome in trained.outcomes for value in objectives(outcome).tolist()]
 
     def finish(self) -> int:
@@ -151,7 +155,7 @@ def finished(main: Callable[[], Any], sweeping: Sweeping) -> Callable[[], None]:
             main()
         except RunFailed:
             pass  # said where it happened, and counted by `finish`
-        except Interrupted:
+        except (Interrupted, Exception):
             sweeping.finish()
             raise
         if status := sweeping.finish():

@@ -36,7 +36,7 @@ class Batched(Protocol):
         ...
 
     def train(self, group: JobGroup) -> list[float]:
-        """Runs a group's jobs; their return values, in order."""
+        """Runs a group's jobs; the return values of the first of them, in order. The others must run one by one."""
         ...
 
 
@@ -82,15 +82,17 @@ class VectorizedLauncher(BasicLauncher):
     def _together(self, group: JobGroup, train: Callable[[JobGroup], list[float]]) -> dict[int, JobReturn]:
         """The returns by job number; without the job's configuration, which would cost more than its training."""
         values = train(group)
-        return {
+        returns = {
             num: JobReturn(
                 overrides=filter_overrides(job),
                 task_name=JobRuntime.instance().get("name"),
                 status=JobStatus.COMPLETED,
                 _return_value=value,
             )
-            for num, job, value in zip(group.nums, group.jobs, values, strict=True)
+            for num, job, value in zip(group.nums, group.jobs, values, strict=False)
         }
+        rest = list(zip(group.nums, group.jobs, strict=True))[len(values) :]
+        return returns | {num: self._alone(num, job) for num, job in rest}
 
     def _alone(self, num: int, job: Job) -> JobReturn:
         """As Hydra's basic launcher runs a job."""

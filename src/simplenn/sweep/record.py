@@ -32,19 +32,16 @@ class Best:
 
 
 class SweepRecord:
-    """`groups` are `sweeping.Trained`. A group without outcomes has trained one by one, in its runs' directories."""
+    """`groups` are `sweeping.Trained`. Runs beyond a group's outcomes have trained one by one, in their directories."""
 
     def __init__(self, directory: Path, groups: Sequence[Any]) -> None:
         self.directory = directory
         keys = _swept_keys(groups)
         self.batches = [_batch(trained, keys) for trained in groups if trained.outcomes]
-        self._alone = _alone(directory, [trained for trained in groups if not trained.outcomes], keys)
+        self._alone = _alone(directory, groups, keys)
         self._results = [Run(directory / subdir).result() for subdir in self._alone.subdirs]
         self._overrides = [
-            _overrides(trained.group.jobs[index])
-            for trained in groups
-            if not trained.outcomes
-            for index in _begun(directory, trained)
+            _overrides(trained.group.jobs[index]) for trained in groups for index in _begun(directory, trained)
         ]
 
     @cached_property
@@ -111,7 +108,8 @@ def _alone(directory: Path, groups: Sequence[Any], keys: Sequence[str]) -> Alone
 
 
 def _begun(directory: Path, trained: Any) -> list[int]:
-    return [run for run in range(len(trained.group.nums)) if (directory / trained.group.subdir(run)).is_dir()]
+    together = sum(len(outcome.status) for outcome in trained.outcomes)
+    return [run for run in range(together, len(trained.group.nums)) if (directory / trained.group.subdir(run)).is_dir()]
 
 
 def _swept_keys(groups: Sequence[Any]) -> list[str]:
