@@ -5,17 +5,23 @@ Shapes: R runs of a group.
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from omegaconf import DictConfig, read_write
 
 from simplenn import gate
 from simplenn.interruption import Interrupted
 
+if TYPE_CHECKING:
+    from simplenn.sweep.record import SweepRecord
+
 log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN = 60  # two writings of a running sweep's tables
 
 
 class RunFailed(RuntimeError):
@@ -60,6 +66,7 @@ class Sweeping:
         self._groups: dict[int, Trained] = {}
         self._reasons: dict[int, str | None] = {}
         self._progress: Any = None
+        self._kept = time.monotonic()
 
     def per_run(self, key: str, value: Any) -> bool:
         """Seed and optimizer numbers are each run's own."""
@@ -96,6 +103,7 @@ class Sweeping:
         try:
             for _, outcome in stacks:
                 trained.outcomes.append(outcome)
+                self._keep_now_and_then()
                 if outcome.interruption is not None:
                     log.warning("interrupted by %s", outcome.interruption.signal_name)
                     raise outcome.interruption
@@ -111,16 +119,28 @@ class Sweeping:
         if self._progress is not None:
             self._progress.close()
         from simplenn import summary
-        from simplenn.sweep.record import SweepRecord
 
-        record = SweepRecord(Path(self._sweep.hydra.sweep.dir), list(self._groups.values()))
-        record.write(self._sweep.run_dirs)
+        record = self._record()
+        record.write_tables()
+        record.write_directories(self._sweep.run_dirs)
         if self._sweep.verify and not record.interrupted:
             from simplenn.verification import verified
 
             log.info(verified(record.batches, self._sweep.verify))
         summary.say_sweep(record)
         return 1 if set(record.counts) - {"done"} else 0
+
+    def _record(self) -> "SweepRecord":
+        from simplenn.sweep.record import SweepRecord
+
+        assert self._sweep is not None
+        return SweepRecord(Path(self._sweep.hydra.sweep.dir), list(self._groups.values()))
+
+    def _keep_now_and_then(self) -> None:
+        """Writes the tables of a long sweep's finished stacks: what a kill leaves of it."""
+        if time.monotonic() > self._kept + SECONDS_BETWEEN:
+            self._record().write_tables()
+            self._kept = time.monotonic()
 
     def _callbacks(self) -> list[Any]:
         """One progress for all stacks of the sweep."""

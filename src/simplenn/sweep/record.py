@@ -54,9 +54,12 @@ class SweepRecord:
     def interrupted(self) -> bool:
         return bool(self.counts["interrupted"])
 
-    def write(self, run_dirs: str) -> None:
-        """The sweep's files, then its runs' directories by `run_dirs`: auto, all or none."""
+    def write_tables(self) -> None:
+        """The sweep's own files."""
         write_store(self.directory, self.batches, self._alone if len(self._alone) else None)
+
+    def write_directories(self, run_dirs: str) -> None:
+        """The directories of stacked runs by `run_dirs`: auto, all or none."""
         if wanted(run_dirs, sum(self.counts.values())):
             for batch in self.batches:
                 write_directories(batch, self.directory, *build_run(batch.cfg))
