@@ -107,6 +107,8 @@ def assert_as_composed(groups: Sequence[JobGroup], jobs: Sequence[Sequence[str]]
         (["optimizer=adam", "optimizer.betas=[0.9,0.99],[0.8,0.9]", "optimizer.eps=1e-8,1"], 1),
         (["model.hidden=4,8", "seed=range(3)"], 2),
         (["optimizer.nesterov=true,false", "optimizer.momentum=0.5,0.9", "optimizer.lr=1,2"], 2),
+        (["optimizer.nesterov=0,1", "optimizer.momentum=0.9", "seed=1,2"], 2),
+        (["+data.settings=${optimizer}", "optimizer.lr=0.1,0.2", "seed=1,2"], 2),
         (["data.seed=${seed}", "seed=1,2", "optimizer.lr=0.1,0.2"], 2),
         (["data.noise=${optimizer.lr}", "optimizer.lr=0.1,0.2", "seed=1,2"], 2),
         (["experiment=post", "seed=1,2"], 1),

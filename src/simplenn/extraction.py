@@ -24,7 +24,7 @@ def extract(sweep: Path, names: Sequence[str], allow: Sequence[str] = ()) -> dic
             name: (sweep / sub, flag) for name, sub, flag in zip(batch.names, batch.subdirs, new, strict=True)
         }
     for name in names:
-        own = sweep / "runs" / name
+        own = next((path for path in (sweep / "runs" / name, sweep / name) if path.is_dir()), sweep / "runs" / name)
         if name not in directories and own.is_dir():  # trained alone, there from the start
             directories[name] = own, False
         elif name not in directories:

@@ -17,8 +17,6 @@ from omegaconf.errors import OmegaConfBaseException
 from simplenn.rank import is_main_process
 from simplenn.refusal import ConfigError, Refused
 
-OF_THE_SWEEP = ("name", "run_dirs", "max_stack", "verify", "resume", "quiet", "progress", "allow")  # one for all jobs
-
 
 class JobGroup(Protocol):
     """Jobs of a sweep whose configurations differ in `columns` alone: the values by full key."""
@@ -36,6 +34,9 @@ class Gate(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config.get("resume"):
             raise Refused("resume=true is for one run, got a multirun; name the run that is to go on")
+        if not checks_first(config):
+            with _closed_on_errors():
+                take_directory(config)
         if config.get("quiet"):
             with read_write(config):
                 config.hydra.hydra_logging.root.level = "WARNING"
@@ -74,6 +75,18 @@ def check_job(config: DictConfig) -> DictConfig:
     return checked
 
 
+def checks_first(sweep: DictConfig) -> bool:
+    """Whether the sweeper has its jobs checked before it makes the sweep's directory; others make it at once."""
+    return sweep.hydra.sweeper.get("_target_") == "hydra_plugins.vectorized.sweeper.VectorizedSweeper"
+
+
+def take_directory(sweep: DictConfig) -> None:
+    from simplenn import directory
+
+    directory.refuse_taken(sweep, "sweep")
+    directory.claim(sweep, "sweep")
+
+
 def check_sweep(groups: Sequence[JobGroup], sweep: DictConfig, *, take: bool) -> list[DictConfig]:
     """Checks every job of a sweep, then, where `take`, takes its directory. Returns each group's configuration,
     checked; the groups' columns become of their keys' types. Raises `Refused`; nothing is written before.
@@ -93,8 +106,9 @@ def check_sweep(groups: Sequence[JobGroup], sweep: DictConfig, *, take: bool) ->
 
 def _check_group(group: JobGroup, sweep: DictConfig) -> DictConfig:
     from simplenn.config import check_values
+    from simplenn.schema import COMMAND_KEYS
 
-    for key in OF_THE_SWEEP:
+    for key in COMMAND_KEYS:
         if group.config[key] != sweep[key]:
             raise ConfigError(f"{key} is the whole sweep's and can't differ between its jobs; give it one value")
     checked = check_job(group.config)

@@ -63,19 +63,24 @@ def _losses(trainer: Trainer) -> str:
 
 
 class SweepProgress(Callback):
-    """One bar, or a line every 10 %, over all the stacks of a sweep; `run_epochs` are the epochs of all its runs."""
+    """One bar, or a line every 10 %, over all the stacks of a sweep that it was told to `expect`."""
 
-    def __init__(self, style: str, num_runs: int, run_epochs: int) -> None:
+    def __init__(self, style: str) -> None:
         self._lines = _style(style) == "lines"
-        self._total = run_epochs
-        self._num_runs = num_runs
-        self._finished_runs = 0
+        self._total = self._num_runs = self._finished_runs = 0
         self._before = self._done = 0
         self._bar: Progress | None = None
         if _style(style) == "bar":
             columns = (TextColumn("Sweep"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
             self._bar = Progress(*columns)
-            self._task = self._bar.add_task("", total=self._total)
+            self._task = self._bar.add_task("")
+
+    def expect(self, num_runs: int, run_epochs: int) -> None:
+        """Adds runs, and the epochs of all of them together."""
+        self._num_runs += num_runs
+        self._total += run_epochs
+        if self._bar is not None:
+            self._bar.update(self._task, total=self._total)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._before = self._done

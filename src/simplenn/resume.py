@@ -11,9 +11,9 @@ from simplenn import directory
 from simplenn.config import flatten, without_hydra
 from simplenn.refusal import ConfigError
 from simplenn.run import Run, find_run
+from simplenn.schema import COMMAND_KEYS
 
-SHOWN = ("resume", "quiet", "progress", "allow")  # how this command runs, not what the run is
-RESUMABLE = ("trainer.max_epochs", "name", *SHOWN)
+RESUMABLE = ("trainer.max_epochs", *COMMAND_KEYS)
 
 
 def resume(config: DictConfig, config_name: str) -> None:
@@ -47,7 +47,7 @@ def _composed(config: DictConfig, config_name: str, run: Run) -> DictConfig:
     kept = [
         word
         for word, override in zip(run.overrides, parser.parse_overrides(run.overrides), strict=True)
-        if override.get_key_element().lstrip("+~") not in keys.union(SHOWN)
+        if override.get_key_element().lstrip("+~") not in keys.union(COMMAND_KEYS)
     ]
     hydra_overrides = list(config.hydra.overrides.hydra)
     return loader.load_configuration(config_name, [*kept, *given, *hydra_overrides], run_mode=RunMode.RUN)

@@ -11,8 +11,9 @@ from simplenn.data import TensorDataModule
 from simplenn.events import EventFile
 from simplenn.predictions import PredictionFigure
 from simplenn.regressor import Regressor
+from simplenn.schema import COMMAND_KEYS
 
-BESIDE_THE_SETTING = ("seed", "name", "resume", "progress", "quiet", "show_outputs", "histograms", "allow")
+BESIDE_THE_SETTING = ("seed", "show_outputs", "histograms", *COMMAND_KEYS)
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:

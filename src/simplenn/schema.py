@@ -5,7 +5,7 @@ Knows neither Hydra nor torch; `config.check` holds a configuration against it.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 SEED_LIMIT = 2**32
@@ -129,6 +129,11 @@ class TrainerConfig:
     compile: bool = switch(True)
 
 
+def switches() -> set[str]:
+    """The keys of optimizers that are true or false; YAML's 0 and 1 are the same to them, but are no numbers."""
+    return {entry.name for schema in TARGETS.values() for entry in fields(schema) if entry.type is bool}
+
+
 TARGETS: dict[str, type] = {
     "simplenn.network.SimpleNN": SimpleNNConfig,
     "simplenn.data.SumDataModule": SumConfig,
@@ -139,6 +144,10 @@ TARGETS: dict[str, type] = {
     "torch.optim.RMSprop": RMSpropConfig,
     "torch.optim.Adagrad": AdagradConfig,
 }
+
+
+# How a command runs, not what its run is; a sweep has one value of each.
+COMMAND_KEYS = ("name", "resume", "quiet", "progress", "allow", "run_dirs", "max_stack", "verify")
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from simplenn.run import STATUSES, Result
 
 if TYPE_CHECKING:
-    from simplenn.sweep.record import SweepRecord
+    from simplenn.sweep_record import SweepRecord
 
 log = logging.getLogger(__name__)
 

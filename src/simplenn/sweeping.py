@@ -6,18 +6,21 @@ Shapes: R runs of a group.
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omegaconf import DictConfig, read_write
 
-from simplenn import gate
-from simplenn.interruption import Interrupted
+from simplenn import gate, interruption
+from simplenn.refusal import Refused
+from simplenn.schema import switches
 
 if TYPE_CHECKING:
-    from simplenn.sweep.record import SweepRecord
+    from simplenn.sweep_record import SweepRecord
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ class Trained:
 
     @property
     def columns(self) -> dict[str, list[Any]]:
-        return self.group.columns or {"seed": [self.cfg.seed]}
+        return self.group.columns or {"seed": [self.cfg.seed] * len(self.group.nums)}
 
     @property
     def words(self) -> dict[str, str]:
@@ -66,29 +69,50 @@ class Sweeping:
         self._groups: dict[int, Trained] = {}
         self._reasons: dict[int, str | None] = {}
         self._progress: Any = None
+        self._shown: set[int] = set()
         self._kept = time.monotonic()
 
     def per_run(self, key: str, value: Any) -> bool:
         """Seed and optimizer numbers are each run's own."""
         if key == "seed":
             return isinstance(value, int)
+        if key.rpartition(".")[2] in switches():
+            return False
         numbers = value if isinstance(value, list) and value else [value]
         return key.startswith("optimizer.") and all(type(number) in (int, float) for number in numbers)
 
     def check(self, groups: Sequence[Group], sweep: DictConfig) -> None:
         """Refuses the sweep (`gate.Refused`) before anything is written, else takes its directory, once."""
+        places = Counter(group.subdir(run) for group in groups for run in range(len(group.nums)))
+        for place, count in places.most_common(1):
+            if count > 1:
+                raise Refused(
+                    f"hydra.sweep.subdir must give each job a place of its own, got {place} for {count} of them; "
+                    "try leaving it out"
+                )
         new = [group for group in groups if id(group) not in self._groups]
-        configs = gate.check_sweep(new, sweep, take=self._sweep is None)
+        foreign = not gate.checks_first(sweep)  # then the directory is taken already
+        configs = gate.check_sweep(new, sweep, take=self._sweep is None and not foreign)
         self._sweep = sweep
         for group, cfg in zip(new, configs, strict=True):
-            self._groups[id(group)] = Trained(group, cfg)
             _place(group.config, sweep)
+            self._take_on(Trained(group, cfg))
+
+    def _take_on(self, trained: Trained) -> None:
+        """From now on these jobs are this group's: a batch of a sweep takes them over from the plan of the whole."""
+        nums = set(trained.group.nums)
+        for key in [key for key, other in self._groups.items() if not nums.isdisjoint(other.group.nums)]:
+            del self._groups[key]
+        self._groups[id(trained.group)] = trained
 
     def why_not(self, group: Group) -> str | None:
         """Why the group's runs don't train together."""
         from simplenn.stacking import why_not
 
-        reason = why_not(self._groups[id(group)].cfg)
+        try:
+            reason = why_not(self._groups[id(group)].cfg)
+        except Exception as error:  # data that can't be read, say: each run shall tell for itself
+            reason = f"{type(error).__name__}: {error}"
         self._reasons[id(group)] = reason
         return reason
 
@@ -103,12 +127,12 @@ class Sweeping:
         try:
             for _, outcome in stacks:
                 trained.outcomes.append(outcome)
-                self._keep_now_and_then()
                 if outcome.interruption is not None:
                     log.warning("interrupted by %s", outcome.interruption.signal_name)
                     raise outcome.interruption
         except Exception as error:  # a network that fails after some epochs, say: each run shall tell for itself
             log.warning("a stack failed (%s: %s); its runs train one by one", type(error).__name__, error)
+        self._keep_now_and_then()
         return [value for outcome in trained.outcomes for value in objectives(outcome).tolist()]
 
     def finish(self) -> int:
@@ -121,8 +145,9 @@ class Sweeping:
         from simplenn import summary
 
         record = self._record()
-        record.write_tables()
-        record.write_directories(self._sweep.run_dirs)
+        with interruption.held():
+            record.write_tables()
+            record.write_directories(self._sweep.run_dirs)
         if self._sweep.verify and not record.interrupted:
             from simplenn.verification import verified
 
@@ -131,7 +156,7 @@ class Sweeping:
         return 1 if set(record.counts) - {"done"} else 0
 
     def _record(self) -> "SweepRecord":
-        from simplenn.sweep.record import SweepRecord
+        from simplenn.sweep_record import SweepRecord
 
         assert self._sweep is not None
         return SweepRecord(Path(self._sweep.hydra.sweep.dir), list(self._groups.values()))
@@ -139,7 +164,10 @@ class Sweeping:
     def _keep_now_and_then(self) -> None:
         """Writes the tables of a long sweep's finished stacks: what a kill leaves of it."""
         if time.monotonic() > self._kept + SECONDS_BETWEEN:
-            self._record().write_tables()
+            try:
+                self._record().write_tables()
+            except OSError as error:
+                log.warning("the sweep's tables can't be written yet: %s", error)
             self._kept = time.monotonic()
 
     def _callbacks(self) -> list[Any]:
@@ -148,12 +176,13 @@ class Sweeping:
             from simplenn.progress import SweepProgress
 
             assert self._sweep is not None
-            stacked = [self._groups[key] for key, reason in self._reasons.items() if reason is None]
-            self._progress = SweepProgress(
-                "none" if self._sweep.quiet else self._sweep.progress,
-                sum(len(trained.group.nums) for trained in stacked),
-                sum(len(trained.group.nums) * trained.cfg.trainer.max_epochs for trained in stacked),
-            )
+            self._progress = SweepProgress("none" if self._sweep.quiet else self._sweep.progress)
+        for key, reason in self._reasons.items():
+            trained = self._groups.get(key)
+            if reason is None and trained is not None and key not in self._shown:
+                self._shown.add(key)
+                num_runs = len(trained.group.nums)
+                self._progress.expect(num_runs, num_runs * trained.cfg.trainer.max_epochs)
         return [self._progress]
 
 
@@ -175,8 +204,9 @@ def finished(main: Callable[[], Any], sweeping: Sweeping) -> Callable[[], None]:
             main()
         except RunFailed:
             pass  # said where it happened, and counted by `finish`
-        except (Interrupted, Exception):
-            sweeping.finish()
+        except BaseException:
+            with suppress(Exception):  # the first error is the one to tell
+                sweeping.finish()
             raise
         if status := sweeping.finish():
             sys.exit(status)

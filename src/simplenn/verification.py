@@ -79,6 +79,8 @@ def _distance(value: float, expected: float) -> float:
 def verified(batches: Sequence[Batch], count: int) -> str:
     """Trains `count` runs of the batches alone; a line that says how far they differ."""
     places = [(batch, run) for batch in batches for run in range(len(batch))]
+    if not places:
+        return "nothing to verify: no runs have trained together"
     rates = [_learning_rate(batch, run) for batch, run in places]
     runs = [places[i] for i in chosen(rates, count)]
     difference = Difference()

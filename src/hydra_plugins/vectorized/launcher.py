@@ -51,7 +51,7 @@ ConfigStore.instance().store(
 
 
 class VectorizedLauncher(BasicLauncher):
-    """`planner` is set by a sweeper that has planned and checked the jobs already."""
+    """`planner` is that of the whole sweep; a sweeper that plans sets its own."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,8 +65,9 @@ class VectorizedLauncher(BasicLauncher):
         assert self.hydra_context is not None
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        planner = self.planner or Planner(self.hydra_context.config_loader, self.config, batched.per_run)
-        groups = planner.plan(job_overrides, initial_job_idx)
+        if self.planner is None:
+            self.planner = Planner(self.hydra_context.config_loader, self.config, batched.per_run)
+        groups = self.planner.plan(job_overrides, initial_job_idx)
         batched.check(groups, self.config)
         reasons = [batched.why_not(group) for group in groups]
         for reason, count in _counts(groups, reasons).items():

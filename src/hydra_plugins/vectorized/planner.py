@@ -112,7 +112,7 @@ class Planner:
             return {_NOTHING_ALIKE}  # its place may depend on anything
         referring = " ".join(_interpolations(raw))
         keys = {number[0] for word in job if (number := self.number(word))}
-        return {key for key in keys if re.search(rf"\b{re.escape(key.rpartition('.')[2])}\b", referring)}
+        return {key for key in keys if any(re.search(rf"\b{part}\b", referring) for part in key.split("."))}
 
     def _as_hydra_means(self, groups: list[JobGroup]) -> list[JobGroup]:
         """The groups, if a sample of jobs composed in full agrees with them; else every job by itself."""

@@ -6,6 +6,7 @@ Knows no model: the checks are those of the task function's batched counterpart 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,8 @@ class VectorizedSweeper(BasicSweeper):
         returns = []
         for first in range(0, len(jobs), size):
             returns.append(self.launcher.launch(jobs[first : first + size], initial_job_idx=first))
-            for job in returns[-1]:
-                _ = job.return_value  # raises what the job raised
+        for job in chain.from_iterable(returns):
+            _ = job.return_value  # raises what the job raised
         return returns
 
     def _placed(self, jobs: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:

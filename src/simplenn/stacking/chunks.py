@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from simplenn.data import EVALUATION_BATCH, TensorDataModule
+from simplenn.stacking.memory import free_memory, is_out_of_memory, release
 from simplenn.stacking.outcome import Outcome
 from simplenn.stacking.training import Columns, num_runs_of, train_stack
 from simplenn.stacking.weights import InitialWeights
@@ -47,13 +48,13 @@ def train_in_chunks(
         try:
             outcome = train_stack(cfg, own, callbacks, directory, initial)
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error) or len(runs) == 1:
+            if not is_out_of_memory(error) or len(runs) == 1:
                 raise
             outcome = None
         if outcome is None:  # outside of the handler, whose traceback holds on to the stack
             size = -(-len(runs) // 2)
             log.info("a stack of %d runs doesn't fit in memory; trying again with %d", len(runs), size)
-            _release()
+            release()
             continue
         yield runs, outcome
         if outcome.interruption is not None:
@@ -64,7 +65,7 @@ def train_in_chunks(
 def default_max_stack(cfg: DictConfig) -> int:
     """How many runs train together within the memory that is free on the device."""
     on_gpu = cfg.trainer.get("accelerator", "auto") != "cpu" and torch.cuda.is_available()
-    free = torch.cuda.mem_get_info()[0] if on_gpu else min(_free_memory(), CPU_BYTES / MEMORY_SHARE)
+    free = torch.cuda.mem_get_info()[0] if on_gpu else min(free_memory(), CPU_BYTES / MEMORY_SHARE)
     return max(1, int(free * MEMORY_SHARE / bytes_per_run(cfg)))
 
 
@@ -94,25 +95,3 @@ def bytes_per_run(cfg: DictConfig) -> int:
     num_steps = -(-num_samples // batch_size)
     rows = 2 * 8 * NUM_CURVES * cfg.trainer.max_epochs + 2 * loss.element_size() * num_steps
     return weights * (STATE_COPIES * num_slots + 6) + 3 * activations + order + rows
-
-
-def _free_memory() -> float:
-    """Bytes."""
-    try:
-        with open("/proc/meminfo") as stream:
-            lines = dict(line.split(":", 1) for line in stream)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return CPU_BYTES
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def _release() -> None:
-    import gc
-
-    gc.collect()
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()

@@ -38,7 +38,6 @@ class Epoch(NamedTuple):
 
     state: State
     metrics: dict[str, Tensor]  # name -> [K, R], a step's mean over its batch
-    finite: Tensor  # [R]: all losses and metrics, and the weights at the end
 
 
 class CompiledEpoch:
@@ -116,12 +115,7 @@ class CompiledEpoch:
                 self._rule.update(weights[name], grads[name].contiguous(), slot, each[k])
             rows.append(metrics)
         joined = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-        # 0 * inf is NaN. Sums of numbers are vectorised where those of booleans are not (4 times the whole step).
-        parts = [
-            part.flatten(0, -2) if part.dim() > 1 else part[None] for part in (*weights.values(), *joined.values())
-        ]
-        nothing = torch.stack([(0 * part).sum(0) for part in parts]).sum(0)
-        return Epoch(State(weights, slots), joined, nothing == 0)
+        return Epoch(State(weights, slots), joined)
 
     def _gradients(self, weights: Weights, x: Tensor, y: Tensor) -> tuple[Weights, dict[str, Tensor]]:
         """The loss's gradients [..., R] and the metrics [R], on x [B, F, R or 1] and y [B, 1, R or 1]."""

@@ -17,6 +17,7 @@ from simplenn.data import TensorDataModule
 from simplenn.refusal import ConfigError
 from simplenn.regressor import Batch
 from simplenn.stacking.compiled import CompiledEpoch, State
+from simplenn.stacking.memory import is_out_of_memory
 from simplenn.stacking.module import Stack
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class CompiledStack(Stack):
                 self.optimizer.num_steps + 1,
             )
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise CannotCompile(f"{type(error).__name__}: {str(error).splitlines()[0]:.120}") from error
         self._take(done.state)
         for step in range(next(iter(done.metrics.values())).shape[0]):
@@ -93,4 +96,6 @@ def why_not_compiled(cfg: DictConfig) -> str | None:
         return f"trainer.precision={cfg.trainer.precision}"
     if cfg.trainer.get("gradient_clip_val") is not None:
         return "gradients are clipped"
+    if cfg.trainer.get("limit_train_batches") is not None:
+        return f"trainer.limit_train_batches={cfg.trainer.limit_train_batches}"
     return None

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -66,7 +67,7 @@ def _write(directory: Path, files: Files) -> bool:
     path = str(directory)
     if os.path.lexists(path):
         return False
-    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)[:200]}.{os.getpid()}")
+    temporary = os.path.join(os.path.dirname(path), f".{sha256(path.encode()).hexdigest()[:16]}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     os.makedirs(temporary)
     try:

@@ -56,6 +56,8 @@ def read_results(sweep: Path) -> list[dict[str, str]]:
         raise ConfigError(f"{path} must hold a row per run, but can't be read: {error}") from error
     if any(None in row or None in row.values() or not row.get("run") or not row.get("status") for row in rows):
         raise ConfigError(f"{path} is damaged: it must hold a row per run, with a run and a status in each")
+    if not rows:
+        raise ConfigError(f"{path} must hold a row per run, and has none; run the sweep anew")
     return rows
 
 
@@ -102,7 +104,9 @@ def _apart(one: str, other: str) -> float:
         a, b = float(one), float(other)
     except ValueError:
         return math.inf
-    return abs(math.log(a / b)) if a > 0 and b > 0 else abs(a - b)
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return math.inf
+    return abs(math.log(a) - math.log(b)) if a > 0 and b > 0 else abs(a - b)
 
 
 def _same(one: str, other: str) -> bool:

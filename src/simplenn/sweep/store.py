@@ -41,6 +41,7 @@ OUTCOME_LISTS = ("status", "message", "epoch", "steps")
 
 def write_store(sweep: Path, batches: Sequence[Batch], alone: Alone | None = None) -> None:
     """Writes the files for every run of the sweep: those of the batches, and those that trained alone."""
+    (sweep / STRUCTURES).unlink(missing_ok=True)  # its checksums are those of the files before
     parts = [part_of_batch(batch) for batch in batches]
     parts += parts_of_alone(alone, sweep) if alone else []
     order = np.argsort([num for part in parts for num in part.nums], kind="stable")
@@ -69,7 +70,10 @@ def read_batches(sweep: Path, names: Sequence[str]) -> list[Batch]:
             chosen.append((number, structure, runs))
     for name, digest in content["sha256"].items() if chosen else ():
         _check_file(sweep / name, digest)
-    return [_read_batch(sweep, number, structure, runs) for number, structure, runs in chosen]
+    try:
+        return [_read_batch(sweep, number, structure, runs) for number, structure, runs in chosen]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ConfigError(f"{sweep / STRUCTURES} is damaged: {type(error).__name__}: {error}") from error
 
 
 def _described(batch: Batch, rows: Sequence[int]) -> dict[str, Any]:
@@ -160,6 +164,9 @@ def _read_structures(sweep: Path) -> dict[str, Any]:
     path = sweep / STRUCTURES
     try:
         content = json.loads(path.read_text())
+        for structure in content["structures"]:
+            if any(Path(subdir).is_absolute() or ".." in Path(subdir).parts for subdir in structure["subdirs"]):
+                raise ValueError("a run's directory must be in the sweep's")
         return {"structures": content["structures"], "sha256": content["sha256"]}
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing; without it no run can be written out") from None

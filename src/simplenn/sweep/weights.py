@@ -53,7 +53,7 @@ def read_weights(path: Path, rows: Sequence[int]) -> dict[str, Tensor]:
             return {
                 other.removeprefix(prefix): tensor[own]
                 for other, tensor in tensors.items()
-                if other.startswith(prefix) and not other.endswith(ROWS)
+                if other.startswith(prefix) and other != prefix + ROWS
             }
     raise KeyError(rows[0])
 

@@ -7,18 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simplenn.run import Run
+from simplenn.schema import COMMAND_KEYS
 from simplenn.sweep.batch import Alone, Batch, join, objectives
 from simplenn.sweep.directories import wanted, write_directories
 from simplenn.sweep.store import write_store
 from simplenn.training import build_run
-
-SWEEP_KEYS = ("name", "run_dirs", "max_stack", "verify", "quiet", "progress")  # not the run's own
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,9 @@ class SweepRecord:
         return bool(self.counts["interrupted"])
 
     def write_tables(self) -> None:
-        """The sweep's own files."""
+        """The sweep's own files, where any of its runs has begun."""
+        if not self.counts:
+            return
         write_store(self.directory, self.batches, self._alone if len(self._alone) else None)
 
     def write_directories(self, run_dirs: str) -> None:
@@ -79,6 +80,11 @@ class SweepRecord:
         return min((best for best in found if np.isfinite(best.value)), key=lambda best: best.value, default=None)
 
 
+def run_name(subdir: str) -> str:
+    """A run's name, by its place in the sweep."""
+    return subdir.removeprefix("runs/")
+
+
 def _batch(trained: Any, keys: Sequence[str]) -> Batch:
     """The group's runs that have trained: the first, where a signal came between."""
     outcome = join(trained.outcomes) if len(trained.outcomes) > 1 else trained.outcomes[0]
@@ -88,7 +94,7 @@ def _batch(trained: Any, keys: Sequence[str]) -> Batch:
         cfg=trained.cfg,
         composed=trained.group.config,
         columns={key: values[: len(runs)] for key, values in trained.columns.items()},
-        names=[PurePath(subdir).name for subdir in subdirs],
+        names=[run_name(subdir) for subdir in subdirs],
         subdirs=subdirs,
         overrides=[_overrides(trained.group.jobs[run]) for run in runs],
         nums=trained.group.nums[: len(runs)],
@@ -102,7 +108,7 @@ def _alone(directory: Path, groups: Sequence[Any], keys: Sequence[str]) -> Alone
     for trained in groups:
         runs = _begun(directory, trained)
         subdirs = [trained.group.subdir(run) for run in runs]
-        alone.names.extend(PurePath(subdir).name for subdir in subdirs)
+        alone.names.extend(map(run_name, subdirs))
         alone.subdirs.extend(subdirs)
         alone.nums.extend(trained.group.nums[run] for run in runs)
         for key, values in _swept(trained, keys, runs).items():
@@ -134,7 +140,7 @@ def _swept(trained: Any, keys: Sequence[str], runs: Sequence[int]) -> dict[str, 
 
 
 def _by_itself(overrides: Sequence[str]) -> list[str]:
-    words = [word for word in overrides if word.partition("=")[0] not in SWEEP_KEYS]
+    words = [word for word in overrides if word.partition("=")[0] not in COMMAND_KEYS or word.startswith("allow=")]
     kept_in_file = any(word.startswith("sweep=") for word in words)
     return [*words, "hydra.mode=RUN"] if kept_in_file else words
 
