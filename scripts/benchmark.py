@@ -8,16 +8,23 @@ Group `start`: what a run, `--help`, `--cfg job` and a refusal cost, beside the 
 without and the tutorial's own script.
 
 Group `sweep`: what sweeps cost beside one run of the same, and beside Hydra's basic launcher.
+
+Group `training`: training alone, 10,000 runs of Adam, compiled and warm, beside JAX `jit(vmap(scan))` doing the same;
+and from how many run-steps (runs x steps) of a stack `trainer.compile=true` pays, by the whole of `train_stack`, when
+torch's cache on disk knows the graph. Its processes time themselves: what they print counts. It needs the extra
+`benchmark`, and a first round that isn't counted fills the cache.
 """
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -25,7 +32,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-TRAIN = str(Path(__file__).resolve().with_name("train.py"))
+SCRIPTS = Path(__file__).resolve().parent
+TRAIN = str(SCRIPTS / "train.py")
 
 TUTORIAL = """
 import torch
@@ -59,10 +67,12 @@ for epoch in range(100):
 
 @dataclass(frozen=True)
 class Case:
-    """Arguments to Python, and the exit status that they must end with."""
+    """Arguments to Python, and the exit status that they must end with. Where a case is `self_timed`, the process's
+    last line is a JSON list of seconds, whose median counts in place of the process's own."""
 
     arguments: tuple[str, ...]
     status: int = 0
+    self_timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,8 @@ class Figure:
 class Group:
     cases: Mapping[str, Case]
     figures: Mapping[str, Figure]
+    num_uncounted: int = 0  # rounds before those that count
+    packages: tuple[str, ...] = ()  # of the extra `benchmark`
 
 
 START = Group(
@@ -151,26 +163,77 @@ SWEEP = Group(
     },
 )
 
-GROUPS = {"start": START, "sweep": SWEEP}
+
+def _jax(work: str, repeat: int) -> Case:
+    return Case((str(SCRIPTS / "benchmark_jax.py"), work, "--repeat", str(repeat)), self_timed=True)
+
+
+def _training(work: str, way: str, *options: str) -> Case:
+    return Case((str(SCRIPTS / "benchmark_training.py"), work, way, *options), self_timed=True)
+
+
+def _whole_stacks(work: str) -> dict[str, Case]:
+    return {
+        f"{work}, {way} stack{epochs}": _training(work, way, *options)
+        for way in ("eager", "compiled")
+        for epochs, options in (("", ()), (", 1 epoch", ("--epochs", "1")))
+    }
+
+
+def _pays_from(work: str, num_run_steps: int) -> Figure:
+    """Compiling costs its time once, and saves some of each run-step's."""
+
+    def of(t: Mapping[str, float]) -> float:
+        cost = t[f"{work}, compiled stack, 1 epoch"] - t[f"{work}, eager stack, 1 epoch"]
+        saved = cost + t[f"{work}, eager stack"] - t[f"{work}, compiled stack"]
+        return cost / saved * num_run_steps / 1e6 if saved > 0 else math.inf
+
+    return Figure(of, "M run-steps")
+
+
+TRAINING = Group(
+    cases={
+        "post, JAX": _jax("post", 15),
+        "post, compiled": _training("post", "alone", "--repeat", "15", "--threads", "1"),
+        "sum, JAX": _jax("sum", 3),
+        "sum, compiled": _training("sum", "alone", "--repeat", "3", "--threads", "1", "--max-stack", "2000"),
+        **_whole_stacks("post"),
+        **_whole_stacks("sum"),
+    },
+    figures={
+        "post, compiled / JAX": Figure(lambda t: t["post, compiled"] / t["post, JAX"], target=0.5),
+        "sum, compiled / JAX": Figure(lambda t: t["sum, compiled"] / t["sum, JAX"], target=1.0),
+        "post, compiled stack / eager": Figure(lambda t: t["post, compiled stack"] / t["post, eager stack"]),
+        "sum, compiled stack / eager": Figure(lambda t: t["sum, compiled stack"] / t["sum, eager stack"]),
+        "post, compile pays from": _pays_from("post", 10_000 * 100),
+        "sum, compile pays from": _pays_from("sum", 10_000 * 40 * 8),
+    },
+    num_uncounted=1,
+    packages=("jax", "optax"),
+)
+
+GROUPS = {"start": START, "sweep": SWEEP, "training": TRAINING}
 
 
 def seconds(name: str, case: Case, directory: Path) -> float:
-    """The wall time of one process. Ends the benchmark where it ends otherwise than it must."""
+    """The wall time of one process, or what it tells. Ends the benchmark where it ends otherwise than it must."""
     begun = time.perf_counter()
     done = subprocess.run([sys.executable, *case.arguments], cwd=directory, capture_output=True, text=True)
     elapsed = time.perf_counter() - begun
     if done.returncode != case.status:
         sys.exit(f"{name} ended with status {done.returncode}, expected {case.status}\n{done.stderr}")
-    return elapsed
+    return median(json.loads(done.stdout.splitlines()[-1])) if case.self_timed else elapsed
 
 
 def measure(name: str, group: Group, repeat: int) -> dict[str, list[float]]:
     """The seconds of every case, one for each round."""
     times: dict[str, list[float]] = {case: [] for case in group.cases}
-    for _ in track(range(repeat), description=name, transient=True):
+    for number in track(range(-group.num_uncounted, repeat), description=name, transient=True):
         for case_name, case in group.cases.items():
             with tempfile.TemporaryDirectory() as directory:
-                times[case_name].append(seconds(case_name, case, Path(directory)))
+                elapsed = seconds(case_name, case, Path(directory))
+            if number >= 0:
+                times[case_name].append(elapsed)
     return times
 
 
@@ -201,6 +264,11 @@ def main() -> None:
     if arguments.repeat < 1:
         parser.error(f"--repeat must be 1 or more, got {arguments.repeat}")
     names = list(GROUPS) if "all" in arguments.groups else list(dict.fromkeys(arguments.groups))
+    if any(find_spec(package) is None for name in names for package in GROUPS[name].packages):
+        others = " ".join(name for name in GROUPS if not GROUPS[name].packages)
+        install = "pip install -c constraints.txt -e '.[benchmark]'"
+        print(f"group training needs JAX: {install}; or name the other groups: {others}", file=sys.stderr)
+        sys.exit(2)
     times = {name: measure(name, GROUPS[name], arguments.repeat) for name in names}
     if arguments.json:
         arguments.json.write_text(json.dumps(times, indent=2) + "\n")
