@@ -54,6 +54,8 @@ class CompiledStack(Stack):
         if self._compiled is None:
             self._compiled = CompiledEpoch(self.regressor, self.optimizer.rule, batch_size)
         orders, place = trainer.train_dataloader.sampler.orders()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the loop over runs is short: threads cost more than they give
         try:
             done = self._compiled.epoch(
                 self._runs_last(),
@@ -67,6 +69,8 @@ class CompiledStack(Stack):
             if is_out_of_memory(error):
                 raise
             raise CannotCompile(f"{type(error).__name__}: {str(error).splitlines()[0]:.120}") from error
+        finally:
+            torch.set_num_threads(threads)
         self._take(done.state)
         for step in range(next(iter(done.metrics.values())).shape[0]):
             metrics = {name: values[step] for name, values in done.metrics.items()}

@@ -58,7 +58,8 @@ class Stack(L.LightningModule):
             return regressor.metrics(functional_call(regressor, weights, (x,)), y)
 
         where = None if shared else 0
-        stacked = dict(zip(self.names, self.weights, strict=True))
+        # a compiled stack's weights lie with the runs' axis last, of which batched products are 30 times slower
+        stacked = {name: weight.contiguous() for name, weight in zip(self.names, self.weights, strict=True)}
         return vmap(one, in_dims=(0, where, where), randomness="error")(stacked, *batch)
 
     def configure_optimizers(self) -> Optimizer:
