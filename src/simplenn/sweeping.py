@@ -17,7 +17,6 @@ from omegaconf import DictConfig, read_write
 
 from simplenn import gate, interruption
 from simplenn.refusal import Refused
-from simplenn.schema import switches
 
 if TYPE_CHECKING:
     from simplenn.sweep_record import SweepRecord
@@ -74,6 +73,8 @@ class Sweeping:
 
     def per_run(self, key: str, value: Any) -> bool:
         """Seed and optimizer numbers are each run's own."""
+        from simplenn.schema import switches
+
         if key == "seed":
             return isinstance(value, int)
         if key.rpartition(".")[2] in switches():
