@@ -45,6 +45,13 @@ def check() -> None:
         raise Interrupted(_received[0])
 
 
+def behind(error: BaseException) -> Interrupted | None:
+    """The signal that an error comes from, if one does: torch may answer one within `vmap` with an error of its own."""
+    if isinstance(error, Interrupted):
+        return error
+    return Interrupted(_received[0]) if _received else None
+
+
 def _raise(signum: int, frame: FrameType | None) -> None:
     _received.append(signum)
     if not _holding:

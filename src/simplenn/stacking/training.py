@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 from torch import Tensor
 
+from simplenn import interruption
 from simplenn.data import TensorDataModule
 from simplenn.interruption import Interrupted
 from simplenn.stacking.batches import StackBatches, agree
@@ -77,17 +78,19 @@ def _train(
     )
     keeper = Keeper()
     trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [keeper, *callbacks])
-    interruption = None
+    signalled = None
     try:
         with without_tips():
             trainer.fit(stack, datamodule=data)
-    except Interrupted as error:
-        if keeper.kept is None:
+    except (Interrupted, Exception) as error:
+        signalled = interruption.behind(error)
+        if signalled is None:
             raise
-        interruption = error
+        if keeper.kept is None:
+            raise signalled from error
     assert keeper.kept is not None
     lrs = columns.get("optimizer.lr", [alone.defaults["lr"]] * num_runs)
-    return _outcome(stack, keeper, keeper.kept, torch.tensor(lrs, dtype=torch.float64), interruption, begun)
+    return _outcome(stack, keeper, keeper.kept, torch.tensor(lrs, dtype=torch.float64), signalled, begun)
 
 
 def num_runs_of(columns: Columns) -> int:
@@ -96,10 +99,10 @@ def num_runs_of(columns: Columns) -> int:
 
 
 def _outcome(
-    stack: Stack, keeper: Keeper, kept: Kept, lrs: Tensor, interruption: Interrupted | None, begun: float
+    stack: Stack, keeper: Keeper, kept: Kept, lrs: Tensor, signalled: Interrupted | None, begun: float
 ) -> Outcome:
     told = keeper.divergence.epochs_and_messages()
-    undone = ("done", "") if interruption is None else ("interrupted", interruption.signal_name)
+    undone = ("done", "") if signalled is None else ("interrupted", signalled.signal_name)
     ends = [("diverged", message) if epoch else undone for epoch, message in told]
     steps = keeper.steps[: kept.epochs]
     best = [
@@ -115,7 +118,7 @@ def _outcome(
         best=_snapshot(stack, best, kept.best_epoch, steps),
         skeletons={epoch: skeleton for epoch, skeleton in keeper.skeletons.items() if epoch <= kept.epochs},
         seconds=time.monotonic() - begun,
-        interruption=interruption,
+        interruption=signalled,
     )
 
 
