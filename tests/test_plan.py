@@ -122,6 +122,12 @@ def test_a_plan_means_what_hydra_means(words: list[str], num_groups: int, planne
     assert_as_composed(groups, jobs, planner)
 
 
+def test_a_job_that_comes_again_is_a_job_of_its_own(planner: Planner) -> None:
+    """A search may launch one point twice: each time by its own number."""
+    (job,) = grid("seed=1")
+    assert [group.nums for first in (0, 1) for group in planner.plan([job], first)] == [[0], [1]]
+
+
 def test_a_place_of_the_users_own_is_each_jobs_own(planner: Planner) -> None:
     """`hydra.sweep.subdir` may depend on anything, and is resolved for each job."""
     planner.sweep.hydra.overrides.hydra = ["hydra.sweep.subdir='${hydra.job.num}_${optimizer.lr}'"]

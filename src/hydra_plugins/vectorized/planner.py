@@ -52,16 +52,16 @@ class Planner:
         self._per_run = per_run
         self._numbers: dict[str, tuple[str, Any] | None] = {}
         self._composed: dict[tuple[str, ...], DictConfig] = {}
-        self._planned: tuple[list[Job], list[JobGroup]] | None = None
+        self._planned: tuple[int, list[Job], list[JobGroup]] | None = None
 
     def compose(self, job: Job) -> DictConfig:
         return self._loader.load_sweep_config(self.sweep, list(job))
 
     def plan(self, jobs: Sequence[Job], first: int = 0) -> list[JobGroup]:
-        """The same groups again for the same jobs. Raises what composing a job raises."""
-        if self._planned is None or self._planned[0] != list(jobs):
-            self._planned = list(jobs), self._grouped(jobs, first)
-        return self._planned[1]
+        """The same groups again for the same jobs of the same numbers. Raises what composing a job raises."""
+        if self._planned is None or self._planned[:2] != (first, list(jobs)):
+            self._planned = first, list(jobs), self._grouped(jobs, first)
+        return self._planned[2]
 
     def _grouped(self, jobs: Sequence[Job], first: int) -> list[JobGroup]:
         groups: dict[tuple[Any, ...], JobGroup] = {}
