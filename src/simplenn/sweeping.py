@@ -48,6 +48,8 @@ class Trained:
     group: Group
     cfg: DictConfig
     outcomes: list[Any] = field(default_factory=list)
+    together: bool = False  # decided by `why_not`
+    expected: bool = False  # by the progress
 
     @property
     def columns(self) -> dict[str, list[Any]]:
@@ -66,9 +68,7 @@ class Sweeping:
     def __init__(self) -> None:
         self._sweep: DictConfig | None = None
         self._groups: dict[int, Trained] = {}
-        self._reasons: dict[int, str | None] = {}
         self._progress: Any = None
-        self._shown: set[int] = set()
         self._kept = time.monotonic()
 
     def per_run(self, key: str, value: Any) -> bool:
@@ -110,11 +110,12 @@ class Sweeping:
         """Why the group's runs don't train together."""
         from simplenn.stacking import why_not
 
+        trained = self._groups[id(group)]
         try:
-            reason = why_not(self._groups[id(group)].cfg)
+            reason = why_not(trained.cfg)
         except Exception as error:  # data that can't be read, say: each run shall tell for itself
             reason = f"{type(error).__name__}: {error}"
-        self._reasons[id(group)] = reason
+        trained.together = reason is None
         return reason
 
     def train(self, group: Group) -> list[float]:
@@ -131,9 +132,9 @@ class Sweeping:
                 if outcome.interruption is not None:
                     log.warning("interrupted by %s", outcome.interruption.signal_name)
                     raise outcome.interruption
+                self._keep_now_and_then()
         except Exception as error:  # a network that fails after some epochs, say: each run shall tell for itself
             log.warning("a stack failed (%s: %s); its runs train one by one", type(error).__name__, error)
-        self._keep_now_and_then()
         return [value for outcome in trained.outcomes for value in objectives(outcome).tolist()]
 
     def finish(self) -> int:
@@ -167,7 +168,7 @@ class Sweeping:
         if time.monotonic() > self._kept + SECONDS_BETWEEN:
             try:
                 self._record().write_tables()
-            except OSError as error:
+            except Exception as error:  # the training goes on, and `finish` tries again
                 log.warning("the sweep's tables can't be written yet: %s", error)
             self._kept = time.monotonic()
 
@@ -178,10 +179,9 @@ class Sweeping:
 
             assert self._sweep is not None
             self._progress = SweepProgress("none" if self._sweep.quiet else self._sweep.progress)
-        for key, reason in self._reasons.items():
-            trained = self._groups.get(key)
-            if reason is None and trained is not None and key not in self._shown:
-                self._shown.add(key)
+        for trained in self._groups.values():
+            if trained.together and not trained.expected:
+                trained.expected = True
                 num_runs = len(trained.group.nums)
                 self._progress.expect(num_runs, num_runs * trained.cfg.trainer.max_epochs)
         return [self._progress]
