@@ -32,6 +32,6 @@ def install() -> None:
     """From now on, whatever is printed goes by an `Outlet`."""
     if sys.stdout is not None:
         sys.stdout.flush()
-        stream = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115 (for as long as the process lives)
+        stream = io.BufferedWriter(io.FileIO(sys.stdout.fileno(), "wb", closefd=False))
         lines = bool(sys.stdout.line_buffering)
         sys.stdout = Outlet(stream, sys.stdout.encoding, sys.stdout.errors, line_buffering=lines)

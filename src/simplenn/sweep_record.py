@@ -37,11 +37,10 @@ class SweepRecord:
         self.directory = directory
         keys = _swept_keys(groups)
         self.batches = [_batch(trained, keys) for trained in groups if trained.outcomes]
-        self._alone = _alone(directory, groups, keys)
+        alone = [(trained, _begun(directory, trained)) for trained in groups]
+        self._alone = _alone(alone, keys)
         self._results = [Run(directory / subdir).result() for subdir in self._alone.subdirs]
-        self._overrides = [
-            _overrides(trained.group.jobs[index]) for trained in groups for index in _begun(directory, trained)
-        ]
+        self._overrides = [_overrides(trained.group.jobs[run]) for trained, runs in alone for run in runs]
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -103,10 +102,9 @@ def _batch(trained: Any, keys: Sequence[str]) -> Batch:
     )
 
 
-def _alone(directory: Path, groups: Sequence[Any], keys: Sequence[str]) -> Alone:
+def _alone(begun: Sequence[tuple[Any, list[int]]], keys: Sequence[str]) -> Alone:
     alone = Alone([], [], [], {key: [] for key in keys})
-    for trained in groups:
-        runs = _begun(directory, trained)
+    for trained, runs in begun:
         subdirs = [trained.group.subdir(run) for run in runs]
         alone.names.extend(map(run_name, subdirs))
         alone.subdirs.extend(subdirs)

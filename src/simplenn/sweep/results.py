@@ -8,6 +8,7 @@ import csv
 import heapq
 import math
 import re
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +29,11 @@ def write_results(path: Path, parts: "list[Part]", order: np.ndarray) -> None:
     """`order` puts the parts' runs, one after the other, into the table's order."""
     import polars
 
-    columns = {"run": _joined(parts, order, lambda part: part.names)}
+    columns = {"run": _joined([part.names for part in parts], order)}
     for key in dict.fromkeys(key for part in parts for key in part.swept):
-        columns[key] = _uniform(_joined(parts, order, lambda part: part.swept.get(key) or [None] * len(part)))  # noqa: B023
-    columns["status"] = _joined(parts, order, lambda part: part.status)
-    columns["epoch"] = _joined(parts, order, lambda part: part.epoch)
+        columns[key] = _uniform(_joined([part.swept.get(key) or [None] * len(part) for part in parts], order))
+    columns["status"] = _joined([part.status for part in parts], order)
+    columns["epoch"] = _joined([part.epoch for part in parts], order)
     frame = polars.DataFrame(columns, strict=False)
     numbers = {}
     for prefix, kind in (("", "finals"), ("best/", "bests")):
@@ -116,8 +117,8 @@ def _same(one: str, other: str) -> bool:
         return False
 
 
-def _joined(parts: "list[Part]", order: np.ndarray, values: Any) -> list[Any]:
-    flat = [value for part in parts for value in values(part)]
+def _joined(lists: Sequence[Sequence[Any]], order: np.ndarray) -> list[Any]:
+    flat = [value for values in lists for value in values]
     return [flat[place] for place in order.tolist()]
 
 
