@@ -19,9 +19,6 @@ from omegaconf.errors import OmegaConfBaseException
 from simplenn import interruption, outlet
 from simplenn.refusal import ConfigError, Refused
 
-# Threads that spin while they wait make a stack's small operations many times slower beside other processes.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
-
 AMBIGUOUS = re.compile("Ambiguous value for argument '(.*?)'\n")
 
 
