@@ -284,9 +284,9 @@ def test_a_second_signal_finds_the_result_written(
     monkeypatch.setattr(interruption, "_received", [])
     close = Recorder.close
 
-    def close_and_be_interrupted(recorder: Recorder, status: str) -> None:
+    def close_and_be_interrupted(recorder: Recorder, result: Result) -> None:
         signal.raise_signal(signal.SIGTERM)
-        close(recorder, status)
+        close(recorder, result)
 
     monkeypatch.setattr(Recorder, "close", close_and_be_interrupted)
     try:

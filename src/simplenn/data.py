@@ -15,9 +15,11 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 EVALUATION_BATCH = 4096
 
 
-def shuffled(num_samples: int, seed: int) -> Tensor:
-    """[N]: the numbers of all samples in the order of torch's `DistributedSampler`, `seed` being its seed + epoch."""
-    return torch.randperm(num_samples, generator=torch.Generator().manual_seed(seed))
+def shuffled(num_samples: int, seed: int, epoch: int) -> Tensor:
+    """[N]: the numbers of all samples in an order of this seed's and epoch's own; epochs count from 0."""
+    # each pair has a stream of its own: by seed + epoch, neighbouring seeds would share their orders
+    stream = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
+    return torch.randperm(num_samples, generator=torch.Generator().manual_seed(stream))
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -56,7 +58,7 @@ class EpochBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         order = list(range(self._num_samples))
         if self._shuffle:
-            order = shuffled(self._num_samples, self._seed + self._epoch).tolist()
+            order = shuffled(self._num_samples, self._seed, self._epoch).tolist()
         for start in range(0, len(order), self._batch_size):
             batch = order[start : start + self._batch_size]
             share = -(-len(batch) // self._num_replicas)

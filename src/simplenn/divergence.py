@@ -7,6 +7,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from simplenn.metric import declared
+
 
 class Diverged(ArithmeticError):
     """The loss or the weights became non-finite; epochs count from 1, steps are the optimizer's."""
@@ -33,7 +35,8 @@ class DivergenceCheck(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not all(bool(torch.isfinite(weight).all()) for weight in pl_module.parameters()):
             raise _diverged(trainer, "a weight became non-finite")
-        if not all(math.isfinite(float(value)) for value in trainer.callback_metrics.values()):
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if not all(math.isfinite(value) or declared(name).may_be_nan for name, value in values.items()):
             raise _diverged(trainer, "a metric became non-finite")
 
 

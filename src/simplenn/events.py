@@ -24,6 +24,7 @@ from simplenn.run import write_atomically, writing
 HEADER = struct.Struct("<QI")  # length of the data, its masked crc
 FOOTER = struct.Struct("<I")  # masked crc of the data
 PER_SESSION = (metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG, "predictions")
+BEST = "best/"  # before the metrics of the best epoch, which each session writes anew, too
 
 
 class EventFile:
@@ -74,6 +75,11 @@ def first_event(seconds: float) -> Event:
 
 def scalar_summary(values: Mapping[str, float]) -> Summary:
     return Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in values.items()])
+
+
+def best_scalars(best: Mapping[str, float]) -> dict[str, float]:
+    """A run's best values by the tags that they have in the event file, for the HParams page."""
+    return {BEST + name: value for name, value in best.items()}
 
 
 def image_summary(tag: str, png: bytes) -> Summary:
@@ -141,7 +147,8 @@ def rewind(directory: Path, epoch: int, rows: Sequence[Mapping[str, float]]) -> 
         kept = [
             event
             for event in (read_events(path) if path.exists() else [])
-            if event.step <= epoch and not any(value.tag in PER_SESSION for value in event.summary.value)
+            if event.step <= epoch
+            and not any(value.tag in PER_SESSION or value.tag.startswith(BEST) for value in event.summary.value)
         ]
         if not kept:
             kept = [first_event(time.time())]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from simplenn.metric import cost, objective_of
 from simplenn.refusal import ConfigError
 from simplenn.run import write_atomically, writing
 
@@ -15,10 +16,34 @@ def in_row_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name == "lr", name))
 
 
-def best_values(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Each metric's lowest value over the epochs; the learning rate is no metric."""
-    names = dict.fromkeys(name for row in rows for name in row if name not in ("epoch", "step", "lr"))
-    return {name: min(row[name] for row in rows if name in row) for name in names}
+def metrics_of(row: Mapping[str, float]) -> dict[str, float]:
+    """A row's metrics; the learning rate is none."""
+    return {name: value for name, value in row.items() if name not in ("epoch", "step", "lr")}
+
+
+class Best:
+    """The row with the best objective so far; of equal ones the last."""
+
+    def __init__(self, rows: Iterable[Mapping[str, float]] = ()) -> None:
+        self.row: Mapping[str, float] = {}
+        self.tag = ""
+        for row in rows:
+            self.take(row)
+
+    def take(self, row: Mapping[str, float]) -> bool:
+        """Adds a row; whether it is the best. Once there is a validation loss, rows without one don't count."""
+        tag = objective_of({**row, self.tag: 0.0})
+        if tag not in row:
+            return False
+        better = tag != self.tag or cost(tag, row[tag]) <= cost(tag, self.row[tag])
+        if better:
+            self.row, self.tag = row, tag
+        return better
+
+    @property
+    def values(self) -> dict[str, float]:
+        """All metrics of that row; none where there is no row."""
+        return metrics_of(self.row)
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:

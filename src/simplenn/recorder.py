@@ -5,38 +5,34 @@ takes out and trains again, never one too few.
 """
 
 import signal
-from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
 from simplenn import events, interruption, review
 from simplenn.divergence import Diverged
-from simplenn.metrics import append_row, best_values, in_row_order, read_rows
+from simplenn.metric import is_measured_before_training
+from simplenn.metrics import Best, append_row, read_rows
 from simplenn.regressor import Regressor
-from simplenn.run import Run, write_atomically
+from simplenn.rows import Row, Rows
+from simplenn.run import Result, Run, write_atomically
 
 HISTOGRAM_BINS = 30
 
 
-class Recorder(Checkpoint):
-    """Rows to `metrics.csv`, scalars to the event file, `last` and `best` checkpoints.
+class Recorder(Rows):
+    """Rows to `metrics.csv`, scalars to the event file, `last` and `best` checkpoints."""
 
-    `monitor` decides which epoch is best; without a validation set, `train/loss` does.
-    """
-
-    def __init__(self, run: Run, monitor: str = "val/loss", histograms: bool = False) -> None:
+    def __init__(self, run: Run, histograms: bool = False) -> None:
+        super().__init__(read_rows(run.metrics_file))
+        self.best = Best(self.rows)
         self._run = run
-        self._monitor = monitor
         self._histograms = histograms
         self._events: events.EventFile | None = None
-        self._validated = False
         self._gradients: dict[str, Tensor] = {}
-        self.rows = read_rows(run.metrics_file)
 
     @property
     def events(self) -> events.EventFile:
@@ -56,12 +52,6 @@ class Recorder(Checkpoint):
         if not trainer.ckpt_path:  # the initial weights: what a run that diverges in its first epoch keeps
             trainer.save_checkpoint(self._run.checkpoint("last"))
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._validated = False
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._validated = True
-
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         if self._histograms:  # Lightning has cleared the gradients by the epoch's end
             self._gradients = {
@@ -76,23 +66,15 @@ class Recorder(Checkpoint):
         interruption.check()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        epoch = trainer.current_epoch + 1
-        values = {
-            name: float(value)
-            for name, value in trainer.callback_metrics.items()
-            if self._validated or not name.startswith("val/")
-        }
-        values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
-        metrics = {name: values[name] for name in in_row_order(values)}
-        row = {"epoch": epoch, "step": trainer.global_step, **metrics}
+        row = self._row(trainer)
         if trainer.is_global_zero:
-            self._write(row, metrics, pl_module)
+            self._write(row, pl_module)
         self.rows.append(row)
-        self._save(trainer, row)
+        self._save(trainer, self.best.take(row))
 
-    def _write(self, row: Mapping[str, float], metrics: Mapping[str, float], module: LightningModule) -> None:
+    def _write(self, row: Row, module: LightningModule) -> None:
         append_row(self._run.metrics_file, row)
-        self.events.scalars(metrics, int(row["epoch"]))
+        self.events.scalars({name: v for name, v in row.items() if name not in ("epoch", "step")}, int(row["epoch"]))
         if self._histograms:
             from torch.utils.tensorboard.summary import histogram
 
@@ -100,12 +82,20 @@ class Recorder(Checkpoint):
             for tag, values in (weights | self._gradients).items():
                 self.events.summary(histogram(tag, values.float().cpu().numpy(), HISTOGRAM_BINS), int(row["epoch"]))
 
-    def _save(self, trainer: Trainer, row: Mapping[str, float]) -> None:
-        last = self._run.checkpoint("last")
-        trainer.save_checkpoint(last)
-        monitor = self._monitor if any(self._monitor in other for other in self.rows) else "train/loss"
-        if trainer.is_global_zero and monitor in row and row[monitor] <= best_values(self.rows)[monitor]:
-            write_atomically(self._run.checkpoint("best"), last.read_bytes(), durable=False)
+    def _save(self, trainer: Trainer, is_best: bool) -> None:
+        """`best` has the weights that the objective was measured on, and is written first: a kill between the two
+        leaves it to a resume to write it again."""
+        last, best = self._run.checkpoint("last"), self._run.checkpoint("best")
+        if is_best and is_measured_before_training(self.best.tag):
+            if trainer.is_global_zero:
+                write_atomically(best, last.read_bytes(), durable=False)
+            trainer.save_checkpoint(last)
+        elif is_best:
+            trainer.save_checkpoint(best)
+            if trainer.is_global_zero:
+                write_atomically(last, best.read_bytes(), durable=False)
+        else:
+            trainer.save_checkpoint(last)
 
     def write_start(self, cfg: DictConfig, regressor: Regressor, data: LightningDataModule) -> None:
         """What TensorBoard shows before the first epoch: hyperparameters and, once, the graph."""
@@ -116,9 +106,11 @@ class Recorder(Checkpoint):
         """The final figure."""
         review.write_end(self.events, int(self.rows[-1]["epoch"]), regressor, data)
 
-    def close(self, status: str) -> None:
-        """Writes the status and ends the event file."""
+    def close(self, result: Result) -> None:
+        """Writes the best values and the status, and ends the event file."""
         try:
-            self.events.session_end(status == "done")
+            if result.best:
+                self.events.scalars(events.best_scalars(result.best), int(self.best.row["epoch"]))
+            self.events.session_end(result.status == "done")
         finally:
             self.events.close()

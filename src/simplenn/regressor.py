@@ -1,5 +1,11 @@
 """The only definition of a training step: loss, metrics, optimizer. Knows nothing of files.
 
+To change the loss or a metric, edit `Regressor.metrics`. A sweep trains many runs at once by this same code. It follows
+what is a function of the batch and the weights: `metrics`, `forward`, `training_step`, `validation_step`, and what they
+log as means over an epoch; `self.parameters()` and `self.current_epoch` may be read there. Runs of a `Regressor` that
+does more (one of Lightning's hooks, several parameter groups, numbers kept from step to step) train one by one, with a
+line that says why.
+
 Shapes: B batch, F features.
 """
 
@@ -7,7 +13,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning.pytorch as L
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,19 +22,12 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Regressor(L.LightningModule):
-    """A network that learns `y` from `x` by mean squared error.
+    """A network that learns `y` from `x` by mean squared error. `optimizer` makes the optimizer from the parameters."""
 
-    `optimizer` makes the optimizer from the parameters. `seed` is the run's: whatever a network draws while it
-    trains (dropout, say) depends on the seed and the epoch alone, so that a resumed run draws the same.
-    """
-
-    def __init__(
-        self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer], seed: int = 0
-    ) -> None:
+    def __init__(self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]) -> None:
         super().__init__()
         self.network = network
         self._make_optimizer = optimizer
-        self._seed = seed
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, F] -> [B, 1]."""
@@ -41,7 +39,7 @@ class Regressor(L.LightningModule):
         return self(x.to(next(self.parameters()))).float().cpu()
 
     def metrics(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Means over the batch; `loss` is what training descends."""
+        """Means over the batch; `loss` is what training descends. `metric.METRICS` says which way is better."""
         return {
             "loss": functional.mse_loss(prediction, target),
             "mae": functional.l1_loss(prediction, target),
@@ -49,10 +47,6 @@ class Regressor(L.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         return self._make_optimizer(self.parameters())
-
-    def on_train_epoch_start(self) -> None:
-        state = np.random.SeedSequence([self._seed, self.current_epoch]).generate_state(1)
-        torch.manual_seed(int(state[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         return self._step(batch, "train")
@@ -66,7 +60,10 @@ class Regressor(L.LightningModule):
 
     def _step(self, batch: Batch, stage: str) -> Tensor:
         x, y = batch
-        metrics = self.metrics(self(x), y)
+        prediction = self(x)
+        if prediction.shape != y.shape:  # torch would broadcast one against the other
+            raise ValueError(f"prediction and target must be of one shape, got {prediction.shape} and {y.shape}")
+        metrics = self.metrics(prediction, y)
         # Lightning averages an epoch as sum(value * B) / sum(B): in double precision a single full batch gives
         # back its own value to the bit. (Apple's GPUs have no doubles.)
         wide = torch.float32 if x.device.type == "mps" else torch.float64

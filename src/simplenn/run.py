@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn.config import nearest
+from simplenn.metric import cost, objective_of
 from simplenn.refusal import ConfigError
 
 STATUSES = ("done", "diverged", "failed", "interrupted")
@@ -25,7 +26,10 @@ def package_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended. `epoch` counts completed epochs from 1; for a diverged run, the epoch that diverged."""
+    """How a run ended. `epoch` counts completed epochs from 1; for a diverged run, the epoch that diverged.
+
+    `best` are all metrics of the epoch with the best objective.
+    """
 
     status: str
     epoch: int
@@ -41,7 +45,8 @@ class Result:
         """What a search minimises: the final validation loss, else the training loss; infinite unless done."""
         if self.status != "done":
             return float("inf")
-        return self.metrics.get("val/loss", self.metrics.get("train/loss", float("nan")))
+        tag = objective_of(self.metrics)
+        return cost(tag, self.metrics.get(tag, float("nan")))
 
     @property
     def text(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from simplenn.metric import cost, objective_of
 from simplenn.run import Run
 from simplenn.schema import COMMAND_KEYS
 from simplenn.sweep.batch import Alone, Batch, join, objectives
@@ -22,7 +23,7 @@ from simplenn.training import build_run
 
 @dataclass(frozen=True)
 class Best:
-    """The run with the lowest objective; `alone` are the overrides that train it by itself."""
+    """The run with the best objective; `alone` are the overrides that train it by itself."""
 
     name: str
     metric: str
@@ -70,13 +71,15 @@ class SweepRecord:
         for batch in self.batches:
             values = objectives(batch.outcome)
             run = int(np.nanargmin(np.where(np.isnan(values), np.inf, values)))
-            metric = "val/loss" if "val/loss" in batch.outcome.curves else "train/loss"
-            found.append(Best(batch.names[run], metric, float(values[run]), _by_itself(batch.overrides[run])))
+            tag = objective_of(batch.outcome.curves)
+            value = cost(tag, float(values[run]))
+            found.append(Best(batch.names[run], tag, value, _by_itself(batch.overrides[run])))
         for name, result, overrides in zip(self._alone.names, self._results, self._overrides, strict=True):
             if result is not None:
-                metric = "val/loss" if "val/loss" in result.metrics else "train/loss"
-                found.append(Best(name, metric, result.objective, _by_itself(overrides)))
-        return min((best for best in found if np.isfinite(best.value)), key=lambda best: best.value, default=None)
+                tag = objective_of(result.metrics)
+                found.append(Best(name, tag, cost(tag, result.objective), _by_itself(overrides)))
+        finite = (best for best in found if np.isfinite(best.value))
+        return min(finite, key=lambda best: cost(best.metric, best.value), default=None)
 
 
 def run_name(subdir: str) -> str:

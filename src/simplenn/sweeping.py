@@ -49,6 +49,7 @@ class Trained:
     cfg: DictConfig
     outcomes: list[Any] = field(default_factory=list)
     together: bool = False  # decided by `why_not`
+    initial: Any = None  # the runs' initial weights, once they have been made
     expected: bool = False  # by the progress
 
     @property
@@ -108,15 +109,15 @@ class Sweeping:
 
     def why_not(self, group: Group) -> str | None:
         """Why the group's runs don't train together."""
-        from simplenn.stacking import why_not
+        from simplenn.stacking import prove
+        from simplenn.sweep_record import run_name
 
+        assert self._sweep is not None
         trained = self._groups[id(group)]
-        try:
-            reason = why_not(trained.cfg)
-        except Exception as error:  # data that can't be read, say: each run shall tell for itself
-            reason = f"{type(error).__name__}: {error}"
-        trained.together = reason is None
-        return reason
+        proof = prove(trained.cfg, trained.columns, lambda run: run_name(group.subdir(run)), self._sweep.max_stack)
+        trained.together = proof.reason is None
+        trained.cfg, trained.initial = proof.cfg, proof.initial
+        return proof.reason
 
     def train(self, group: Group) -> list[float]:
         """Trains the group's runs, stack by stack; their objectives."""
@@ -125,7 +126,9 @@ class Sweeping:
 
         assert self._sweep is not None
         trained = self._groups[id(group)]
-        stacks = train_in_chunks(trained.cfg, trained.columns, self._sweep.max_stack, self._callbacks())
+        stacks = train_in_chunks(
+            trained.cfg, trained.columns, self._sweep.max_stack, self._callbacks(), initial=trained.initial
+        )
         try:
             for _, outcome in stacks:
                 trained.outcomes.append(outcome)
@@ -150,12 +153,13 @@ class Sweeping:
         with interruption.held():
             record.write_tables()
             record.write_directories(self._sweep.run_dirs)
-        if self._sweep.verify and not record.interrupted:
-            from simplenn.verification import verified
-
-            log.info(verified(record.batches, self._sweep.verify))
         summary.say_sweep(record)
-        return 1 if set(record.counts) - {"done"} else 0
+        status = 1 if set(record.counts) - {"done"} else 0
+        if self._sweep.verify and not record.interrupted:
+            from simplenn.verification import verify
+
+            return status if verify(record.batches, self._sweep.verify) else 1
+        return status
 
     def _record(self) -> "SweepRecord":
         from simplenn.sweep_record import SweepRecord

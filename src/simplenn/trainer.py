@@ -20,6 +20,7 @@ LIGHTNING_ADVICE = (
     "The `srun` command is available",
     "Total length of `list` across ranks is zero",  # no validation set
     "`isinstance.treespec, LeafSpec.` is deprecated",
+    "There is a performance drop because we have not yet implemented the batching rule",  # torch, for a stack
 )
 
 

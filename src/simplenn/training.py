@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 from torch import nn
 
@@ -19,14 +20,15 @@ from simplenn.config import check
 from simplenn.data import TensorDataModule
 from simplenn.divergence import Diverged, DivergenceCheck
 from simplenn.interruption import Interrupted
-from simplenn.metrics import best_values
 from simplenn.processes import own_process_group
 from simplenn.progress import progress_callback
+from simplenn.randomness import EpochSeed
 from simplenn.rank import is_main_process
 from simplenn.recorder import Recorder
 from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.rewind import rewind
+from simplenn.rows import Rows
 from simplenn.run import Result, Run, Unwritable, package_versions
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory
@@ -38,12 +40,20 @@ log = logging.getLogger(__name__)
 def build_run(cfg: DictConfig) -> tuple[Regressor, L.LightningDataModule]:
     """The network with its initial weights, which the seed alone decides, and the data. Raises `ConfigError`."""
     L.seed_everything(cfg.seed, verbose=False)
-    network = build(cfg, "model", nn.Module)
-    regressor = Regressor(network, optimizer_factory(cfg), cfg.seed)
+    regressor = Regressor(build(cfg, "model", nn.Module), optimizer_factory(cfg))
+    return regressor, build_data(cfg)
+
+
+def build_data(cfg: DictConfig) -> L.LightningDataModule:
     data = build(cfg, "data", L.LightningDataModule)
     if isinstance(data, TensorDataModule):
         data.shuffle_seed = cfg.seed
-    return regressor, data
+    return data
+
+
+def callbacks_of(cfg: DictConfig, rows: Rows) -> list[Callback]:
+    """What attends a run's training, in the order in which Lightning calls it."""
+    return [EpochSeed(cfg.seed), DivergenceCheck(), *progress_callback("none" if cfg.quiet else cfg.progress), rows]
 
 
 def rehearse(cfg: DictConfig) -> None:
@@ -98,15 +108,15 @@ def train(cfg: DictConfig, directory: Path) -> Result:
 def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
     begun = time.monotonic()
     rewind(run)
-    keeper = Recorder(run, histograms=cfg.histograms)
+    recorder = Recorder(run, histograms=cfg.histograms)
     cause: BaseException | None = None
     try:
-        _finish(cfg, keeper, *_fit(cfg, run, keeper))
+        _finish(cfg, recorder, *_fit(cfg, run, recorder))
     except (Interrupted, Exception) as error:
         cause = error
     with interruption.held():  # a second signal finds the result written
-        result = _conclude(keeper, cause, cfg.seed, seconds_before + time.monotonic() - begun)
-        result = _written(result, keeper.close, result.status)
+        result = _conclude(recorder, cause, cfg.seed, seconds_before + time.monotonic() - begun)
+        result = _written(result, recorder.close, result)
         result = _written(result, run.write_result, result)
     if isinstance(cause, Interrupted):
         raise cause
@@ -124,17 +134,17 @@ def _written(result: Result, write: Callable[[Any], None], argument: Any) -> Res
     return result
 
 
-def _conclude(keeper: Recorder, cause: BaseException | None, seed: int, seconds: float) -> Result:
+def _conclude(recorder: Recorder, cause: BaseException | None, seed: int, seconds: float) -> Result:
     """What is left of a training that `cause` ended, or that came to its end by itself."""
     last: dict[str, float] = {"epoch": 0}
-    for row in keeper.rows:  # validation may not have come with the last epoch
+    for row in recorder.rows:  # validation may not have come with the last epoch
         last |= row
     status, message = _outcome(cause)
     return Result(
         status=status,
         epoch=cause.epoch if isinstance(cause, Diverged) else int(last["epoch"]),
         metrics={name: value for name, value in last.items() if name not in ("epoch", "step")},
-        best=best_values(keeper.rows),
+        best=recorder.best.values,
         seed=seed,
         seconds=round(seconds, 3),
         versions=package_versions(),
@@ -160,23 +170,22 @@ def _outcome(cause: BaseException | None) -> tuple[str, str]:
             return "failed", f"{type(cause).__name__}: {cause}"
 
 
-def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.LightningDataModule]:
+def _fit(cfg: DictConfig, run: Run, recorder: Recorder) -> tuple[Regressor, L.LightningDataModule]:
     regressor, data = build_run(cfg)
-    shown = progress_callback("none" if cfg.quiet else cfg.progress)
-    trainer = make_trainer(cfg.trainer, run.directory, [DivergenceCheck(), *shown, keeper])
+    trainer = make_trainer(cfg.trainer, run.directory, callbacks_of(cfg, recorder))
     if trainer.is_global_zero:
-        keeper.write_start(cfg, regressor, data)
+        recorder.write_start(cfg, regressor, data)
     start = run.checkpoint("last")
     with without_tips(), own_process_group(run.directory):
         trainer.fit(regressor, datamodule=data, ckpt_path=start if start.exists() else None, weights_only=True)
     return regressor, data
 
 
-def _finish(cfg: DictConfig, keeper: Recorder, regressor: Regressor, data: L.LightningDataModule) -> None:
+def _finish(cfg: DictConfig, recorder: Recorder, regressor: Regressor, data: L.LightningDataModule) -> None:
     """The figure and the printed outputs; what goes wrong with them is no failure of the run."""
     regressor.eval()
     try:
-        keeper.write_end(regressor, data)
+        recorder.write_end(regressor, data)
         if cfg.show_outputs and not cfg.quiet:
             _say_outputs(regressor, data)
     except Unwritable:

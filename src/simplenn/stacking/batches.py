@@ -40,8 +40,6 @@ class StackBatches(Sampler[Any]):
         place = {seed: i for i, seed in enumerate(self._seeds)}
         self._place = torch.tensor([place[seed] for seed in seeds])
         self._epoch = 0
-        self._known: dict[int, int] = {}  # seed + epoch -> row of `_orders`
-        self._orders = torch.empty(0, num_samples, dtype=torch.int64)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning at each epoch's start; epochs count from 0."""
@@ -66,19 +64,8 @@ class StackBatches(Sampler[Any]):
         return self._orders_by_seed(), self._place
 
     def _orders_by_seed(self) -> Tensor:
-        """[S, N]. An order depends on seed + epoch alone, so that neighbouring seeds take over last epoch's."""
-        keys = [seed + self._epoch for seed in self._seeds]
-        orders = torch.empty(len(keys), self._num_samples, dtype=torch.int64)
-        kept = [(row, self._known[key]) for row, key in enumerate(keys) if key in self._known]
-        if kept:
-            rows, before = torch.tensor(kept).unbind(1)
-            orders[rows] = self._orders[before]
-        for row, key in enumerate(keys):
-            if key not in self._known:
-                orders[row] = shuffled(self._num_samples, key)
-        self._known = {key: row for row, key in enumerate(keys)}
-        self._orders = orders
-        return orders
+        """[S, N]."""
+        return torch.stack([shuffled(self._num_samples, seed, self._epoch) for seed in self._seeds])
 
 
 def agree(seeds: Sequence[int], shuffle: bool) -> bool:

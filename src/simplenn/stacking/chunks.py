@@ -15,7 +15,7 @@ from torch import Tensor
 from simplenn.data import EVALUATION_BATCH, TensorDataModule
 from simplenn.stacking.memory import free_memory, is_out_of_memory, release
 from simplenn.stacking.outcome import Outcome
-from simplenn.stacking.training import Columns, num_runs_of, train_stack
+from simplenn.stacking.training import CannotCompile, Columns, num_runs_of, train_stack, with_compiler
 from simplenn.stacking.weights import InitialWeights
 from simplenn.training import build_run
 
@@ -33,6 +33,7 @@ def train_in_chunks(
     max_stack: int | None = None,
     callbacks: Sequence[Callback] = (),
     directory: Path | None = None,
+    initial: InitialWeights | None = None,
 ) -> Iterator[tuple[range, Outcome]]:
     """The runs of `columns` by stacks of at most `max_stack`, each with the places of its runs.
 
@@ -40,13 +41,17 @@ def train_in_chunks(
     """
     num_runs = num_runs_of(columns)
     size = max_stack or default_max_stack(cfg)
-    initial = InitialWeights(cfg)
+    initial = initial or InitialWeights(cfg)
     start = 0
     while start < num_runs:
         runs = range(start, min(start + size, num_runs))
         own = {key: values[runs.start : runs.stop] for key, values in columns.items()}
         try:
             outcome = train_stack(cfg, own, callbacks, directory, initial)
+        except CannotCompile as error:
+            log.info("trainer.compile=true is ignored: %s", error)
+            cfg = with_compiler(cfg, False)
+            continue
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error) or len(runs) == 1:
                 raise

@@ -14,14 +14,14 @@ from torch import Tensor
 from torch._decomp import core_aten_decompositions
 from torch._guards import TracingContext, tracing
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.func import functional_call, functionalize, grad_and_value
+from torch.func import functionalize, grad_and_value
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
 
-from simplenn.regressor import Regressor
 from simplenn.stacking.rules import Coefficients, Rule
 from simplenn.stacking.runs_last import runs_last
+from simplenn.stacking.steps import Steps, Unknown
 
 Weights = dict[str, Tensor]
 
@@ -37,6 +37,7 @@ class Epoch(NamedTuple):
     """What an epoch leaves."""
 
     state: State
+    losses: Tensor  # [K, R]
     metrics: dict[str, Tensor]  # name -> [K, R], a step's mean over its batch
 
 
@@ -48,12 +49,13 @@ class CompiledEpoch:
     knows the graph. Raises what `torch` raises where it can't.
     """
 
-    def __init__(self, regressor: Regressor, rule: Rule, batch_size: int) -> None:
-        self._regressor = regressor
+    def __init__(self, steps: Steps, rule: Rule, batch_size: int) -> None:
+        self._of_one_run = steps
         self._rule = rule
         self._batch_size = batch_size
-        self._names = [name for name, _ in regressor.named_parameters()]
-        self._trained = [name for name, weight in regressor.named_parameters() if weight.requires_grad]
+        named = dict(steps.regressor.named_parameters())
+        self._names = list(named)
+        self._trained = [name for name, weight in named.items() if weight.requires_grad]
         self._graphs: dict[int, Callable[..., Any]] = {}  # by batch size: the last batch may be a smaller one
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
@@ -105,41 +107,46 @@ class CompiledEpoch:
     def _steps(self, state: State, x: Tensor, y: Tensor, each: list[dict[str, Any]]) -> Epoch:
         """What is compiled: x [N, F, R or 1] and y [N, 1, R or 1] in this epoch's order."""
         weights, slots = pytree.tree_map(torch.clone, tuple(state))  # the rules work in place
+        losses: list[Tensor] = []
         rows: list[dict[str, Tensor]] = []
         for k in range(len(each)):
             batch = slice(k * self._batch_size, (k + 1) * self._batch_size)
-            grads, metrics = self._gradients(weights, x[batch], y[batch])
+            grads, loss, metrics = self._gradients(weights, x[batch], y[batch])
             for name in self._trained:
                 slot = {key: by_name[name] for key, by_name in slots.items()}
                 # a gradient that lies otherwise would turn the state's layout with it
                 self._rule.update(weights[name], grads[name].contiguous(), slot, each[k])
+            losses.append(loss)
             rows.append(metrics)
         joined = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-        return Epoch(State(weights, slots), joined)
+        return Epoch(State(weights, slots), torch.stack(losses), joined)
 
-    def _gradients(self, weights: Weights, x: Tensor, y: Tensor) -> tuple[Weights, dict[str, Tensor]]:
-        """The loss's gradients [..., R] and the metrics [R], on x [B, F, R or 1] and y [B, 1, R or 1]."""
+    def _gradients(self, weights: Weights, x: Tensor, y: Tensor) -> tuple[Weights, Tensor, dict[str, Tensor]]:
+        """The loss's gradients [..., R], the loss and the metrics [R], on x [B, F, R or 1] and y [B, 1, R or 1]."""
         if len(x) not in self._graphs:
             self._graphs[len(x)] = runs_last(self._one_run(weights, x[..., 0], y[..., 0]))
         return self._graphs[len(x)](weights, x, y)
 
     def _one_run(self, weights: Weights, x: Tensor, y: Tensor) -> Any:
-        """The graph of one run's gradients and metrics, from the one `Regressor`."""
+        """The graph of one run's gradients, loss and metrics, from the one `Regressor`."""
 
         def loss(trained: Weights, others: Weights, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-            metrics = self._regressor.metrics(functional_call(self._regressor, trained | others, (x,)), y)
-            return metrics["loss"], metrics
+            return self._of_one_run.train(trained | others, (x, y), Unknown())
 
-        def one(weights: Weights, x: Tensor, y: Tensor) -> tuple[Weights, dict[str, Tensor]]:
+        def one(weights: Weights, x: Tensor, y: Tensor) -> tuple[Weights, Tensor, dict[str, Tensor]]:
             trained = {name: weights[name] for name in self._trained}
             others = {name: weights[name] for name in weights if name not in trained}
-            grads, (_, metrics) = grad_and_value(loss, has_aux=True)(trained, others, x, y)
-            return grads, metrics
+            grads, (value, metrics) = grad_and_value(loss, has_aux=True)(trained, others, x, y)
+            return grads, value, metrics
 
         table: Any = core_aten_decompositions()
-        return make_fx(functionalize(one), table, tracing_mode="fake")(
-            {name: weight[..., 0] for name, weight in weights.items()}, x, y
-        )
+        before = self._of_one_run.show_trainer(Unknown())
+        try:
+            return make_fx(functionalize(one), table, tracing_mode="fake")(
+                {name: weight[..., 0] for name, weight in weights.items()}, x, y
+            )
+        finally:
+            self._of_one_run.show_trainer(before)
 
 
 def _gathered(data: Tensor, order: Tensor, place: Tensor | None) -> Tensor:

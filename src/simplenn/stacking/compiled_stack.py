@@ -52,7 +52,7 @@ class CompiledStack(Stack):
         x, y = (part.to(self.device) for part in data.train.tensors)
         batch_size = data.batch_size or len(x)
         if self._compiled is None:
-            self._compiled = CompiledEpoch(self.regressor, self.optimizer.rule, batch_size)
+            self._compiled = CompiledEpoch(self.steps, self.optimizer.rule, batch_size)
         orders, place = trainer.train_dataloader.sampler.orders()
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # the loop over runs is short: threads cost more than they give
@@ -75,7 +75,7 @@ class CompiledStack(Stack):
         for step in range(next(iter(done.metrics.values())).shape[0]):
             metrics = {name: values[step] for name, values in done.metrics.items()}
             self.train_metrics.add(metrics, min(batch_size, len(x) - step * batch_size))
-            self.losses.append(metrics["loss"])
+            self.losses.append(done.losses[step])
 
     def _runs_last(self) -> State:
         """The stack's own tensors, seen with the runs' axis last: after the first epoch nothing is copied."""

@@ -15,27 +15,27 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from simplenn import interruption
+from simplenn.metric import cost, declared, is_measured_before_training, objective_of
 from simplenn.stacking.divergence import Divergence
 from simplenn.stacking.module import Stack
-
-MONITOR = "val/loss"  # decides which epoch is best; train/loss until there is one
 
 
 @dataclass(frozen=True)
 class Kept:
     """All that is kept at the end of an epoch, in one object: a signal finds either the last epoch's or this one's.
 
-    `last` is the state of each run after its last completed epoch. A run's best state is in `last` where
-    `best_is_last`, else in the keeper's `best`: so that a run that improves with every epoch costs no copy.
+    `last` is the state of each run after its last completed epoch, `best` the one that its best objective was measured
+    on, each with the completed epochs [R] at which it was so; `best_epoch` is -1 for a run that has none. No tensor
+    in here is ever written to.
     """
 
     epochs: int
     last: list[Tensor]
     last_epoch: Tensor
+    best: list[Tensor]
     best_epoch: Tensor
-    best_value: Tensor
-    best_is_last: Tensor
-    validated: bool = False
+    best_cost: Tensor
+    tag: str = ""  # of the objective, once there is one
 
 
 class Keeper(Callback):
@@ -54,15 +54,14 @@ class Keeper(Callback):
         state = pl_module.state()
         zeros = torch.zeros(pl_module.num_runs, dtype=torch.int64, device=state[0].device)
         self.divergence = Divergence(pl_module.num_runs, state[0].device)
-        self.best = [tensor.clone() for tensor in state]
-        self._spare = [torch.empty_like(tensor) for tensor in state]
+        initial = [tensor.clone() for tensor in state]
         self.kept = Kept(
             epochs=0,
-            last=[tensor.clone() for tensor in state],
+            last=initial,
             last_epoch=zeros,
-            best_epoch=zeros,
-            best_value=torch.full_like(zeros, torch.inf, dtype=torch.float64),
-            best_is_last=torch.zeros_like(zeros, dtype=torch.bool),
+            best=initial,
+            best_epoch=torch.full_like(zeros, -1),
+            best_cost=torch.full_like(zeros, torch.inf, dtype=torch.float64),
         )
         self.skeletons[0] = _skeleton(trainer)
 
@@ -82,13 +81,14 @@ class Keeper(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Stack)
         epoch = trainer.current_epoch + 1
-        metrics = {f"train/{name}": value for name, value in pl_module.train_metrics.values().items()}
-        if self._validated:
-            metrics |= {f"val/{name}": value for name, value in pl_module.val_metrics.values().items()}
+        metrics = pl_module.train_metrics.values() | (pl_module.val_metrics.values() if self._validated else {})
+        undefined = {name: value for name, value in metrics.items() if declared(name).may_be_nan}
+        defined = {name: value for name, value in metrics.items() if name not in undefined}
+        metrics |= {name: torch.where(value.isfinite(), value, torch.nan) for name, value in undefined.items()}
         state, before = pl_module.state(), self.kept
         assert before is not None
         live = self.divergence.watch(
-            epoch, self._steps_before, pl_module.losses, [weight.data for weight in pl_module.weights], metrics
+            epoch, self._steps_before, pl_module.losses, [weight.data for weight in pl_module.weights], defined
         )
         num_stopped = 0
         if live is not None:
@@ -109,35 +109,42 @@ class Keeper(Callback):
         self, trainer: Trainer, before: Kept, state: list[Tensor], metrics: Mapping[str, Tensor], live: Tensor | None
     ) -> None:
         epoch = trainer.current_epoch + 1
-        best = self._judged(before, epoch, metrics)
-        outdone = (before.best_is_last & ~best.best_is_last).nonzero()[:, 0]
-        if len(outdone):
-            for kept, last in zip(self.best, before.last, strict=True):
-                kept[outdone] = last[outdone]
-        for target, now in zip(self._spare, state, strict=True):
-            target.copy_(now)
         reached = torch.full_like(before.last_epoch, epoch)
+        after = replace(
+            before,
+            epochs=epoch,
+            last=[tensor.clone() for tensor in state],
+            last_epoch=reached if live is None else torch.where(live, reached, before.last_epoch),
+        )
         self.curves[epoch - 1 :] = [dict(metrics)]
         self.steps[epoch - 1 :] = [trainer.global_step]
         self.skeletons[epoch] = _skeleton(trainer)
-        last_epoch = reached if live is None else torch.where(live, reached, before.last_epoch)
-        self.kept, self._spare = replace(best, epochs=epoch, last=self._spare, last_epoch=last_epoch), before.last
+        self.kept = _judged(before, after, metrics)
 
-    def _judged(self, before: Kept, epoch: int, metrics: Mapping[str, Tensor]) -> Kept:
-        """Which runs are at their best: at no more than their least value so far. A stopped run's value is NaN."""
-        validated = before.validated or MONITOR in metrics
-        monitor = MONITOR if validated else "train/loss"
-        if monitor not in metrics:
-            return replace(before, best_is_last=torch.zeros_like(before.best_is_last))
-        least = before.best_value if validated == before.validated else torch.full_like(before.best_value, torch.inf)
-        improved = metrics[monitor] <= least
-        return replace(
-            before,
-            best_epoch=torch.where(improved, epoch, before.best_epoch),
-            best_value=torch.where(improved, metrics[monitor], least),
-            best_is_last=improved,
-            validated=validated,
-        )
+
+def _judged(before: Kept, after: Kept, metrics: Mapping[str, Tensor]) -> Kept:
+    """Finds the runs that are at their best: at no more than their least cost so far. A stopped run's value is NaN."""
+    tag = objective_of({*metrics, before.tag})
+    if tag not in metrics:
+        return after
+    costs = cost(tag, metrics[tag])
+    least = before.best_cost if tag == before.tag else torch.full_like(before.best_cost, torch.inf)
+    improved = costs <= least
+    measured_on = before if is_measured_before_training(tag) else after
+    return replace(
+        after,
+        tag=tag,
+        best=_chosen(improved, measured_on.last, before.best),
+        best_epoch=torch.where(improved, measured_on.last_epoch, before.best_epoch),
+        best_cost=torch.where(improved, costs, least),
+    )
+
+
+def _chosen(mask: Tensor, yes: list[Tensor], no: list[Tensor]) -> list[Tensor]:
+    """Each run's state by the mask [R]; most often all runs improve, and nothing need be copied."""
+    if mask.all():
+        return yes
+    return [torch.where(mask.view(-1, *(1,) * (y.dim() - 1)), y, n) for y, n in zip(yes, no, strict=True)]
 
 
 def _skeleton(trainer: Trainer) -> dict[str, Any]:

@@ -3,17 +3,19 @@
 Shapes: R runs, B batch; a weight is [R, ...].
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.optim import Optimizer
 
 from simplenn.regressor import Batch, Regressor
 from simplenn.stacking.optimizer import StackedOptimizer
 from simplenn.stacking.rules import Hyperparameters
+from simplenn.stacking.steps import Steps, TrainerView
 
 
 class Stack(L.LightningModule):
@@ -32,7 +34,7 @@ class Stack(L.LightningModule):
         shared: bool,
     ) -> None:
         super().__init__()
-        self._alone = [regressor]  # in a list, so that its own weights are none of the stack's
+        self.steps = Steps(regressor)  # no module, so that the regressor's own weights are none of the stack's
         self._optimizer = optimizer
         self._shared = shared
         self.names = list(weights)
@@ -43,24 +45,18 @@ class Stack(L.LightningModule):
         self.val_metrics = Means()
         self.losses: list[Tensor] = []  # [R] a step, of this epoch
 
-    @property
-    def regressor(self) -> Regressor:
-        """That of one run, which has the loss; its own weights are of no account."""
-        return self._alone[0]
+    def on_fit_start(self) -> None:
+        self.steps.regressor.to(self.device)
+        self.steps.show_trainer(TrainerView(self.trainer))
 
-    def batch_metrics(self, batch: Batch, shared: bool) -> dict[str, Tensor]:
-        """[R] by name: the regressor's own metrics, for each run on its batch."""
-        regressor = self.regressor
+    def _mapped(self, step: Callable[..., Any], batch: Batch, batch_idx: int, shared: bool) -> Any:
+        """What the regressor's step returns, [R] each, for every run on its batch."""
+        regressor = self.steps.regressor
         if regressor.training != self.training:
             regressor.train(self.training)
-
-        def one(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
-            return regressor.metrics(functional_call(regressor, weights, (x,)), y)
-
-        where = None if shared else 0
         # a compiled stack's weights lie with the runs' axis last, of which batched products are 30 times slower
         stacked = {name: weight.contiguous() for name, weight in zip(self.names, self.weights, strict=True)}
-        return vmap(one, in_dims=(0, where, where), randomness="error")(stacked, *batch)
+        return vmap(step, in_dims=(0, None if shared else 0, None), randomness="error")(stacked, batch, batch_idx)
 
     def configure_optimizers(self) -> Optimizer:
         self.optimizer = StackedOptimizer(list(self.weights), *self._optimizer)
@@ -93,13 +89,14 @@ class Stack(L.LightningModule):
         self.val_metrics.reset()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        metrics = self.batch_metrics(batch, self._shared)
+        losses, metrics = self._mapped(self.steps.train, batch, batch_idx, self._shared)
         self.train_metrics.add(metrics, batch[0].shape[0 if self._shared else 1])
-        self.losses.append(metrics["loss"].detach())
-        return metrics["loss"].sum()
+        self.losses.append(losses.detach())
+        return losses.sum()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.val_metrics.add(self.batch_metrics(batch, shared=True), len(batch[0]))
+        metrics = self._mapped(self.steps.validate, batch, batch_idx, shared=True)
+        self.val_metrics.add(metrics, len(batch[0]))
 
     def state(self) -> list[Tensor]:
         """All that the runs' going on depends on, [R, ...] each: the weights, then the optimizer's slots."""
@@ -115,20 +112,20 @@ class Stack(L.LightningModule):
 
 
 class Means:
-    """Each metric's mean over an epoch, [R] in double precision: sum(value * B) / sum(B), as Lightning adds up."""
+    """Each metric's mean over an epoch, [R]: sum(value * B) / sum(B) in the value's precision, as Lightning adds up."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._num_samples = 0
+        self._num_samples: dict[str, int] = {}
 
     def add(self, metrics: Mapping[str, Tensor], batch_size: int) -> None:
         for name, value in metrics.items():
-            weighted = value.detach().to(torch.float64, copy=True).mul_(batch_size)
+            weighted = value.detach() * batch_size
             self._sums[name] = self._sums[name].add_(weighted) if name in self._sums else weighted
-        self._num_samples += batch_size
+            self._num_samples[name] = self._num_samples.get(name, 0) + batch_size
 
     def values(self) -> dict[str, Tensor]:
-        return {name: total / self._num_samples for name, total in self._sums.items()}
+        return {name: (total / self._num_samples[name]).double() for name, total in self._sums.items()}

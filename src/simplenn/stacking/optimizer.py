@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from simplenn.stacking.rules import RULES, Hyperparameters, Number, narrowed
+from simplenn.stacking.steps import NotFollowed
 
 SWITCHES = ("nesterov", "amsgrad", "centered", "decoupled_weight_decay")
 
@@ -66,7 +67,8 @@ class StackedOptimizer(Optimizer):
         coefficients = self.rule.coefficients(self.num_steps)
         shaped = {weight.dim(): narrowed(coefficients, weight) for weight in self.trained}
         for i, weight in enumerate(self.trained):
-            assert weight.grad is not None
+            if weight.grad is None:
+                raise NotFollowed("the loss doesn't depend on every weight")
             state = {slot: tensors[i] for slot, tensors in self.slots.items()}
             self.rule.update(weight, weight.grad, state, shaped[weight.dim()])
         return loss

@@ -15,7 +15,8 @@ from simplenn.interruption import Interrupted
 class Snapshot:
     """What a checkpoint keeps of each run, stacked along R, on the CPU.
 
-    `epoch` is [R], the completed epochs at which each run's state was taken; 0 are the initial weights.
+    `epoch` is [R], the completed epochs at which each run's state was taken; 0 are the initial weights, and -1 says
+    that the run has no such state.
     `weights` go by the names of `Regressor.state_dict`. `optimizer` goes by torch.optim's own slot names, then by
     the same names as `weights`; a run's `step` is a number, so its slot is [R]. A slot that a run alone doesn't
     have (the momentum buffer where its momentum is 0) is named in `absent` as slot -> [R] bool.

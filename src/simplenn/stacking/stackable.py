@@ -1,29 +1,35 @@
-"""Whether the runs of a configuration can train in a stack, by its keys first, then by trying. Knows no files.
+"""Whether a stack follows all that the runs of a configuration do, told by what is there. Knows no files.
 
-Shapes: R runs, here two.
+What isn't known to be followed is a reason to train run by run, in a few words. `proof` then tries what this lets pass.
 """
 
+import inspect
+import random
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 from torch.optim import Optimizer
+from torch.utils.data import TensorDataset
 
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
-from simplenn.stacking.module import Stack
-from simplenn.stacking.optimizer import SWITCHES, hyperparameters
+from simplenn.stacking.kept import MACHINERY, first_difference, kept_by_data
+from simplenn.stacking.optimizer import SWITCHES
 from simplenn.stacking.rules import RULES
-from simplenn.stacking.weights import InitialWeights
-from simplenn.training import build_run
+from simplenn.stacking.steps import NotFollowed
+from simplenn.training import build_data, build_run
 
 TRAINER_VALUES: dict[str, tuple[Any, ...]] = {  # what a key may be; a key not named here must be null
     "devices": (1, "1"),
     "num_nodes": (1,),
     "strategy": ("auto",),
-    "precision": ("32-true", "32", 32, "64-true", "64", 64, "bf16-mixed"),
+    "precision": ("32-true", "32", 32, "64-true", "64", 64),
     "gradient_clip_algorithm": ("norm", "value"),
     "accumulate_grad_batches": (1,),
     "detect_anomaly": (False,),
@@ -32,93 +38,150 @@ TRAINER_FREE = (
     *("accelerator", "compile", "max_epochs", "min_epochs", "deterministic", "benchmark", "check_val_every_n_epoch"),
     *("limit_train_batches", "limit_val_batches", "gradient_clip_val"),
 )
-LOADERS = ("train_dataloader", "val_dataloader")
-TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
-RELATIVE, ABSOLUTE = 1e-3, 1e-5  # tolerance
+PYTHONS_OWN = {name for name in dir(type("", (), {})) if name.startswith("__")} | {"__annotations__", "__parameters__"}
+OF_REGRESSOR = {"forward", "training_step", "validation_step", "test_step", "predict_step", "configure_optimizers"}
+OF_DATA = {"setup", "prepare_data", "teardown"}
+SPLITS = ("train", "val")
 
 
-def why_not(cfg: DictConfig) -> str | None:
-    """What keeps runs of this configuration from a stack, in a few words; `None` where nothing does.
-
-    Raises `ConfigError` where a run can't be built at all.
-    """
-    reason = _of_keys(cfg)
-    if reason is not None:
-        return reason
-    regressor, data = build_run(cfg)
-    return _of_data(data) or _of_optimizer(regressor.configure_optimizers()) or _of_network(cfg, regressor, data)
-
-
-def _of_keys(cfg: DictConfig) -> str | None:
+def refuse_by_keys(cfg: DictConfig) -> None:
+    """Raises `NotFollowed`, as all of these do."""
     if cfg.get("histograms"):
-        return "histograms=true"
+        raise NotFollowed("histograms=true")
     settings: Any = OmegaConf.to_container(cfg.trainer)
     for key, value in settings.items():
         if value is not None and key not in TRAINER_FREE and value not in TRAINER_VALUES.get(key, ()):
-            return f"trainer.{key}={value}"
+            raise NotFollowed(f"trainer.{key}={value}")
     if torch.backends.mps.is_available() and cfg.trainer.get("accelerator", "auto") != "cpu":
-        return "Apple's GPUs have no double precision"
-    return None
+        raise NotFollowed("Apple's GPUs have no double precision")
 
 
-def _of_optimizer(optimizer: Optimizer) -> str | None:
+def refuse_by_parts(cfg: DictConfig, seeds: Sequence[int]) -> tuple[Regressor, TensorDataModule]:
+    """Looks at all that a run is made of, its data for each of these seeds; returns both, the data set up."""
+    regressor, data = build_run(cfg)
+    _refuse_regressor(regressor)
+    _refuse_optimizer(cfg, regressor)
+    _refuse_network(regressor)
+    _refuse_data(data)
+    return regressor, _same_for_seeds(cfg, seeds)
+
+
+def refuse_trainer(trainer: Trainer, known: Container[type]) -> None:
+    """`trainer` is a run's own; `known` are the callbacks whose work a stack does in its own way."""
+    attending: Any = trainer
+    unknown = [type(callback).__name__ for callback in attending.callbacks if type(callback) not in known]
+    unknown += [type(logger).__name__ for logger in trainer.loggers]
+    if unknown:
+        raise NotFollowed(f"the Trainer has {', '.join(unknown)}")
+
+
+def _refuse_regressor(regressor: Regressor) -> None:
+    for name in _overridden(regressor, LightningModule, OF_REGRESSOR):
+        raise NotFollowed(f"the Regressor has its own {name}")
+    bare = vars(LightningModule())
+    settings = {name: value for name, value in bare.items() if name not in ("_modules", "_parameters", "_buffers")}
+    changed = first_difference(settings, {name: vars(regressor).get(name) for name in settings})
+    if changed:
+        raise NotFollowed(f"the Regressor sets {changed.lstrip('_')}")
+
+
+def _refuse_optimizer(cfg: DictConfig, regressor: Regressor) -> None:
+    optimizer: Any = regressor.configure_optimizers()
+    if not isinstance(optimizer, Optimizer):
+        raise NotFollowed(f"configure_optimizers returns {type(optimizer).__name__} in place of one optimizer")
     if type(optimizer) not in RULES:
-        return f"there is no rule for many runs of {type(optimizer).__name__}"
+        raise NotFollowed(f"there is no rule for many runs of {type(optimizer).__name__}")
+    group, *others = optimizer.param_groups
+    if others or list(map(id, group["params"])) != list(map(id, regressor.parameters())):
+        raise NotFollowed("the optimizer has not all weights in one group")
+    settings: Any = OmegaConf.to_container(cfg.optimizer)
     for name, value in optimizer.defaults.items():
         if value and name not in SWITCHES and isinstance(value, bool):
-            return f"optimizer.{name}=true"
-    return None
+            raise NotFollowed(f"optimizer.{name}=true")
+        if group[name] != value or _plain(settings.get(name, value)) != _plain(value):
+            raise NotFollowed(f"configure_optimizers sets {name}")
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+        raise NotFollowed("the optimizer has hooks")
 
 
-def _of_data(data: LightningDataModule) -> str | None:
-    kind = type(data)
-    if not isinstance(data, TensorDataModule):
-        return f"{kind.__name__} is no TensorDataModule"
-    if any(getattr(kind, name) is not getattr(TensorDataModule, name) for name in (*LOADERS, *TRANSFERS)):
-        return f"{kind.__name__} makes its own batches"
-    return None
-
-
-def _of_network(cfg: DictConfig, regressor: Regressor, data: LightningDataModule) -> str | None:
+def _refuse_network(regressor: Regressor) -> None:
     if next(regressor.buffers(), None) is not None:
-        return "the network has buffers"
-    if len(list(regressor.named_parameters(remove_duplicate=False))) > len(list(regressor.parameters())):
-        return "the network uses one weight twice"
-    if not any(weight.requires_grad for weight in regressor.parameters()):
-        return "the network has nothing to train"
-    data.setup("fit")
-    assert isinstance(data, TensorDataModule) and data.train is not None
-    x, y = data.train[: data.batch_size or len(data.train)]
-    return _of_trial(cfg, regressor, (x, y))
+        raise NotFollowed("the network has buffers")
+    weights = list(regressor.parameters())
+    if len(list(regressor.named_parameters(remove_duplicate=False))) > len(weights):
+        raise NotFollowed("the network uses one weight twice")
+    if any(isinstance(weight, UninitializedParameter) for weight in weights):
+        raise NotFollowed("the network makes weights only as it is run")
+    if not any(weight.requires_grad for weight in weights):
+        raise NotFollowed("the network has nothing to train")
+    if any(weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in weights):
+        raise NotFollowed("the network's weights have hooks")
+    for part in regressor.modules():
+        if part._backward_hooks or part._backward_pre_hooks:
+            raise NotFollowed("the network has backward hooks")
 
 
-def _of_trial(cfg: DictConfig, regressor: Regressor, batch: tuple[Tensor, Tensor]) -> str | None:
-    """Two runs' losses and gradients on a batch, together and one by one."""
-    alone = regressor.configure_optimizers()
-    weights = InitialWeights(cfg)([cfg.seed, (cfg.seed + 1) % 2**32])
-    stack = Stack(regressor, weights, (type(alone), hyperparameters(alone.defaults, {})), shared=True)
-    try:
-        losses = stack.batch_metrics(batch, shared=True)["loss"]
-        losses.sum().backward()
-    except Exception as error:
-        if "randomness" in str(error):
-            return "the network draws random numbers"
-        return f"torch.func can't run the network for many runs: {str(error).splitlines()[0]:.120}"
-    trained = [weight for weight in stack.weights if weight.requires_grad]
-    if any(weight.grad is None for weight in trained):
-        return "the loss doesn't depend on every weight"
-    for run in range(2):
-        grads = _gradients(regressor, {name: weight[run] for name, weight in weights.items()}, batch)
-        together = [weight.grad[run] for weight in trained if weight.grad is not None]
-        if not all(torch.allclose(a, b, RELATIVE, ABSOLUTE) for a, b in zip(grads, together, strict=True)):
-            return "the network computes otherwise for many runs"
-    return None
+def _refuse_data(data: LightningDataModule) -> None:
+    kind = type(data).__name__
+    if not isinstance(data, TensorDataModule):
+        raise NotFollowed(f"{kind} is not a TensorDataModule")
+    for name in _overridden(data, TensorDataModule, {*OF_DATA, "shuffle_seed"}):
+        raise NotFollowed(f"{kind} has its own {name}")
+    for name in ("batch_size", "shuffle", *SPLITS):
+        if hasattr(type(data), name):
+            raise NotFollowed(f"{kind}.{name} is worked out each time")
 
 
-def _gradients(regressor: Regressor, weights: dict[str, Tensor], batch: tuple[Tensor, Tensor]) -> list[Tensor]:
-    regressor.load_state_dict(weights)
-    regressor.zero_grad()
-    x, y = batch
-    regressor.metrics(regressor(x), y)["loss"].backward()
-    trained: list[nn.Parameter] = [weight for weight in regressor.parameters() if weight.requires_grad]
-    return [weight.grad for weight in trained if weight.grad is not None]
+def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> TensorDataModule:
+    modules: list[TensorDataModule] = []
+    for seed in seeds:
+        own = cfg.copy()
+        own.seed = seed
+        with without_drawing("the data module"):
+            data = build_data(own)
+            assert isinstance(data, TensorDataModule)
+            data.setup("fit")
+        _refuse_data(data)  # once more, as its setup may give it anything
+        for split in SPLITS:
+            samples = getattr(data, split)
+            if samples is not None and (type(samples) is not TensorDataset or len(samples.tensors) != 2):
+                raise NotFollowed(f"the data module's {split} is not a TensorDataset of inputs and targets")
+        modules.append(data)
+        different = first_difference(kept_by_data(modules[0]), kept_by_data(data))
+        if different:
+            raise NotFollowed(f"the data module's {different} depends on the seed, or is drawn anew each time")
+    return modules[0]
+
+
+@contextmanager
+def without_drawing(who: str, but_torch: bool = False) -> Iterator[None]:
+    """Raises `NotFollowed` at the end where numbers have been drawn from the global random states in between.
+
+    `but_torch` leaves torch's own to others: it is set anew at each epoch, and `vmap` refuses to draw from it.
+    """
+    before = _random_states(but_torch)
+    yield
+    if _random_states(but_torch) != before:
+        raise NotFollowed(f"{who} draws from the global random state")
+
+
+def _random_states(but_torch: bool) -> tuple[Any, ...]:
+    name, keys, *rest = np.random.get_state()
+    states = random.getstate(), (name, np.asarray(keys).tobytes(), *rest)
+    return states if but_torch else (*states, torch.get_rng_state().numpy().tobytes())
+
+
+def _overridden(thing: Any, base: type, followed: set[str]) -> list[str]:
+    """The names of `base` that mean something else for this thing, by its class or by an attribute of its own."""
+    inherited = [name for name in dir(base) if name not in PYTHONS_OWN and name not in followed]
+    by_class = [
+        name
+        for name in inherited
+        if inspect.getattr_static(type(thing), name) is not inspect.getattr_static(base, name)
+    ]
+    machinery = MACHINERY[LightningModule if isinstance(thing, LightningModule) else LightningDataModule]
+    return by_class + [name for name in vars(thing) if name in inherited and name not in machinery]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

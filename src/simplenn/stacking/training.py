@@ -3,16 +3,16 @@
 Shapes: R runs, T epochs.
 """
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from simplenn import interruption
@@ -28,8 +28,6 @@ from simplenn.stacking.weights import InitialWeights
 from simplenn.trainer import make_trainer, without_tips
 from simplenn.training import build_run
 
-log = logging.getLogger(__name__)
-
 Columns = Mapping[str, Sequence[Any]]
 
 
@@ -40,19 +38,17 @@ def train_stack(
     directory: Path | None = None,
     initial: InitialWeights | None = None,
 ) -> Outcome:
-    """Trains the runs whose own values are in `columns`, R each, by full key; `why_not(cfg)` must be `None`.
+    """Trains the runs whose own values are in `columns`, R each, by full key; which must be stackable (see `proof`).
 
     A signal is told in the outcome, for the caller to raise again; one that comes before training begins is raised.
+    Raises `CannotCompile` where `trainer.compile` can't be done.
     """
-    if cfg.trainer.get("compile"):
-        reason = why_not_compiled(cfg)
-        try:
-            if reason is None:
-                return _train(CompiledStack, cfg, columns, callbacks, directory, initial)
-        except CannotCompile as error:
-            reason = str(error)
-        log.info("trainer.compile=true is left aside: %s", reason)
-    return _train(Stack, cfg, columns, callbacks, directory, initial)
+    if not cfg.trainer.get("compile"):
+        return _train(Stack, cfg, columns, callbacks, directory, initial)
+    reason = why_not_compiled(cfg)
+    if reason is not None:
+        raise CannotCompile(reason)
+    return _train(CompiledStack, cfg, columns, callbacks, directory, initial)
 
 
 def _train(
@@ -93,6 +89,20 @@ def _train(
     return _outcome(stack, keeper, keeper.kept, torch.tensor(lrs, dtype=torch.float64), signalled, begun)
 
 
+def config_of(cfg: DictConfig, columns: Columns, run: int) -> DictConfig:
+    """The configuration of one run of a group."""
+    one = deepcopy(cfg)
+    for key, values in columns.items():
+        OmegaConf.update(one, key, values[run])
+    return one
+
+
+def with_compiler(cfg: DictConfig, wanted: bool) -> DictConfig:
+    one = deepcopy(cfg)
+    one.trainer.compile = wanted
+    return one
+
+
 def num_runs_of(columns: Columns) -> int:
     """R; a configuration of which nothing differs is one run."""
     return len(next(iter(columns.values()), [None]))
@@ -105,45 +115,39 @@ def _outcome(
     undone = ("done", "") if signalled is None else ("interrupted", signalled.signal_name)
     ends = [("diverged", message) if epoch else undone for epoch, message in told]
     steps = keeper.steps[: kept.epochs]
-    best = [
-        torch.where(_wide(kept.best_is_last, last), last, b) for last, b in zip(kept.last, keeper.best, strict=True)
-    ]
     return Outcome(
         status=[status for status, _ in ends],
         message=[message for _, message in ends],
         epoch=[epoch or kept.epochs for epoch, _ in told],
         steps=steps,
-        curves=_curves(keeper.curves[: kept.epochs], lrs),
+        curves=_curves(keeper.curves[: kept.epochs], kept.last_epoch.cpu(), lrs),
         last=_snapshot(stack, kept.last, kept.last_epoch, steps),
-        best=_snapshot(stack, best, kept.best_epoch, steps),
+        best=_snapshot(stack, kept.best, kept.best_epoch, steps),
         skeletons={epoch: skeleton for epoch, skeleton in keeper.skeletons.items() if epoch <= kept.epochs},
         seconds=time.monotonic() - begun,
         interruption=signalled,
     )
 
 
-def _curves(rows: Sequence[Mapping[str, Tensor]], lrs: Tensor) -> dict[str, Tensor]:
+def _curves(rows: Sequence[Mapping[str, Tensor]], last_epoch: Tensor, lrs: Tensor) -> dict[str, Tensor]:
     names = sorted({name for row in rows for name in row})
     nothing = torch.full_like(lrs, torch.nan)
     curves = {name: torch.stack([row.get(name, nothing).cpu() for row in rows]) for name in names}
     if rows:
-        curves["lr"] = torch.where(curves["train/loss"].isnan(), torch.nan, lrs)
+        has_row = torch.arange(1, len(rows) + 1)[:, None] <= last_epoch
+        curves["lr"] = torch.where(has_row, lrs, torch.nan)
     return curves
 
 
 def _snapshot(stack: Stack, state: Sequence[Tensor], epoch: Tensor, steps: Sequence[int]) -> Snapshot:
-    epoch = epoch.cpu()
-    step = torch.tensor([0, *steps])[epoch]
+    epoch = epoch.cpu().clone()
+    step = torch.tensor([0, *steps])[epoch.clamp(min=0)]
     weights, slots = stack.by_name([tensor.cpu() for tensor in state])
     rule = stack.optimizer.rule
     if rule.counts_steps:
         trained = next(iter(slots.values()))
         slots = {"step": {name: step.to(torch.float32) for name in trained}} | slots
-    absent = {slot: torch.full_like(epoch, rule.lazy, dtype=torch.bool) & (epoch == 0) for slot in slots}
+    absent = {slot: torch.full_like(epoch, rule.lazy, dtype=torch.bool) & (epoch <= 0) for slot in slots}
     for slot, runs in rule.lacking.items():
         absent[slot] |= runs.cpu()
     return Snapshot(epoch, weights, slots, absent)
-
-
-def _wide(mask: Tensor, like: Tensor) -> Tensor:
-    return mask.view(-1, *(1,) * (like.dim() - 1))

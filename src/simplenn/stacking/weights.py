@@ -4,7 +4,7 @@ Shapes: R runs, S distinct seeds.
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
 from typing import Any
 
@@ -14,16 +14,21 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from simplenn.target import build
-
-PREFIX = "network."  # of the network's weights among those of a Regressor
+from simplenn.regressor import Regressor
+from simplenn.stacking.kept import first_difference, kept_by
+from simplenn.stacking.steps import NotFollowed
+from simplenn.target import build, optimizer_factory
 
 
 class InitialWeights:
-    """Each seed's weights, bit for bit those of `training.build_run`, made once per distinct seed."""
+    """Each seed's weights, bit for bit those of `training.build_run`, made once per distinct seed.
+
+    Raises `NotFollowed` where something else than the weights depends on the seed, too.
+    """
 
     def __init__(self, cfg: DictConfig) -> None:
-        self._cfg = cfg
+        self._make = _maker(cfg)
+        self._first: Regressor | None = None
         self._seeds: dict[int, int] = {}  # seed -> row of `_known`
         self._known: dict[str, Tensor] = {}  # [S, ...]
 
@@ -41,27 +46,32 @@ class InitialWeights:
     @torch.no_grad()
     def _made(self, seeds: Sequence[int]) -> dict[str, Tensor]:
         L.seed_everything(seeds[0], verbose=False)
-        network = build(self._cfg, "model", nn.Module)
-        stacked = {name: weight.new_empty(len(seeds), *weight.shape) for name, weight in network.named_parameters()}
-        make = self._constructor()
-        remake = make
+        made = self._make()
+        self._first = first = self._first or made
+        kept, registered = kept_by(first), list(first.parameters())
+        stacked = {name: weight.new_empty(len(seeds), *weight.shape) for name, weight in made.named_parameters()}
         for i, seed in enumerate(seeds):
             if i:
                 _reseed(seed)
-                network = remake()
-            for name, weight in network.named_parameters():
+                made = self._make()
+            weights = dict(made.named_parameters())
+            different = first_difference(kept, kept_by(made), [*registered, *weights.values()])
+            if different or list(weights) != list(stacked):
+                raise NotFollowed(f"{different or 'which weights there are'} depends on the seed")
+            for name, weight in weights.items():
                 stacked[name][i] = weight
-            if i == 1 and _redraws(network, seed, stacked, i):
-                remake = _redrawer(network)
-        return {PREFIX + name: tensor for name, tensor in stacked.items()}
+        return stacked
 
-    def _constructor(self) -> Callable[[], nn.Module]:
-        settings: Any = OmegaConf.to_container(self._cfg.model, resolve=True)
-        special = [key for key in settings if key.startswith("_") and key != "_target_"]
-        if special or any(isinstance(value, dict | list) for value in settings.values()):
-            return lambda: build(self._cfg, "model", nn.Module)
-        make = resolve_name(settings.pop("_target_"))
-        return lambda: make(**settings)
+
+def _maker(cfg: DictConfig) -> Callable[[], Regressor]:
+    """What makes a regressor from the global random state as it is."""
+    make_optimizer = optimizer_factory(cfg)
+    settings: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    special = [key for key in settings if key.startswith("_") and key != "_target_"]
+    if special or any(isinstance(value, dict | list) for value in settings.values()):
+        return lambda: Regressor(build(cfg, "model", nn.Module), make_optimizer)
+    make_network = resolve_name(settings.pop("_target_"))  # as Hydra would, in a tenth of the time
+    return lambda: Regressor(make_network(**settings), make_optimizer)
 
 
 def _reseed(seed: int) -> None:
@@ -71,30 +81,3 @@ def _reseed(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)
-
-
-def _redrawer(network: nn.Module) -> Callable[[], nn.Module]:
-    """Draws a network's weights anew in place, several times faster than making a new network."""
-    resets: list[Any] = [module.reset_parameters for module in network.modules() if _draws(module)]
-
-    def redraw() -> nn.Module:
-        for reset in resets:
-            reset()
-        return network
-
-    return redraw
-
-
-def _draws(module: nn.Module) -> bool:
-    return bool(module._parameters) and callable(getattr(module, "reset_parameters", None))
-
-
-def _redraws(network: nn.Module, seed: int, stacked: Mapping[str, Tensor], row: int) -> bool:
-    """Whether drawing anew gives what a new network has: so if each weight belongs to a module that can."""
-    if not all(_draws(module) for module in network.modules() if module._parameters):
-        return False
-    for weight in network.parameters():
-        weight.fill_(torch.nan)
-    _reseed(seed)
-    redrawn = _redrawer(network)()
-    return all(torch.equal(weight, stacked[name][row]) for name, weight in redrawn.named_parameters())

@@ -14,6 +14,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from simplenn.metric import OBJECTIVE, cost
 from simplenn.metrics import in_row_order
 from simplenn.run import package_versions
 from simplenn.stacking.outcome import Outcome, Snapshot
@@ -123,10 +124,23 @@ def final_values(outcome: Outcome) -> dict[str, np.ndarray]:
     return finals
 
 
+def best_rows(outcome: Outcome) -> np.ndarray:
+    """[R]: the row of each run's best epoch, from 0, as `metrics.Best` finds it; -1 where there is none."""
+    best = np.full(len(outcome.status), -1)
+    for tag in sorted(name for name in outcome.curves if name.rpartition("/")[2] == OBJECTIVE):  # train, then val
+        costs = cost(tag, outcome.curves[tag].numpy())
+        costs = np.where(np.isnan(costs), np.inf, costs)
+        if len(costs):
+            last_of_equals = len(costs) - 1 - costs[::-1].argmin(axis=0)
+            best = np.where(np.isfinite(costs.min(axis=0)), last_of_equals, best)
+    return best
+
+
 def best_values(outcome: Outcome) -> dict[str, np.ndarray]:
-    """Each metric's lowest value over the epochs, [R]; NaN where a run has none. The learning rate is no metric."""
+    """Each metric in the run's best epoch, [R]; NaN where a run has none. The learning rate is no metric."""
+    rows, runs = best_rows(outcome), np.arange(len(outcome.status))
     return {
-        name: np.fmin.reduce(outcome.curves[name].numpy(), axis=0)
+        name: np.where(rows >= 0, outcome.curves[name].numpy()[rows, runs], np.nan)
         for name in columns_of(cells(outcome))
         if name != "lr"
     }
@@ -135,10 +149,12 @@ def best_values(outcome: Outcome) -> dict[str, np.ndarray]:
 def objectives(outcome: Outcome) -> np.ndarray:
     """[R]: as `run.Result.objective`, infinite for a run that isn't done."""
     finals = final_values(outcome)
-    training = finals.get("train/loss", np.full(len(outcome.status), np.nan))
-    values = finals.get("val/loss", training)
+    values = np.full(len(outcome.status), np.nan)
+    for tag in sorted(name for name in finals if name.rpartition("/")[2] == OBJECTIVE):
+        costs = cost(tag, finals[tag])
+        values = np.where(np.isnan(costs), values, costs)
     done = np.array([status == "done" for status in outcome.status])
-    return np.where(done, np.where(np.isnan(values), training, values), np.inf)
+    return np.where(done, values, np.inf)
 
 
 def _curve(outcome: Outcome, name: str, num_epochs: int) -> Tensor:

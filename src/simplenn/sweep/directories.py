@@ -109,7 +109,7 @@ class Contents:
         outcome = self._batch.outcome
         predictions = self._predictions(runs)
         last = self._checkpoints.files(outcome.last, runs)
-        other = [run for run in runs if 0 < self._best_epochs[run] != self._last_epochs[run]]
+        other = [run for run in runs if -1 < self._best_epochs[run] != self._last_epochs[run]]
         best = self._checkpoints.files(outcome.best, other)
         curves = {name: curve[:, runs] for name, curve in self._curves.items()}
         tables = csv_texts(curves, self._cells, outcome.steps, self._counts[runs])
@@ -123,7 +123,7 @@ class Contents:
             files[self._events.name] = event_file
             if table:
                 files["metrics.csv"] = table
-            if self._best_epochs[run] > 0:
+            if self._best_epochs[run] >= 0:
                 files["checkpoints/best.ckpt"] = best.get(run, last[run])
             files["checkpoints/last.ckpt"] = last[run]
             files["result.json"] = result.text.encode()

@@ -17,7 +17,7 @@ from simplenn import events
 from simplenn.config import flatten
 from simplenn.predictions import PredictionFigure
 from simplenn.review import group_name, setting
-from simplenn.sweep.batch import Batch, cells, row_counts
+from simplenn.sweep.batch import Batch, best_rows, best_values, cells, row_counts
 from simplenn.sweep.records import framed, scalar_records
 
 
@@ -31,6 +31,7 @@ class EventFiles:
         self._cells = cells(batch.outcome)
         self._counts = row_counts(batch.outcome)
         self._curves = {name: curve.numpy() for name, curve in batch.outcome.curves.items()}
+        self._bests, self._best_rows = best_values(batch.outcome), best_rows(batch.outcome)
         self._begun = batch.finished - batch.seconds
         values: Any = OmegaConf.to_container(batch.cfg)
         self._values = flatten(values)
@@ -47,7 +48,7 @@ class EventFiles:
         starts = framed([self._event(self._start(run), self._begun) for run in runs])
         curves = {name: curve[:, runs] for name, curve in self._curves.items()}
         scalars, ends = scalar_records(curves, self._cells, self._times(), len(runs))
-        images = self._images(runs, predictions)
+        images, best = self._images(runs, predictions), self._best(runs)
         for place, run in enumerate(runs):
             yield b"".join(
                 (
@@ -56,6 +57,7 @@ class EventFiles:
                     self._graph,
                     scalars[place, : ends[self._counts[run]]].tobytes(),
                     images.get(run, b""),
+                    best.get(run, b""),
                     self._ends[outcome.status[run] == "done"],
                 )
             )
@@ -77,6 +79,17 @@ class EventFiles:
             for run, summary in zip(shown, summaries, strict=True)
         ]
         return dict(zip(shown, framed(data), strict=True))
+
+    def _best(self, runs: Sequence[int]) -> dict[int, bytes]:
+        has = [run for run in runs if self._best_rows[run] >= 0]
+        values = [{name: v[run].item() for name, v in self._bests.items() if v[run] == v[run]} for run in has]
+        data = [
+            self._event(
+                events.scalar_summary(events.best_scalars(own)), self._batch.finished, int(self._best_rows[run]) + 1
+            )
+            for run, own in zip(has, values, strict=True)
+        ]
+        return dict(zip(has, framed(data), strict=True)) if data else {}
 
     def _event(self, summary: Any, seconds: float | None = None, step: int = 0) -> bytes:
         wall_time = self._batch.finished if seconds is None else seconds

@@ -1,0 +1,40 @@
+"""A row of metrics an epoch, taken from Lightning's Trainer. Knows nothing of files."""
+
+import math
+from collections.abc import Iterable
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from simplenn.metric import declared
+from simplenn.metrics import in_row_order
+
+Row = dict[str, float]
+
+
+class Rows(Checkpoint):
+    """`rows` has `epoch`, `step`, then the metrics. A `Checkpoint`: Lightning calls these after other callbacks."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self.rows = list(rows)
+        self._validated = False
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.rows.append(self._row(trainer))
+
+    def _row(self, trainer: Trainer) -> Row:
+        values = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if self._validated or not name.startswith("val/")
+        }
+        values = {name: v for name, v in values.items() if math.isfinite(v) or not declared(name).may_be_nan}
+        values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        metrics = {name: values[name] for name in in_row_order(values)}
+        return {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **metrics}

@@ -1,0 +1,201 @@
+"""A stack proves itself before it is believed: a few runs of a group train their first epochs alone and as a stack.
+
+Alone means by the ordinary path of a run, without files. What each run then has is compared: every epoch's metrics, the
+weights, the optimizer's state.
+
+Shapes: R runs of the group.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from omegaconf import DictConfig
+from torch import Tensor
+
+from simplenn import interruption
+from simplenn.divergence import Diverged, DivergenceCheck
+from simplenn.progress import EpochBar, EpochLines
+from simplenn.randomness import EpochSeed
+from simplenn.rows import Rows
+from simplenn.stacking.agreement import Alone, Difference, first_difference, is_exact
+from simplenn.stacking.chunks import default_max_stack
+from simplenn.stacking.kept import first_difference as first_kept_difference
+from simplenn.stacking.kept import kept_by
+from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
+from simplenn.stacking.steps import NotFollowed
+from simplenn.stacking.training import (
+    CannotCompile,
+    Columns,
+    config_of,
+    num_runs_of,
+    train_stack,
+    with_compiler,
+)
+from simplenn.stacking.weights import InitialWeights
+from simplenn.trainer import make_trainer, without_tips
+from simplenn.training import build_run, callbacks_of
+
+log = logging.getLogger(__name__)
+
+MIN_EPOCHS, MIN_STEPS = 2, 4  # that a proof trains, at least
+
+
+@dataclass(frozen=True)
+class Proof:
+    """`reason` says why the group must train run by run, `None` if it need not. What was made on the way comes along:
+    `cfg`, without `trainer.compile` where that failed, and the initial weights of all runs."""
+
+    reason: str | None
+    cfg: DictConfig
+    initial: InitialWeights | None = None
+
+
+def prove(
+    cfg: DictConfig, columns: Columns, name_of: Callable[[int], str] = str, max_stack: int | None = None
+) -> Proof:
+    """Whether the runs of a group can train as stacks; `name_of` tells a run's name by its number, for the reason.
+
+    What goes wrong on the way is a reason too: run by run, each reports its own error. Raises only `Interrupted`.
+    """
+    try:
+        return _prove(cfg, columns, name_of, max_stack)
+    except NotFollowed as error:
+        return Proof(str(error), cfg)
+    except Exception as error:
+        interruption.check()
+        text = " ".join(str(error).split())
+        if "randomness" in text:
+            return Proof("the network draws random numbers", cfg)
+        return Proof(f"it can't be tried as a stack ({type(error).__name__}: {text:.160})", cfg)
+
+
+def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max_stack: int | None) -> Proof:
+    num_runs = num_runs_of(columns)
+    if num_runs == 1:
+        raise NotFollowed("there is no other run that differs in numbers alone")
+    refuse_by_keys(cfg)
+    runs = chosen(columns)
+    seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
+    regressor, data = refuse_by_parts(cfg, list(dict.fromkeys(seeds[run] for run in runs)))
+    initial = InitialWeights(cfg)
+    initial(seeds)
+    trial = _Trial(_shortened(cfg, len(data.train_dataloader())), columns, runs, initial)
+    difference = trial.difference(runs, compiled=False, exact=is_exact(cfg, regressor.network))
+    if difference is not None:
+        raise NotFollowed(f"in a stack {name_of(difference[0])} is not as alone: {difference[1]}")
+    if not cfg.trainer.get("compile"):
+        return Proof(None, cfg, initial)
+    reason = _not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg)))
+    if reason is None:
+        return Proof(None, cfg, initial)
+    log.info("trainer.compile=true is ignored: %s", reason)
+    return Proof(None, with_compiler(cfg, False), initial)
+
+
+def _not_compiled(trial: "_Trial", size: int) -> str | None:
+    """Why the compiler isn't used, tried on a stack of the group's own size, so that nothing is compiled twice."""
+    try:
+        difference = trial.difference([trial.runs[place % len(trial.runs)] for place in range(size)], compiled=True)
+    except (CannotCompile, NotFollowed) as error:
+        return str(error)
+    return None if difference is None else f"compiled, a run is not as alone: {difference[1]}"
+
+
+def chosen(columns: Columns) -> list[int]:
+    """Few runs that have the lowest and the highest value of each number among them, and two seeds if there are two."""
+    wanted: set[tuple[str, str]] = set()
+    for key, values in columns.items():
+        distinct = list(dict.fromkeys(map(repr, values)))
+        extremes = distinct[:2] if key == "seed" else [repr(min(values)), repr(max(values))]
+        wanted |= {(key, value) for value in extremes}
+    having: list[set[tuple[str, str]]] = [set() for _ in range(num_runs_of(columns))]
+    for key, values in columns.items():
+        for run, value in enumerate(map(repr, values)):
+            if (key, value) in wanted:
+                having[run].add((key, value))
+    runs: list[int] = []
+    while wanted:
+        best = max(range(len(having)), key=lambda run: len(having[run] & wanted))
+        runs.append(best)
+        wanted -= having[best]
+    return runs or [0]
+
+
+def _shortened(cfg: DictConfig, num_steps: int) -> DictConfig:
+    """The first epochs, of `num_steps` each, a validation among them."""
+    short = deepcopy(cfg)
+    epochs = max(MIN_EPOCHS, -(-MIN_STEPS // max(num_steps, 1)))
+    short.trainer.max_epochs = min(cfg.trainer.max_epochs, epochs)
+    if "check_val_every_n_epoch" in short.trainer:
+        short.trainer.check_val_every_n_epoch = min(short.trainer.check_val_every_n_epoch, epochs)
+    short.quiet = True
+    return short
+
+
+class _Trial:
+    """The runs' first epochs alone, to hold stacks against."""
+
+    def __init__(self, cfg: DictConfig, columns: Columns, runs: Sequence[int], initial: InitialWeights) -> None:
+        self.runs = runs
+        self._cfg = cfg
+        self._columns = columns
+        self._initial = initial
+        self._alone = {run: _train_alone(config_of(cfg, columns, run)) for run in runs}
+
+    def difference(self, runs: Sequence[int], *, compiled: bool, exact: bool = False) -> tuple[int, Difference] | None:
+        """The first run of a stack of these that isn't as alone, and where."""
+        columns = {key: [values[run] for run in runs] for key, values in self._columns.items()}
+        outcome = train_stack(with_compiler(self._cfg, compiled), columns, initial=self._initial)
+        for place, run in enumerate(runs[: len(self.runs)]):
+            start = self._initial([int(columns["seed"][place]) if "seed" in columns else self._cfg.seed])
+            initial = {name: weight[0] for name, weight in start.items()}
+            found = first_difference(outcome, place, self._alone[run], initial, exact=exact)
+            if found is not None:
+                return run, found
+        return None
+
+
+def _train_alone(cfg: DictConfig) -> Alone:
+    """By the ordinary path. Raises what the run raises, and `NotFollowed` for what only its training shows."""
+    regressor, data = build_run(cfg)
+    before = deepcopy(regressor)
+    memory = _Memory()
+    trainer = make_trainer(cfg.trainer, Path.cwd(), callbacks_of(cfg, memory))
+    refuse_trainer(trainer, (EpochSeed, DivergenceCheck, EpochBar, EpochLines, _Memory))
+    status, message, diverged = "done", "", 0
+    try:
+        with without_tips(), without_drawing("the network", but_torch=True):
+            trainer.fit(regressor, datamodule=data)
+    except Diverged as error:
+        status, message, diverged = "diverged", str(error), error.epoch
+    changed = first_kept_difference(
+        kept_by(before), kept_by(regressor), [*before.parameters(), *regressor.parameters()]
+    )
+    if changed:
+        raise NotFollowed(f"{changed} changes while the network trains")
+    return Alone(status, message, diverged or len(memory.rows), memory.rows, memory.weights, memory.optimizer)
+
+
+class _Memory(Rows):
+    """Keeps the last completed epoch, as a run's `last` checkpoint does."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._keep(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        self._keep(trainer, pl_module)
+
+    def _keep(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.weights = {name: weight.detach().cpu().clone() for name, weight in pl_module.named_parameters()}
+        state = trainer.optimizers[0].state_dict()["state"]
+        self.optimizer: dict[str, dict[str, Tensor]] = {}
+        for place, name in enumerate(self.weights):
+            for slot, value in state.get(place, {}).items():
+                if value is not None:
+                    self.optimizer.setdefault(slot, {})[name] = torch.as_tensor(value).cpu().clone()

@@ -1,0 +1,118 @@
+"""The one Regressor's own steps as functions of weights and batch, for a stack to map over its runs.
+
+Shapes: of one run, as under `torch.func.vmap`: B batch, F features.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from simplenn.regressor import Batch, Regressor
+
+Weights = Mapping[str, Tensor]
+
+
+class NotFollowed(RuntimeError):
+    """Something that a stack doesn't follow; the message says what, as the reason to train run by run."""
+
+
+class Steps:
+    """What `regressor` computes with other weights than its own, and what it logs in doing so.
+
+    `weights` go by the names of `Regressor.named_parameters`. What is logged must be means over an epoch, since that is
+    what a stack adds up. Raises `NotFollowed`.
+    """
+
+    def __init__(self, regressor: Regressor) -> None:
+        self.regressor = regressor
+        self._method = _Method(regressor)
+        self._trainer: Any = None
+        self._stage = ""
+        self._logged: dict[str, Tensor] = {}
+        self._num_samples = 0
+        vars(regressor)["log"] = self._log
+
+    def show_trainer(self, trainer: Any) -> Any:
+        """What the regressor has for a Trainer from now on; returns what it had before."""
+        before, self._trainer = self._trainer, trainer
+        self.regressor.trainer = trainer
+        return before
+
+    def train(self, weights: Weights, batch: Batch, batch_idx: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, a scalar, and the metrics."""
+        result = self._call("training_step", "train", weights, batch, batch_idx)
+        loss = result.get("loss") if isinstance(result, Mapping) else result
+        if not isinstance(loss, Tensor):
+            raise NotFollowed(f"training_step returns {type(result).__name__} in place of a loss")
+        return loss, self._logged
+
+    def validate(self, weights: Weights, batch: Batch, batch_idx: Any) -> dict[str, Tensor]:
+        """The metrics."""
+        self._call("validation_step", "val", weights, batch, batch_idx)
+        return self._logged
+
+    def _call(self, method: str, stage: str, weights: Weights, batch: Batch, batch_idx: Any) -> Any:
+        self._stage, self._logged, self._num_samples = stage, {}, len(batch[0])
+        named = {f"regressor.{name}": weight for name, weight in weights.items()}
+        return functional_call(self._method, named, (method, batch, batch_idx))
+
+    def _log(
+        self,
+        name: str,
+        value: Any,
+        prog_bar: bool = False,
+        logger: bool | None = None,
+        on_step: bool | None = None,
+        on_epoch: bool | None = None,
+        reduce_fx: Any = "mean",
+        batch_size: int | None = None,
+        **others: Any,
+    ) -> None:
+        """In place of Lightning's `log`, with its defaults."""
+        each_step = self._stage == "train" if on_step is None else on_step
+        each_epoch = self._stage == "val" if on_epoch is None else on_epoch
+        is_mean = reduce_fx in ("mean", torch.mean) and batch_size in (None, self._num_samples)
+        if each_step or not each_epoch or not is_mean or not name.startswith(f"{self._stage}/"):
+            raise NotFollowed(f"{name} is logged other than as {self._stage}/..., a mean over the epoch's samples")
+        tensor = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
+        if not tensor.is_floating_point() or tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor = tensor.to(torch.get_default_dtype())
+        self._logged[name] = tensor.clone()
+
+
+class _Method(nn.Module):
+    """A module whose `forward` is any method of the regressor's, for `functional_call`."""
+
+    def __init__(self, regressor: Regressor) -> None:
+        super().__init__()
+        self.regressor = regressor
+
+    def forward(self, method: str, *arguments: Any) -> Any:
+        return getattr(self.regressor, method)(*arguments)
+
+
+class TrainerView:
+    """What a Regressor may see of the Trainer: what is the same for all runs of a stack."""
+
+    SHARED = ("current_epoch", "global_step", "max_epochs", "training", "validating", "num_training_batches")
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def __getattr__(self, name: str) -> Any:
+        if name in TrainerView.SHARED:
+            return getattr(self._trainer, name)
+        raise NotFollowed(f"the Regressor asks for trainer.{name}")
+
+
+class Unknown:
+    """A value that is different each time, of which nothing may be asked while a graph is made for all times."""
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise NotFollowed("a step depends on its number, its epoch or the Trainer")
+
+    __getattr__ = __bool__ = __eq__ = __ne__ = __hash__ = __index__ = __int__ = __float__ = _refuse
+    __add__ = __radd__ = __mod__ = __mul__ = __rmul__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
