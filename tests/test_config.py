@@ -126,6 +126,11 @@ COMMANDS = [
     (("-m", "optimizer.lr=0.1,abc"), LR.format("'abc'")),
     (("-m", "optimizer=adam,addam"), "got 'addam'"),
     (("-m", "resume=true", "name=x"), "resume=true is for one run"),
+    (
+        ("-m", "seed=1,2", "hydra.sweeper.max_batch_size=-1"),
+        "max_batch_size must be a whole number of 1 or more, got -1",
+    ),
+    (("-m", "seed=1,2", "hydra.sweeper.max_batch_size=0"), "max_batch_size must be a whole number of 1 or more, got 0"),
     (("resume=true",), "resume=true must say which run, got no name"),
     (("resume=true", "name=nope"), "nope is not a run's directory"),
     (("model._target_=os.system",), "add 'allow=[os]' on the command line"),
