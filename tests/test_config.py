@@ -170,7 +170,11 @@ def test_a_refused_command_writes_nothing(arguments: tuple[str, ...], message: s
     [
         (("optimizer.nesterov=true",), "Nesterov momentum requires a momentum"),
         (("trainer.strategy=foo",), "trainer cannot be built as configured"),
-        (("-m", "optimizer.momentum=0,0.9", "optimizer.nesterov=true"), "Nesterov momentum requires a momentum"),
+        (
+            ("-m", "optimizer.momentum=0.9,0", "optimizer.nesterov=true", "optimizer.lr=0.1,1", "seed=1,2"),
+            "optimizer cannot be built as configured: Nesterov momentum requires a momentum and zero dampening; "
+            "with optimizer.momentum=0.0, optimizer.lr=0.1; see conf/optimizer/\n",
+        ),
     ],
 )
 def test_what_only_torch_can_tell_is_refused_before_anything_is_written(

@@ -101,8 +101,8 @@ def check_sweep(groups: Sequence[JobGroup], sweep: DictConfig, *, take: bool) ->
         _check_compiler(jobs)
         if take:
             directory.refuse_taken(sweep, "sweep")
-        for job in jobs:
-            _rehearse(job)
+        for group, job in zip(groups, jobs, strict=True):
+            _rehearse(job, group.columns)
         if take:
             directory.claim(sweep, "sweep")
     return jobs
@@ -141,7 +141,7 @@ def _closed_on_errors() -> Iterator[None]:
         raise SystemExit(1) from error
 
 
-def _rehearse(checked: DictConfig) -> None:
+def _rehearse(checked: DictConfig, columns: dict[str, list[Any]] | None = None) -> None:
     from simplenn.training import rehearse
 
-    rehearse(checked)
+    rehearse(checked, columns)
