@@ -1,5 +1,6 @@
 """Refusals: each a configuration and what the one line must say."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from conftest import ROOT, composed, script
 from omegaconf import OmegaConf
 
 from simplenn.config import ConfigError, check
+from simplenn.schema import TrainerConfig
 from simplenn.target import check_targets
 
 LR = "optimizer.lr must be a positive number, got {}; try optimizer.lr=0.01"
@@ -65,6 +67,19 @@ def test_every_shipped_optimizer_shows_what_torch_takes(optimizer: str) -> None:
             assert (tuple(value) if isinstance(default, tuple) else value) == default
 
 
+def test_every_known_key_of_the_trainer_can_be_set() -> None:
+    """All stand in the group's file, those that it doesn't decide with Lightning's own defaults."""
+    import inspect
+
+    import lightning.pytorch as L
+
+    node = check(composed()).trainer
+    assert set(node) == {entry.name for entry in fields(TrainerConfig)}
+    signature = inspect.signature(L.Trainer).parameters
+    for key in ("num_nodes", "gradient_clip_algorithm", "accumulate_grad_batches", "detect_anomaly"):
+        assert node[key] == signature[key].default
+
+
 def test_whole_numbers_become_the_keys_type() -> None:
     cfg = check(composed("optimizer.lr=1", "data.noise=0"))
     assert isinstance(cfg.optimizer.lr, float)
@@ -120,6 +135,10 @@ def test_an_allowed_package_gives_only_networks_data_and_optimizers(target: str)
 COMMANDS = [
     (("optimizer.lr=abc",), LR.format("'abc'")),
     (("optimizer.lrr=1",), "optimizer.lrr is not a key of the configuration; did you mean optimizer.lr?"),
+    (
+        ("optimizer.maximize=false",),
+        "optimizer.maximize is a key that no file of the configuration sets; try +optimizer.",
+    ),
     (("optimizer=addam",), "optimizer must be one of adagrad, adam, adamw, rmsprop, sgd, got 'addam'"),
     (("optimizer=null",), "Config group override must be a string or a list"),
     (("optimizer.lr=1,2",), "is more than one value; add -m to train a run for each"),
