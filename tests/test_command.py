@@ -270,6 +270,21 @@ def test_a_failed_jobs_traceback_is_in_its_own_log(tmp_path: Path) -> None:
     assert "model._target_ must name a class in torch, lightning, simplenn" in refused.stderr
 
 
+def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path: Path) -> None:
+    """In a sweep, of which none would train as it should; a single run doesn't compile."""
+    environment = {key: value for key, value in os.environ.items() if key != "CXX"} | {"PATH": str(tmp_path)}
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "trainer.compile=true", "trainer.max_epochs=1"]
+    trained, refused = (
+        subprocess.run([*command, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        for words in (["name=x"], ["seed=1,2", "name=y", "-m"])
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("trainer.compile=true needs a C++ compiler, got no ")
+    assert refused.stderr.count("\n") == 1
+    assert not (tmp_path / "outputs" / "sweeps").exists()
+
+
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     """By gloo on the CPU, in a sweep: each job with its own hyperparameters, the batches those of one process."""
     arguments = ("-m", "optimizer=sgd,adam", "trainer.max_epochs=2")

@@ -1,5 +1,6 @@
 """Refusals: each a configuration and what the one line must say."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from conftest import ROOT, composed, script
 from omegaconf import OmegaConf
 
 from simplenn.config import ConfigError, check
+from simplenn.schema import TrainerConfig
 from simplenn.target import check_targets
 
 LR = "optimizer.lr must be a positive number, got {}; try optimizer.lr=0.01"
@@ -65,6 +67,19 @@ def test_every_shipped_optimizer_shows_what_torch_takes(optimizer: str) -> None:
             assert (tuple(value) if isinstance(default, tuple) else value) == default
 
 
+def test_every_known_key_of_the_trainer_can_be_set() -> None:
+    """All stand in the group's file, those that it doesn't decide with Lightning's own defaults."""
+    import inspect
+
+    import lightning.pytorch as L
+
+    node = check(composed()).trainer
+    assert set(node) == {entry.name for entry in fields(TrainerConfig)}
+    signature = inspect.signature(L.Trainer).parameters
+    for key in ("num_nodes", "gradient_clip_algorithm", "accumulate_grad_batches", "detect_anomaly"):
+        assert node[key] == signature[key].default
+
+
 def test_whole_numbers_become_the_keys_type() -> None:
     cfg = check(composed("optimizer.lr=1", "data.noise=0"))
     assert isinstance(cfg.optimizer.lr, float)
@@ -120,12 +135,21 @@ def test_an_allowed_package_gives_only_networks_data_and_optimizers(target: str)
 COMMANDS = [
     (("optimizer.lr=abc",), LR.format("'abc'")),
     (("optimizer.lrr=1",), "optimizer.lrr is not a key of the configuration; did you mean optimizer.lr?"),
+    (
+        ("optimizer.maximize=false",),
+        "optimizer.maximize is a key that no file of the configuration sets; try +optimizer.",
+    ),
     (("optimizer=addam",), "optimizer must be one of adagrad, adam, adamw, rmsprop, sgd, got 'addam'"),
     (("optimizer=null",), "Config group override must be a string or a list"),
     (("optimizer.lr=1,2",), "is more than one value; add -m to train a run for each"),
     (("-m", "optimizer.lr=0.1,abc"), LR.format("'abc'")),
     (("-m", "optimizer=adam,addam"), "got 'addam'"),
     (("-m", "resume=true", "name=x"), "resume=true is for one run"),
+    (
+        ("-m", "seed=1,2", "hydra.sweeper.max_batch_size=-1"),
+        "max_batch_size must be a whole number of 1 or more, got -1",
+    ),
+    (("-m", "seed=1,2", "hydra.sweeper.max_batch_size=0"), "max_batch_size must be a whole number of 1 or more, got 0"),
     (("resume=true",), "resume=true must say which run, got no name"),
     (("resume=true", "name=nope"), "nope is not a run's directory"),
     (("model._target_=os.system",), "add 'allow=[os]' on the command line"),
@@ -165,7 +189,11 @@ def test_a_refused_command_writes_nothing(arguments: tuple[str, ...], message: s
     [
         (("optimizer.nesterov=true",), "Nesterov momentum requires a momentum"),
         (("trainer.strategy=foo",), "trainer cannot be built as configured"),
-        (("-m", "optimizer.momentum=0,0.9", "optimizer.nesterov=true"), "Nesterov momentum requires a momentum"),
+        (
+            ("-m", "optimizer.momentum=0.9,0", "optimizer.nesterov=true", "optimizer.lr=0.1,1", "seed=1,2"),
+            "optimizer cannot be built as configured: Nesterov momentum requires a momentum and zero dampening; "
+            "with optimizer.momentum=0.0, optimizer.lr=0.1; see conf/optimizer/\n",
+        ),
     ],
 )
 def test_what_only_torch_can_tell_is_refused_before_anything_is_written(

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.vectorized.grid import jobs_of, run_names, swept_keys
 from hydra_plugins.vectorized.planner import JobGroup, Planner
-from simplenn.sweeping import Sweeping
+from simplenn.sweeping import Sweeping, Trained, batched_by
 
 PARSER = OverridesParser.create()
 
@@ -142,3 +142,16 @@ def test_a_plan_that_strays_from_hydra_falls_back_to_composing(planner: Planner)
     groups = planner.plan(jobs)
     assert [group.columns for group in groups] == [{}] * 4
     assert_as_composed(groups, jobs, planner)
+
+
+def test_a_job_that_is_sent_elsewhere_does_not_take_the_plan_along(planner: Planner) -> None:
+    """The pickled task function, which joblib makes for each job, is as long in a large sweep as in a small one."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    sweeping = Sweeping()
+    task = batched_by(sweeping)(lambda cfg: 0.0)
+    sizes = []
+    for words in (["seed=1"], ["seed=range(1000)", "optimizer=sgd,adam"]):
+        for group in planner.plan(grid(*words)):
+            sweeping._take_on(Trained(group, group.config))
+        sizes.append(len(cloudpickle.dumps(task)))
+    assert sizes[0] == sizes[1] < 5000

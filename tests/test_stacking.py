@@ -142,7 +142,7 @@ def test_run_in_a_stack_equals_run_alone(train_run: TrainRun, tmp_path: Path, op
             {"optimizer.momentum": [0.0, 0.9], "optimizer.alpha": [0.9, 0.99]},
         ),
         (["trainer.gradient_clip_val=0.5", "optimizer=adagrad"], {"seed": [1, 2], "optimizer.lr_decay": [0.0, 0.1]}),
-        (["trainer.gradient_clip_val=5", "+trainer.gradient_clip_algorithm=value"], {"seed": [1, 2]}),
+        (["trainer.gradient_clip_val=5", "trainer.gradient_clip_algorithm=value"], {"seed": [1, 2]}),
     ],
 )
 def test_other_configurations_equal_runs_alone(
@@ -349,8 +349,8 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.Mon
         (["trainer.precision=bf16-mixed"], "trainer.precision=bf16-mixed"),
         (["trainer.precision=bf16-true"], "trainer.precision=bf16-true"),
         (["trainer=ddp"], "trainer.devices=2"),
-        (["+trainer.accumulate_grad_batches=2"], "trainer.accumulate_grad_batches=2"),
-        (["+trainer.detect_anomaly=true"], "trainer.detect_anomaly=True"),
+        (["trainer.accumulate_grad_batches=2"], "trainer.accumulate_grad_batches=2"),
+        (["trainer.detect_anomaly=true"], "trainer.detect_anomaly=True"),
         (["+trainer.val_check_interval=0.5"], "trainer.val_check_interval=0.5"),
         (["histograms=true"], "histograms=true"),
         (["optimizer._target_=torch.optim.Rprop"], "there is no rule for many runs of Rprop"),

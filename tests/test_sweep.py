@@ -96,7 +96,7 @@ def test_a_stacked_sweep_leaves_what_hydras_launcher_leaves(tmp_path: Path) -> N
 
 def test_what_does_not_stack_runs_one_by_one_with_a_reason(tmp_path: Path) -> None:
     """Every run is in the table, whichever way it trained."""
-    words = ["-m", "+trainer.accumulate_grad_batches=1,2", "seed=1,2", "trainer.max_epochs=2", "name=mixed"]
+    words = ["-m", "trainer.accumulate_grad_batches=1,2", "seed=1,2", "trainer.max_epochs=2", "name=mixed"]
     done = script("train.py", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 of 4 jobs run one by one: trainer.accumulate_grad_batches=2" in done.stdout

@@ -75,6 +75,8 @@ def nearest(word: str, words: list[str], count: int = 1) -> str:
 
 def unknown_key(key: str, known: list[str]) -> ConfigError:
     """The refusal of a key that isn't there, naming the nearest: in its own group, else by its last word."""
+    if key in known:
+        return ConfigError(f"{key} is a key that no file of the configuration sets; try +{key}=...")
     group, _, leaf = key.rpartition(".")
     siblings = [word for word in known if group and word.startswith(f"{group}.")]
     by_leaf = {word.rsplit(".", 1)[-1]: word for word in reversed(siblings or known)}

@@ -4,6 +4,9 @@ A Hydra callback: Hydra calls it once per command, when the configuration is com
 What the checks need is imported by them: `--help` passes no gate. torch comes last, once all else is in order.
 """
 
+import os
+import shutil
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -95,10 +98,11 @@ def check_sweep(groups: Sequence[JobGroup], sweep: DictConfig, *, take: bool) ->
 
     with _closed_on_errors():
         jobs = [_check_group(group, sweep) for group in groups]
+        _check_compiler(jobs)
         if take:
             directory.refuse_taken(sweep, "sweep")
-        for job in jobs:
-            _rehearse(job)
+        for group, job in zip(groups, jobs, strict=True):
+            _rehearse(job, group.columns)
         if take:
             directory.claim(sweep, "sweep")
     return jobs
@@ -117,6 +121,14 @@ def _check_group(group: JobGroup, sweep: DictConfig) -> DictConfig:
     return checked
 
 
+def _check_compiler(jobs: Sequence[DictConfig]) -> None:
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # what torch's inductor calls
+    if any(job.trainer.get("compile") for job in jobs) and shutil.which(compiler) is None:
+        raise ConfigError(
+            f"trainer.compile=true needs a C++ compiler, got no {compiler} on the PATH; install one, or set CXX"
+        )
+
+
 @contextmanager
 def _closed_on_errors() -> Iterator[None]:
     """Lets no error open the gate: Hydra would only warn of it, and train all the same."""
@@ -129,7 +141,7 @@ def _closed_on_errors() -> Iterator[None]:
         raise SystemExit(1) from error
 
 
-def _rehearse(checked: DictConfig) -> None:
+def _rehearse(checked: DictConfig, columns: dict[str, list[Any]] | None = None) -> None:
     from simplenn.training import rehearse
 
-    rehearse(checked)
+    rehearse(checked, columns)

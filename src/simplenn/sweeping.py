@@ -72,6 +72,9 @@ class Sweeping:
         self._progress: Any = None
         self._kept = time.monotonic()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()  # a launcher that pickles the task function does so for each job: without the plan of all
+
     def per_run(self, key: str, value: Any) -> bool:
         """Seed and optimizer numbers are each run's own."""
         from simplenn.schema import switches

@@ -4,12 +4,13 @@ A name must begin with an allowed package, and must be a class of one of three k
 or an optimizer. Functions are refused, wherever they come from.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from simplenn.config import as_override
 from simplenn.refusal import ConfigError
 
 PACKAGES = ("torch", "lightning", "simplenn")
@@ -42,25 +43,45 @@ def build(cfg: DictConfig, group: str, kind: type, **arguments: Any) -> Any:
     return built
 
 
-def optimizer_factory(cfg: DictConfig) -> Callable[[Any], Any]:
-    """What makes the configured optimizer from an iterable of parameters. Raises `ConfigError`."""
+def optimizer_factory(cfg: DictConfig) -> Callable[..., Any]:
+    """What makes the configured optimizer from an iterable of parameters, and from values other than configured.
+
+    Raises `ConfigError`.
+    """
     _check_classes(cfg, "optimizer")
     settings: Any = OmegaConf.to_container(cfg.optimizer, resolve=True)
     make = resolve_name(settings.pop("_target_"))
 
-    def factory(parameters: Any) -> Any:
+    def factory(parameters: Any, **values: Any) -> Any:
         try:
-            return make(parameters, **settings)
+            return make(parameters, **(settings | values))
         except (TypeError, ValueError) as error:
-            raise _unbuildable("optimizer", error) from error
+            raise _unbuildable("optimizer", error, values) from error
 
     return factory
 
 
-def _unbuildable(group: str, error: Exception) -> ConfigError:
+def try_optimizers(cfg: DictConfig, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Makes the optimizer with each combination of the values that its keys have in the columns of a sweep's runs.
+
+    Raises `ConfigError` for one that its constructor refuses.
+    """
+    from torch import nn, zeros
+
+    names = [key.removeprefix("optimizer.") for key in columns if key.startswith("optimizer.")]
+    rows = zip(*(columns[f"optimizer.{name}"] for name in names), strict=True)
+    factory, parameter = optimizer_factory(cfg), nn.Parameter(zeros(1, 1))
+    for row in {repr(row): row for row in rows}.values():
+        factory([parameter], **dict(zip(names, row, strict=True)))
+
+
+def _unbuildable(group: str, error: Exception, values: Mapping[str, Any] | None = None) -> ConfigError:
     # Hydra wraps what a constructor raises; the constructor's own words are the useful ones.
     reason = " ".join(str(error.__cause__ or error).split())
-    return ConfigError(f"{group} cannot be built as configured: {reason}; see conf/{group}/")
+    told = ", ".join(f"{group}.{key}={as_override(value)}" for key, value in (values or {}).items())
+    return ConfigError(
+        f"{group} cannot be built as configured: {reason}; {f'with {told}; ' if told else ''}see conf/{group}/"
+    )
 
 
 def _check_classes(cfg: DictConfig, group: str) -> None:

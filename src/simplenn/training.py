@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from simplenn.rewind import rewind
 from simplenn.rows import Rows
 from simplenn.run import Result, Run, Unwritable, package_versions
 from simplenn.summary import output_lines
-from simplenn.target import build, optimizer_factory
+from simplenn.target import build, optimizer_factory, try_optimizers
 from simplenn.trainer import make_trainer, without_tips
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,11 @@ def callbacks_of(cfg: DictConfig, rows: Rows) -> list[Callback]:
     return [EpochSeed(cfg.seed), DivergenceCheck(), *progress_callback("none" if cfg.quiet else cfg.progress), rows]
 
 
-def rehearse(cfg: DictConfig) -> None:
-    """Raises `ConfigError` for what only torch can tell: a missing GPU, a value that a constructor refuses."""
+def rehearse(cfg: DictConfig, columns: Mapping[str, Sequence[Any]] | None = None) -> None:
+    """Raises `ConfigError` for what only torch can tell: a missing GPU, a value that a constructor refuses.
+
+    `columns` are the values of the runs of a sweep that differ from the configuration in them alone.
+    """
     accelerator = cfg.trainer.get("accelerator", "auto")
     devices = cfg.trainer.get("devices", 1)
     found = torch.cuda.device_count()
@@ -76,6 +79,7 @@ def rehearse(cfg: DictConfig) -> None:
         raise ConfigError(
             f"trainer.precision={precision} needs a GPU; try trainer.precision=b{precision.replace('16', 'f16')}"
         )
+    try_optimizers(cfg, columns or {})
     regressor, _ = build_run(cfg)
     regressor.configure_optimizers()
     try:

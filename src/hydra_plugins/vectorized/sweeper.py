@@ -13,6 +13,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
@@ -46,6 +47,11 @@ class VectorizedSweeper(BasicSweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None
+        if self.max_batch_size is not None and self.max_batch_size < 1:
+            raise HydraException(
+                f"hydra.sweeper.max_batch_size must be a whole number of 1 or more, got {self.max_batch_size}; "
+                "leave it out to launch all jobs at once"
+            )
         loader = self.hydra_context.config_loader
         parser = OverridesParser.create(loader)
         given = parser.parse_overrides([*self._parse_config(), *arguments])
@@ -60,7 +66,7 @@ class VectorizedSweeper(BasicSweeper):
         sweep_dir = Path(self.config.hydra.sweep.dir)
         sweep_dir.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, sweep_dir / "multirun.yaml")
-        size = self.max_batch_size or len(jobs)
+        size = len(jobs) if self.max_batch_size is None else self.max_batch_size
         returns = []
         for first in range(0, len(jobs), size):
             returns.append(self.launcher.launch(jobs[first : first + size], initial_job_idx=first))

@@ -4,8 +4,6 @@ Shapes: R runs, S distinct orders, N samples.
 """
 
 import logging
-import os
-import shutil
 from typing import Any
 
 import torch
@@ -14,15 +12,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from simplenn.data import TensorDataModule
-from simplenn.refusal import ConfigError
 from simplenn.regressor import Batch
 from simplenn.stacking.compiled import CompiledEpoch, State
 from simplenn.stacking.memory import is_out_of_memory
 from simplenn.stacking.module import Stack
 
 log = logging.getLogger(__name__)
-
-COMPILERS = ("g++", "clang++", "c++")
 
 
 class CannotCompile(RuntimeError):
@@ -90,12 +85,7 @@ class CompiledStack(Stack):
 
 
 def why_not_compiled(cfg: DictConfig) -> str | None:
-    """Why stacks of this configuration train without the compiler; `None` where it can be tried.
-
-    Raises `ConfigError` where there is no compiler to try.
-    """
-    if not any(map(shutil.which, (os.environ.get("CXX", ""), *COMPILERS))):
-        raise ConfigError("trainer.compile=true needs a C++ compiler, and none is on the PATH; install g++")
+    """Why stacks of this configuration train without the compiler; `None` where it can be tried."""
     if str(cfg.trainer.get("precision", "32-true")) not in ("32", "32-true"):
         return f"trainer.precision={cfg.trainer.precision}"
     if cfg.trainer.get("gradient_clip_val") is not None:
