@@ -153,9 +153,9 @@ class Sweeping:
         if self._sweep.verify and not record.interrupted:
             from simplenn.verification import verified
 
-            log.info(verified(record.batches, self._sweep.verify))
+            record.attempt("verify", lambda count: log.info(verified(record.batches, count)), self._sweep.verify)
         summary.say_sweep(record)
-        return 1 if set(record.counts) - {"done"} else 0
+        return 1 if set(record.counts) - {"done"} or record.attempt.failed else 0
 
     def _record(self) -> "SweepRecord":
         from simplenn.sweep_record import SweepRecord
@@ -166,10 +166,7 @@ class Sweeping:
     def _keep_now_and_then(self) -> None:
         """Writes the tables of a long sweep's finished stacks: what a kill leaves of it."""
         if time.monotonic() > self._kept + SECONDS_BETWEEN:
-            try:
-                self._record().write_tables()
-            except Exception as error:  # the training goes on, and `finish` tries again
-                log.warning("the sweep's tables can't be written yet: %s", error)
+            self._record().write_tables()
             self._kept = time.monotonic()
 
     def _callbacks(self) -> list[Any]:
