@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import composed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -21,10 +22,13 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
 from simplenn import checkpoint, events
+from simplenn.config import check
 from simplenn.evaluation import evaluate, load_run
 from simplenn.metrics import write_rows
 from simplenn.run import Run
-from simplenn.sweep.batch import Batch
+from simplenn.stacking import train_in_chunks
+from simplenn.sweep.batch import Batch, join
+from simplenn.sweep.checkpoints import Checkpoints
 from simplenn.sweep.directories import wanted, write_directories
 from simplenn.sweep.records import masked_checksums
 from simplenn.sweep.rows import csv_texts
@@ -150,6 +154,26 @@ def test_a_run_from_bulk_evaluates_and_trains_on(pair: tuple[list[Run], list[Run
     assert texts[0] == texts[1]
     states = [checkpoint.load(Run(tmp_path / name).checkpoint("last")) for name in ("alone", "bulk")]
     assert_same(states[1], states[0])
+
+
+@pytest.mark.parametrize("momentum", [[0.9, 0.0], [0.0, 0.9]])
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+def test_stacks_may_keep_other_states_of_the_optimizer(
+    optimizer: str, momentum: list[float], train_run: Any, tmp_path: Path
+) -> None:
+    """A run without momentum has no buffer for it, its neighbour in the next stack has: each checkpoint is as alone."""
+    base = [f"optimizer={optimizer}", "trainer.max_epochs=2", "data.num_train=48"]
+    base += ["optimizer.centered=true"] if optimizer == "rmsprop" else []
+    cfg = check(composed("quiet=true", "trainer=cpu", *base))
+    columns = {"optimizer.momentum": momentum}
+    names = ["0", "1"]
+    outcome = join([outcome for _, outcome in train_in_chunks(cfg, columns, max_stack=1)])
+    batch = Batch(cfg, cfg, columns, names, names, [[], []], [0, 1], {}, outcome)
+    bulk = Checkpoints(batch, build_run(cfg)[0]).files(outcome.last, [0, 1])
+    for run, name in enumerate(names):
+        train_run(name, *base, f"optimizer.momentum={momentum[run]}")
+        together = torch.load(io.BytesIO(bulk[run]), weights_only=True)
+        assert_same(together, checkpoint.load(Run(tmp_path / name).checkpoint("last")))
 
 
 @settings(max_examples=50, deadline=None)

@@ -227,6 +227,34 @@ def test_other_networks_move_as_alone(network: dict[str, Any], tmp_path: Path) -
             assert error.norm() <= 1e-3 * moved.norm(), name
 
 
+class Scaled(nn.Module):
+    """A network with a parameter that is one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+        self.scale = nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) * self.scale
+
+
+@pytest.mark.parametrize("base", [["trainer.gradient_clip_val=0.1"], ["optimizer.momentum=0.9"]])
+def test_a_parameter_may_be_one_number(base: list[str], tmp_path: Path) -> None:
+    """Clipped, and beside a run that diverges, it moves as it does alone."""
+    from simplenn.training import train
+
+    cfg = configured("trainer.max_epochs=2", *base, network={"_target_": "test_stacking.Scaled"})
+    assert why_not(cfg) is None
+    outcome = train_stack(cfg, {"optimizer.lr": [1e-3, 1e30]})
+    assert outcome.status == ["done", "diverged"]
+    cfg.optimizer.lr = 1e-3
+    train(cfg, tmp_path)
+    alone = torch.load(Run(tmp_path).checkpoint("last"), weights_only=True)["state_dict"]
+    for name, weight in alone.items():
+        torch.testing.assert_close(outcome.last.weights[name][0], weight)
+
+
 def test_initial_weights_are_those_of_the_seed() -> None:
     """Each run starts with the weights that `build_run` gives its seed, drawn once for runs of one seed."""
     for network in ({"_target_": "simplenn.network.SimpleNN"}, {"_target_": "test_stacking.Deeper"}):

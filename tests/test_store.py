@@ -22,7 +22,7 @@ from simplenn.run import Run
 from simplenn.sweep.batch import Alone, join
 from simplenn.sweep.directories import write_directories
 from simplenn.sweep.results import find, read_results, where
-from simplenn.sweep.store import CHECKPOINTS, CURVES, STRUCTURES, WEIGHTS, write_store
+from simplenn.sweep.store import CHECKPOINTS, CURVES, STRUCTURES, WEIGHTS, read_batches, write_store
 from simplenn.training import build_run
 
 SWEPT = ["model.hidden", "optimizer", "optimizer.lr"]
@@ -132,6 +132,19 @@ def test_a_batch_joined_from_chunks_is_the_batch_whole(sweep: tuple[Path, list[R
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
     frames = [polars.read_parquet(tmp_path / name / CURVES) for name in ("whole", "parts")]
     assert frames[0].equals(frames[1])
+
+
+def test_states_of_one_memory_are_kept_as_two(sweep: tuple[Path, list[Run]], tmp_path: Path) -> None:
+    """Where a run's best state is its last, in memory too, both are read back."""
+    _, runs = sweep
+    batch = batch_of(runs[2:4], ["optimizer.lr"], SWEPT)
+    batch.outcome.best = batch.outcome.last
+    write_store(tmp_path, [batch])
+    (found,) = read_batches(tmp_path, batch.names)
+    for which in (found.outcome.last, found.outcome.best):
+        assert torch.equal(which.epoch, batch.outcome.last.epoch)
+        for name, weight in batch.outcome.last.weights.items():
+            assert torch.equal(which.weights[name], weight)
 
 
 @pytest.mark.parametrize("name", [CURVES, WEIGHTS, CHECKPOINTS, STRUCTURES])

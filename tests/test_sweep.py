@@ -170,3 +170,87 @@ def test_a_signal_ends_a_stack_in_order(tmp_path: Path) -> None:
         assert result is not None
         assert (result.status, result.message, str(result.epoch)) == ("interrupted", "SIGTERM", row["epoch"])
         assert 300 <= result.epoch < 3000
+
+
+PLANTED = """
+import runpy, sys
+from simplenn.sweep import directories, store
+
+def fails(function, optimizer):
+    def planted(batch, *arguments):
+        if optimizer in batch.cfg.optimizer._target_:
+            raise KeyError("planted")
+        return function(batch, *arguments)
+    return planted
+
+store.part_of_batch = fails(store.part_of_batch, "Adagrad")
+from simplenn import sweep_record
+sweep_record.write_directories = fails(directories.write_directories, "RMSprop")
+if sys.argv.pop(1) == "full":
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+    directories.os.rename = full
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("disk", ["free", "full"])
+def test_an_error_of_one_group_costs_no_other_groups_files(disk: str, tmp_path: Path) -> None:
+    """One line names the group, or the path on a full disk; the rest is written, the summary said, the status 1.
+
+    A group whose runs all diverge at once is no error.
+    """
+    swept = ["optimizer=sgd,adam,adagrad,rmsprop", "optimizer.lr=1e4", "seed=0,1", "trainer.max_epochs=2"]
+    words = [sys.executable, "-c", PLANTED, disk, str(ROOT / "scripts" / "train.py"), "-m", *swept, "name=x"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert "8 runs: 6 done, 2 diverged" in done.stdout
+    sweep = tmp_path / "outputs" / "sweeps" / "x"
+    tables = [row["run"] for row in table(sweep)]
+    assert tables == [f"optimizer={name},seed={seed}" for name in ("sgd", "adam", "rmsprop") for seed in (0, 1)]
+    written = sorted(path.name for path in sweep.glob("runs/*"))
+    told = [line for line in done.stdout.splitlines() if line.startswith("can't")]
+    assert (
+        told[0]
+        == "can't write tables of 2 runs, optimizer=adagrad,seed=0 to optimizer=adagrad,seed=1: KeyError: 'planted'"
+    )
+    if disk == "full":
+        assert written == [] and len(told) == 2
+        path = f"{sweep.relative_to(tmp_path)}/runs/optimizer=sgd,seed=0"
+        assert told[1].endswith(f"{path} can't be written: No space left on device")
+    else:
+        assert written == [f"optimizer={name},seed={seed}" for name in ("adagrad", "adam", "sgd") for seed in (0, 1)]
+        assert len(told) == 2 and told[1].startswith("can't write the directories of 2 runs, optimizer=rmsprop,seed=0")
+
+
+def test_double_precision_leaves_what_runs_alone_leave(train_run: Any, tmp_path: Path) -> None:
+    """The same files; metrics and checkpoints in double precision, to the rounding of its last digits."""
+    import torch
+
+    base = ["trainer.precision=64-true", "trainer.max_epochs=2", "optimizer=adam"]
+    done = script("train.py", "-m", *base, "seed=0,1", "name=x", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    sweep = tmp_path / "outputs" / "sweeps" / "x"
+    for row in table(sweep):
+        train_run(row["run"], *base, row["run"])
+        stacked, alone = Run(sweep / "runs" / row["run"]), Run(tmp_path / row["run"])
+        assert (sweep / "runs" / row["run"] / "checkpoints" / "best.ckpt").exists() == alone.checkpoint("best").exists()
+        one, other = stacked.result(), alone.result()
+        assert one is not None and other is not None
+        assert one.metrics == pytest.approx(other.metrics, rel=1e-9)
+        assert float(row["val/loss"]) == one.metrics["val/loss"]
+        states = [checkpoint.load(run.checkpoint("last")) for run in (stacked, alone)]
+        assert {weight.dtype for weight in states[0]["state_dict"].values()} == {torch.float64}
+        torch.testing.assert_close(*(state["state_dict"] for state in states), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(*(state["optimizer_states"][0]["state"] for state in states), rtol=1e-9, atol=1e-12)
+        tags = [
+            [
+                value.tag
+                for file in event_files(run.directory)
+                for event in read_events(file)
+                for value in event.summary.value
+            ]
+            for run in (stacked, alone)
+        ]
+        assert tags[0] == tags[1] and "predictions" in tags[0]

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from simplenn.refusal import ConfigError
 
 STATUSES = ("done", "diverged", "failed", "interrupted")
 PACKAGES = ("simplenn", "torch", "lightning", "hydra-core", "tensorboard")
+OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def package_versions() -> dict[str, str]:
@@ -153,8 +155,14 @@ def writing(path: Path) -> Iterator[None]:
     """Raises `Unwritable`, which names the file and the reason, in place of an `OSError`."""
     try:
         yield
-    except OSError as error:
-        raise Unwritable(f"{path} can't be written: {error.strerror or error}") from error
+    except Exception as error:
+        told = OS_ERROR.search(str(error))  # as safetensors and polars tell it, in errors of their own
+        if not told and not isinstance(error, OSError):
+            raise
+        number = int(told[1]) if told else getattr(error, "errno", None)
+        unwritable = Unwritable(f"{path} can't be written: {os.strerror(number) if number else error}")
+        unwritable.errno = number
+        raise unwritable from error
 
 
 def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:

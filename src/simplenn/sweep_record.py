@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from simplenn.attempts import Attempts
 from simplenn.metric import cost, objective_of
-from simplenn.run import Run
+from simplenn.run import Run, Unwritable
 from simplenn.schema import COMMAND_KEYS
 from simplenn.sweep.batch import Alone, Batch, join, objectives
 from simplenn.sweep.directories import wanted, write_directories
+from simplenn.sweep.part import parts_of_alone
 from simplenn.sweep.store import write_store
 from simplenn.training import build_run
 
@@ -32,12 +35,22 @@ class Best:
 
 
 class SweepRecord:
-    """`groups` are `sweeping.Trained`. Runs beyond a group's outcomes have trained one by one, in their directories."""
+    """`groups` are `sweeping.Trained`. Runs beyond a group's outcomes have trained one by one, in their directories.
+
+    What goes wrong with one group's files costs nothing of another's: see `attempt`.
+    """
 
     def __init__(self, directory: Path, groups: Sequence[Any]) -> None:
         self.directory = directory
+        self.attempt = Attempts()
+        self._outcomes = [outcome for trained in groups for outcome in trained.outcomes]
         keys = _swept_keys(groups)
-        self.batches = [_batch(trained, keys) for trained in groups if trained.outcomes]
+        self.batches: list[Batch] = []
+        for trained in groups:
+            if trained.outcomes:
+                first = run_name(trained.group.subdir(0))
+                what = f"put together {_num_together(trained):,} runs from {first} on"
+                self.attempt(what, lambda own: self.batches.append(_batch(own, keys)), trained)
         alone = [(trained, _begun(directory, trained)) for trained in groups]
         self._alone = _alone(alone, keys)
         self._results = [Run(directory / subdir).result() for subdir in self._alone.subdirs]
@@ -46,7 +59,7 @@ class SweepRecord:
     @cached_property
     def counts(self) -> Counter[str]:
         """Runs by status."""
-        counts = Counter(status for batch in self.batches for status in batch.outcome.status)
+        counts = Counter(status for outcome in self._outcomes for status in outcome.status)
         return counts + Counter(result.status if result else "interrupted" for result in self._results)
 
     @property
@@ -57,13 +70,42 @@ class SweepRecord:
         """The sweep's own files, where any of its runs has begun."""
         if not self.counts:
             return
-        write_store(self.directory, self.batches, self._alone if len(self._alone) else None)
+        self.attempt("write the sweep's tables", self._write_tables)
+
+    def _write_tables(self) -> None:
+        try:
+            write_store(self.directory, self.batches, self._alone)
+        except Unwritable:
+            raise
+        except Exception:
+            batches, alone = self._sound()
+            if batches or alone:
+                write_store(self.directory, batches, alone)
+
+    def _sound(self) -> tuple[list[Batch], Alone]:
+        """The runs of which tables can be written, found by trying each group for itself."""
+        with TemporaryDirectory(dir=self.directory) as folder:
+            batches = [
+                batch
+                for batch in self.batches
+                if self.attempt(f"write tables of {_shown(batch.names)}", write_store, Path(folder), [batch])
+            ]
+        own = [self._alone.take([run]) for run in range(len(self._alone))]
+        runs = [
+            run
+            for run, one in enumerate(own)
+            if self.attempt(f"write tables of {_shown(one.names)}", parts_of_alone, one, self.directory)
+        ]
+        return batches, self._alone.take(runs)
 
     def write_directories(self, run_dirs: str) -> None:
         """The directories of stacked runs by `run_dirs`: auto, all or none."""
         if wanted(run_dirs, sum(self.counts.values())):
             for batch in self.batches:
-                write_directories(batch, self.directory, *build_run(batch.cfg))
+                self.attempt(f"write the directories of {_shown(batch.names)}", self._write_directories, batch)
+
+    def _write_directories(self, batch: Batch) -> None:
+        write_directories(batch, self.directory, *build_run(batch.cfg))
 
     def best(self) -> Best | None:
         """`None` where no run is done."""
@@ -118,8 +160,17 @@ def _alone(begun: Sequence[tuple[Any, list[int]]], keys: Sequence[str]) -> Alone
 
 
 def _begun(directory: Path, trained: Any) -> list[int]:
-    together = sum(len(outcome.status) for outcome in trained.outcomes)
-    return [run for run in range(together, len(trained.group.nums)) if (directory / trained.group.subdir(run)).is_dir()]
+    rest = range(_num_together(trained), len(trained.group.nums))
+    return [run for run in rest if (directory / trained.group.subdir(run)).is_dir()]
+
+
+def _num_together(trained: Any) -> int:
+    return sum(len(outcome.status) for outcome in trained.outcomes)
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Which runs, in a few words."""
+    return names[0] if len(names) == 1 else f"{len(names):,} runs, {names[0]} to {names[-1]}"
 
 
 def _swept_keys(groups: Sequence[Any]) -> list[str]:

@@ -157,12 +157,16 @@ class Sweeping:
             record.write_tables()
             record.write_directories(self._sweep.run_dirs)
         summary.say_sweep(record)
-        status = 1 if set(record.counts) - {"done"} else 0
         if self._sweep.verify and not record.interrupted:
-            from simplenn.verification import verify
+            record.attempt("verify", self._verify, record)
+        return 1 if set(record.counts) - {"done"} or record.attempt.failed else 0
 
-            return status if verify(record.batches, self._sweep.verify) else 1
-        return status
+    def _verify(self, record: "SweepRecord") -> None:
+        from simplenn.verification import verify
+
+        assert self._sweep is not None
+        if not verify(record.batches, self._sweep.verify):
+            record.attempt.failed = True
 
     def _record(self) -> "SweepRecord":
         from simplenn.sweep_record import SweepRecord
@@ -173,10 +177,7 @@ class Sweeping:
     def _keep_now_and_then(self) -> None:
         """Writes the tables of a long sweep's finished stacks: what a kill leaves of it."""
         if time.monotonic() > self._kept + SECONDS_BETWEEN:
-            try:
-                self._record().write_tables()
-            except Exception as error:  # the training goes on, and `finish` tries again
-                log.warning("the sweep's tables can't be written yet: %s", error)
+            self._record().write_tables()
             self._kept = time.monotonic()
 
     def _callbacks(self) -> list[Any]:

@@ -36,7 +36,7 @@ class Divergence:
         bad = ~torch.stack(list(losses)).isfinite()
         first = bad.int().argmax(0)
         value = torch.stack(list(losses)).gather(0, first[None])[0].to(self._loss.dtype)
-        bad_weight = ~torch.stack([weight.isfinite().flatten(1).all(1) for weight in weights]).all(0)
+        bad_weight = ~torch.stack([weight.isfinite().unsqueeze(-1).flatten(1).all(1) for weight in weights]).all(0)
         bad_metric = ~torch.stack([metric.isfinite() for metric in metrics.values()]).all(0)
         what = torch.where(bad.any(0), LOSS, torch.where(bad_weight, WEIGHT, METRIC * bad_metric))
         step = torch.where(what == LOSS, first + 1, len(losses)) + steps_before

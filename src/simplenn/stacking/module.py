@@ -76,7 +76,8 @@ class Stack(L.LightningModule):
             for grad in grads:
                 grad.clamp_(-gradient_clip_val, gradient_clip_val)
             return
-        norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads], dim=1)
+        rows = [grad.unsqueeze(-1).flatten(1) for grad in grads]  # one number a run, too, is a row of them
+        norms = torch.stack([torch.linalg.vector_norm(row, dim=1) for row in rows], dim=1)
         factors = (gradient_clip_val / (torch.linalg.vector_norm(norms, dim=1) + 1e-6)).clamp(max=1.0)
         for grad in grads:
             grad.mul_(factors.view(-1, *(1,) * (grad.dim() - 1)))

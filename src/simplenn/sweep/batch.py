@@ -75,6 +75,11 @@ class Alone:
     def __len__(self) -> int:
         return len(self.names)
 
+    def take(self, runs: Sequence[int]) -> "Alone":
+        """These runs only."""
+        lists = {key: [getattr(self, key)[r] for r in runs] for key in ("names", "subdirs", "nums")}
+        return Alone(**lists, swept={key: [values[r] for r in runs] for key, values in self.swept.items()})
+
 
 def join(outcomes: Sequence[Outcome]) -> Outcome:
     """One outcome of the runs of several stacks, in this order. A stack that was cut short has fewer epochs."""
@@ -166,18 +171,25 @@ def _curve(outcome: Outcome, name: str, num_epochs: int) -> Tensor:
 
 
 def _join_snapshots(parts: Sequence[Snapshot]) -> Snapshot:
-    first = parts[0]
-    slots = dict.fromkeys(slot for part in parts for slot in part.absent)
-    none = [torch.zeros(len(part.epoch), dtype=torch.bool) for part in parts]
+    fullest = max(parts, key=lambda part: len(part.optimizer))  # one without momentum has no buffer for it
     return Snapshot(
         epoch=torch.cat([part.epoch for part in parts]),
-        weights={name: torch.cat([part.weights[name] for part in parts]) for name in first.weights},
+        weights={name: torch.cat([part.weights[name] for part in parts]) for name in fullest.weights},
         optimizer={
-            slot: {name: torch.cat([part.optimizer[slot][name] for part in parts]) for name in tensors}
-            for slot, tensors in first.optimizer.items()
+            slot: {name: torch.cat([_state(part, slot, name, like) for part in parts]) for name, like in state.items()}
+            for slot, state in fullest.optimizer.items()
         },
-        absent={slot: torch.cat([p.absent.get(slot, n) for p, n in zip(parts, none, strict=True)]) for slot in slots},
+        absent={slot: torch.cat([_absent(part, slot) for part in parts]) for slot in fullest.optimizer},
     )
+
+
+def _state(part: Snapshot, slot: str, name: str, like: Tensor) -> Tensor:
+    return part.optimizer[slot][name] if slot in part.optimizer else like.new_zeros(len(part.epoch), *like.shape[1:])
+
+
+def _absent(part: Snapshot, slot: str) -> Tensor:
+    all_or_none = torch.full_like(part.epoch, slot not in part.optimizer, dtype=torch.bool)
+    return part.absent.get(slot, all_or_none)
 
 
 def _take(outcome: Outcome, runs: Sequence[int], seconds: float) -> Outcome:

@@ -24,7 +24,7 @@ from simplenn.data import TensorDataModule
 from simplenn.predictions import PredictionFigure
 from simplenn.regressor import Regressor
 from simplenn.review import graph_of
-from simplenn.run import Result
+from simplenn.run import Result, writing
 from simplenn.sweep.batch import Batch, best_values, cells, final_values, row_counts
 from simplenn.sweep.checkpoints import Checkpoints
 from simplenn.sweep.event_files import EventFiles
@@ -69,19 +69,26 @@ def _write(directory: Path, files: Files) -> bool:
         return False
     temporary = os.path.join(os.path.dirname(path), f".{sha256(path.encode()).hexdigest()[:16]}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
-    os.makedirs(temporary)
     try:
-        for folder in dict.fromkeys(os.path.dirname(name) for name in files):
-            if folder:
-                os.mkdir(os.path.join(temporary, folder))
-        for name, content in files.items():
-            with open(f"{temporary}/{name}", "wb", buffering=0) as stream:
-                stream.write(content)
-        os.rename(temporary, path)
+        with writing(directory):
+            _write_whole(temporary, files)
+            os.rename(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return True
+
+
+def _write_whole(directory: str, files: Files) -> None:
+    os.makedirs(directory)
+    for folder in dict.fromkeys(os.path.dirname(name) for name in files):
+        if folder:
+            os.mkdir(os.path.join(directory, folder))
+    for name, content in files.items():
+        with open(f"{directory}/{name}", "wb", buffering=0) as stream:
+            rest = memoryview(content)
+            while len(rest):  # a disk that gets full takes a part of it, and only then says so
+                rest = rest[stream.write(rest) :]
 
 
 class Contents:
@@ -102,7 +109,7 @@ class Contents:
         self._curves = {name: curve.numpy() for name, curve in outcome.curves.items()}
         self._finals = {name: values.tolist() for name, values in final_values(outcome).items()}
         self._bests = {name: values.tolist() for name, values in best_values(outcome).items()}
-        self.bytes_per_run = 8 * sum(parameter.numel() * 4 for parameter in regressor.parameters()) + 2**15
+        self.bytes_per_run = 8 * sum(tensor[0].nbytes for tensor in outcome.last.weights.values()) + 2**15
 
     def of(self, runs: Sequence[int]) -> Iterator[tuple[int, Files]]:
         """Each run's files by their names in its directory."""
@@ -147,7 +154,7 @@ class Contents:
         if self._figure is None:
             return None
         weights = {name: tensor[list(runs)] for name, tensor in self._batch.outcome.last.weights.items()}
-        inputs = self._figure.inputs.to(next(self._regressor.parameters()).dtype)
+        inputs = self._figure.inputs.to(next(iter(weights.values())).dtype)
 
         def predict(state: dict[str, Any]) -> torch.Tensor:
             return functional_call(self._regressor, state, (inputs,))[:, 0].float()

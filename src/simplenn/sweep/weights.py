@@ -65,9 +65,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any])
     with replacing(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # save_file makes a file of its own, readable by its owner alone
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, {"sweep": json.dumps(metadata)}
-        )
+        save_file(_apart(tensors), temporary, {"sweep": json.dumps(metadata)})
         temporary.chmod(mode)
 
 
@@ -75,6 +73,17 @@ def load(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     return load_file(path)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each in memory of its own: safetensors refuses two names of one."""
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        whole = tensor.contiguous()
+        apart[name] = whole.clone() if whole.untyped_storage().data_ptr() in taken else whole
+        taken.add(apart[name].untyped_storage().data_ptr())
+    return apart
 
 
 def _signature(weights: Mapping[str, Tensor]) -> str:
