@@ -23,6 +23,8 @@ class Regressor(L.LightningModule):
     trains (dropout, say) depends on the seed and the epoch alone, so that a resumed run draws the same.
     """
 
+    training_weight: int | None = None  # the training batch's in the epoch's means; by default its size
+
     def __init__(
         self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer], seed: int = 0
     ) -> None:
@@ -74,7 +76,7 @@ class Regressor(L.LightningModule):
             {f"{stage}/{name}": value.detach().to(wide) for name, value in metrics.items()},
             on_step=False,
             on_epoch=True,
-            batch_size=len(x),
+            batch_size=len(x) if stage != "train" or self.training_weight is None else self.training_weight,
             sync_dist=True,
             add_dataloader_idx=False,
         )

@@ -28,6 +28,7 @@ from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.rewind import rewind
 from simplenn.run import Result, Run, Unwritable, package_versions
+from simplenn.shares import Shares
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory
 from simplenn.trainer import make_trainer, without_tips
@@ -163,7 +164,7 @@ def _outcome(cause: BaseException | None) -> tuple[str, str]:
 def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.LightningDataModule]:
     regressor, data = build_run(cfg)
     shown = progress_callback("none" if cfg.quiet else cfg.progress)
-    trainer = make_trainer(cfg.trainer, run.directory, [DivergenceCheck(), *shown, keeper])
+    trainer = make_trainer(cfg.trainer, run.directory, [Shares(), DivergenceCheck(), *shown, keeper])
     if trainer.is_global_zero:
         keeper.write_start(cfg, regressor, data)
     start = run.checkpoint("last")
