@@ -17,7 +17,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     """
     swept = ("-m", "trainer.gradient_clip_val=null,1", "+trainer.accumulate_grad_batches=2", "data.num_train=65")
     for trainer in ("cpu", "ddp"):
-        for arguments in (swept, ("experiment=post",)):
+        for arguments in (swept, ("experiment=post", "seed=1")):
             words = (f"trainer={trainer}", "trainer.accelerator=cpu", "trainer.max_epochs=3", f"name={trainer}")
             trained = script("train.py", *arguments, *words, cwd=tmp_path)
             assert trained.returncode == 0, trained.stdout + trained.stderr
