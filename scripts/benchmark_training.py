@@ -29,6 +29,7 @@ from simplenn.stacking.compiled import CompiledEpoch
 from simplenn.stacking.module import Means
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.rules import RULES
+from simplenn.stacking.steps import Steps
 from simplenn.stacking.weights import InitialWeights
 from simplenn.training import build_run
 
@@ -75,7 +76,7 @@ def alone(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], Non
             batches.set_epoch(epoch)
             order, place = batches.orders()  # [S, N], [R]
             orders.append((order.T, place))
-        stacks.append((CompiledEpoch(regressor, rule, batch_size), initial(own["seed"]), orders))
+        stacks.append((CompiledEpoch(Steps(regressor), rule, batch_size), initial(own["seed"]), orders))
 
     def train() -> None:
         for compiled, weights, orders in stacks:

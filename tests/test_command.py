@@ -285,22 +285,6 @@ def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path: Path)
     assert not (tmp_path / "outputs" / "sweeps").exists()
 
 
-def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
-    """By gloo on the CPU, in a sweep: each job with its own hyperparameters, the batches those of one process."""
-    arguments = ("-m", "optimizer=sgd,adam", "trainer.max_epochs=2")
-    for trainer in ("cpu", "ddp"):
-        swept = script("train.py", *arguments, f"trainer={trainer}", f"name={trainer}", cwd=tmp_path)
-        assert swept.returncode == 0, swept.stdout + swept.stderr
-    assert sorted(path.name for path in (tmp_path / "outputs").iterdir()) == ["sweeps"]
-    for optimizer in ("sgd", "adam"):
-        alone, together = (
-            read_rows(tmp_path / "outputs/sweeps" / trainer / f"runs/optimizer={optimizer}" / "metrics.csv")
-            for trainer in ("cpu", "ddp")
-        )
-        for row, expected in zip(together, alone, strict=True):
-            assert row == pytest.approx(expected, rel=1e-5)
-
-
 def test_quiet_prints_nothing(tmp_path: Path) -> None:
     quiet = script("train.py", "quiet=true", "trainer.max_epochs=2", cwd=tmp_path)
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")

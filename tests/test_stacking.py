@@ -245,7 +245,7 @@ def test_a_parameter_may_be_one_number(base: list[str], tmp_path: Path) -> None:
     from simplenn.training import train
 
     cfg = configured("trainer.max_epochs=2", *base, network={"_target_": "test_stacking.Scaled"})
-    assert why_not(cfg) is None
+    assert prove(cfg, {"optimizer.lr": [1e-3, 1e30]}).reason is None
     outcome = train_stack(cfg, {"optimizer.lr": [1e-3, 1e30]})
     assert outcome.status == ["done", "diverged"]
     cfg.optimizer.lr = 1e-3

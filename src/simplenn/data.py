@@ -26,8 +26,8 @@ class EpochBatches(Sampler[list[int]]):
     """Lists of sample numbers, one a batch; the order in epoch `e` depends on `(seed, e)` alone.
 
     With several processes, each takes every `num_replicas`-th sample of each batch, so that together they
-    train on the batches that one process would. A batch that doesn't divide evenly is filled up with its
-    own first samples.
+    train on the batches that one process would. A process that is left without one gets the batch's first
+    sample in its stead, which `share` doesn't count.
     """
 
     def __init__(
@@ -61,9 +61,12 @@ class EpochBatches(Sampler[list[int]]):
             order = shuffled(self._num_samples, self._seed, self._epoch).tolist()
         for start in range(0, len(order), self._batch_size):
             batch = order[start : start + self._batch_size]
-            share = -(-len(batch) // self._num_replicas)
-            filled = [batch[i % len(batch)] for i in range(share * self._num_replicas)]
-            yield filled[self._rank :: self._num_replicas]
+            yield batch[self._rank :: self._num_replicas] or batch[:1]
+
+    def share(self, number: int) -> tuple[int, int]:
+        """How many samples of a batch of the epoch are this process's, and how many it has in all."""
+        whole = min(self._batch_size, self._num_samples - number * self._batch_size)
+        return len(range(self._rank, whole, self._num_replicas)), whole
 
 
 class TensorDataModule(L.LightningDataModule):

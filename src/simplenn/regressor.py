@@ -24,6 +24,8 @@ Batch = tuple[Tensor, Tensor]
 class Regressor(L.LightningModule):
     """A network that learns `y` from `x` by mean squared error. `optimizer` makes the optimizer from the parameters."""
 
+    training_weight: int | None = None  # the training batch's in the epoch's means; by default its size
+
     def __init__(self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]) -> None:
         super().__init__()
         self.network = network
@@ -71,7 +73,7 @@ class Regressor(L.LightningModule):
             {f"{stage}/{name}": value.detach().to(wide) for name, value in metrics.items()},
             on_step=False,
             on_epoch=True,
-            batch_size=len(x),
+            batch_size=len(x) if stage != "train" or self.training_weight is None else self.training_weight,
             sync_dist=True,
             add_dataloader_idx=False,
         )

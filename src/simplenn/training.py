@@ -30,6 +30,7 @@ from simplenn.regressor import Regressor
 from simplenn.rewind import rewind
 from simplenn.rows import Rows
 from simplenn.run import Result, Run, Unwritable, package_versions
+from simplenn.shares import Shares
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory, try_optimizers
 from simplenn.trainer import make_trainer, without_tips
@@ -53,7 +54,8 @@ def build_data(cfg: DictConfig) -> L.LightningDataModule:
 
 def callbacks_of(cfg: DictConfig, rows: Rows) -> list[Callback]:
     """What attends a run's training, in the order in which Lightning calls it."""
-    return [EpochSeed(cfg.seed), DivergenceCheck(), *progress_callback("none" if cfg.quiet else cfg.progress), rows]
+    shown = progress_callback("none" if cfg.quiet else cfg.progress)
+    return [EpochSeed(cfg.seed), Shares(), DivergenceCheck(), *shown, rows]
 
 
 def rehearse(cfg: DictConfig, columns: Mapping[str, Sequence[Any]] | None = None) -> None:

@@ -22,6 +22,7 @@ from simplenn.divergence import Diverged, DivergenceCheck
 from simplenn.progress import EpochBar, EpochLines
 from simplenn.randomness import EpochSeed
 from simplenn.rows import Rows
+from simplenn.shares import Shares
 from simplenn.stacking.agreement import Alone, Difference, first_difference, is_exact
 from simplenn.stacking.chunks import default_max_stack
 from simplenn.stacking.kept import first_difference as first_kept_difference
@@ -166,7 +167,7 @@ def _train_alone(cfg: DictConfig) -> Alone:
     before = deepcopy(regressor)
     memory = _Memory()
     trainer = make_trainer(cfg.trainer, Path.cwd(), callbacks_of(cfg, memory))
-    refuse_trainer(trainer, (EpochSeed, DivergenceCheck, EpochBar, EpochLines, _Memory))
+    refuse_trainer(trainer, (EpochSeed, Shares, DivergenceCheck, EpochBar, EpochLines, _Memory))
     status, message, diverged = "done", "", 0
     try:
         with without_tips(), without_drawing("the network", but_torch=True):
