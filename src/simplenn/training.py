@@ -28,6 +28,7 @@ from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.rewind import rewind
 from simplenn.run import Result, Run, Unwritable, package_versions
+from simplenn.shapes import check_shapes
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory
 from simplenn.trainer import make_trainer, without_tips
@@ -47,7 +48,7 @@ def build_run(cfg: DictConfig) -> tuple[Regressor, L.LightningDataModule]:
 
 
 def rehearse(cfg: DictConfig) -> None:
-    """Raises `ConfigError` for what only torch can tell: a missing GPU, a value that a constructor refuses."""
+    """Raises `ConfigError` for what only torch can tell: a missing GPU, a value that a constructor refuses, shapes."""
     accelerator = cfg.trainer.get("accelerator", "auto")
     devices = cfg.trainer.get("devices", 1)
     found = torch.cuda.device_count()
@@ -66,12 +67,13 @@ def rehearse(cfg: DictConfig) -> None:
         raise ConfigError(
             f"trainer.precision={precision} needs a GPU; try trainer.precision=b{precision.replace('16', 'f16')}"
         )
-    regressor, _ = build_run(cfg)
+    regressor, data = build_run(cfg)
     regressor.configure_optimizers()
     try:
-        make_trainer(cfg.trainer, Path.cwd())
+        trainer = make_trainer(cfg.trainer, Path.cwd())
     except Exception as error:
         raise ConfigError(f"trainer cannot be built as configured: {' '.join(str(error).split())}") from error
+    check_shapes(regressor, data, trainer)
 
 
 def train(cfg: DictConfig, directory: Path) -> Result:

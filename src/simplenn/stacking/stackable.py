@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
+from simplenn.shapes import makes_own_batches
 from simplenn.stacking.module import Stack
 from simplenn.stacking.optimizer import SWITCHES, hyperparameters
 from simplenn.stacking.rules import RULES
@@ -32,8 +33,6 @@ TRAINER_FREE = (
     *("accelerator", "compile", "max_epochs", "min_epochs", "deterministic", "benchmark", "check_val_every_n_epoch"),
     *("limit_train_batches", "limit_val_batches", "gradient_clip_val"),
 )
-LOADERS = ("train_dataloader", "val_dataloader")
-TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 RELATIVE, ABSOLUTE = 1e-3, 1e-5  # tolerance
 
 
@@ -74,7 +73,7 @@ def _of_data(data: LightningDataModule) -> str | None:
     kind = type(data)
     if not isinstance(data, TensorDataModule):
         return f"{kind.__name__} is no TensorDataModule"
-    if any(getattr(kind, name) is not getattr(TensorDataModule, name) for name in (*LOADERS, *TRANSFERS)):
+    if makes_own_batches(data):
         return f"{kind.__name__} makes its own batches"
     return None
 
