@@ -169,6 +169,7 @@ def _fit(cfg: DictConfig, run: Run, keeper: Recorder) -> tuple[Regressor, L.Ligh
     if trainer.is_global_zero:
         keeper.write_start(cfg, regressor, data)
     start = run.checkpoint("last")
+    trainer.precision_plugin.convert_module(regressor)  # Lightning does so too, but after it has read the checkpoint
     with without_tips(), own_process_group(run.directory):
         trainer.fit(regressor, datamodule=data, ckpt_path=start if start.exists() else None, weights_only=True)
     return regressor, data
