@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument(
         "--allow", action="append", default=[], metavar="PACKAGE", help="a package whose code the runs may use"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     names = chosen(arguments.sweep, arguments.names, arguments.where)
 
     from simplenn.extraction import extract

@@ -3,9 +3,9 @@
 Several rows come from a .csv file in place of the numbers, or from standard input (-).
 """
 
-import argparse
 import csv
 import math
+import os
 import sys
 from collections.abc import Iterable
 
@@ -14,42 +14,46 @@ from simplenn.command import run_command
 from simplenn.refusal import ConfigError
 from simplenn.run import find_run
 
+STANDARD_INPUT = 0  # its descriptor: Python's own stream knows no byte-order mark and no CR
+
 
 def main() -> None:
     parser = run_parser(__doc__)
-    parser.add_argument(
-        "numbers", nargs=argparse.REMAINDER, help="one row of numbers, a .csv file, or - for standard input"
-    )
-    arguments = parser.parse_args()
+    parser.add_argument("numbers", nargs="*", help="one row of numbers, a .csv file, or - for standard input")
+    # argparse takes -1e-3 for an option, but nothing that begins with a space
+    words = [f" {word}" if word.startswith("-") and _is_number(word) else word for word in sys.argv[1:]]
+    arguments = parser.parse_intermixed_args(words)
     run = find_run(arguments.run)
-    rows = read_rows(arguments.numbers)
+    rows = read_rows([word.strip() for word in arguments.numbers])
 
     from simplenn.evaluation import load_run, predict
 
-    regressor, _, _ = load_run(run, arguments.checkpoint, arguments.allow)
-    for prediction in predict(regressor, rows)[:, 0].tolist():
+    regressor, data, _ = load_run(run, arguments.checkpoint, arguments.allow)
+    for prediction in predict(regressor, data, rows)[:, 0].tolist():
         print(f"{prediction:.4f}")
 
 
 def read_rows(words: list[str]) -> list[list[float]]:
     """The rows that the arguments stand for. Raises `ConfigError`."""
+    if not words and os.isatty(STANDARD_INPUT):
+        raise ConfigError("predict.py must be given numbers, a .csv file or - for standard input, got none; try 1 2 3")
     if words in ([], ["-"]):
-        if not words and sys.stdin.isatty():
-            raise ConfigError(
-                "predict.py must be given numbers, a .csv file or - for standard input, got none; try 1 2 3"
-            )
-        rows = _parse(csv.reader(sys.stdin), "standard input")
+        rows = _read(STANDARD_INPUT, "standard input")
     elif len(words) == 1 and words[0].lower().endswith(".csv"):
-        try:
-            with open(words[0], newline="", encoding="utf-8-sig") as stream:
-                rows = _parse(csv.reader(stream), words[0])
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise ConfigError(f"{words[0]} must be a readable .csv file: {error}") from None
+        rows = _read(words[0], words[0])
     else:
         rows = _parse([words], "the arguments")
     if not rows:
         raise ConfigError("there must be at least one row of numbers, got none")
     return rows
+
+
+def _read(file: str | int, source: str) -> list[list[float]]:
+    try:
+        with open(file, newline="", encoding="utf-8-sig", closefd=file != STANDARD_INPUT) as stream:
+            return _parse(csv.reader(stream), source)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{source} must be a readable .csv file: {error}") from None
 
 
 def _parse(lines: Iterable[list[str]], source: str) -> list[list[float]]:

@@ -235,11 +235,15 @@ class Hooked(Plain):
     def __init__(self, kind: str) -> None:
         super().__init__()
         if kind == "forward":
-            self.layer1.register_forward_hook(lambda module, inputs, output: output * 1.5)
+            self.layer1.register_forward_hook(_raised)
         elif kind == "backward":
             self.layer1.register_full_backward_hook(lambda module, inputs, outputs: (inputs[0],))
         else:
             self.layer1.weight.register_hook(_halved)
+
+
+def _raised(module: nn.Module, inputs: Any, output: Any) -> Tensor:
+    return output * 1.5
 
 
 def _halved(grad: Tensor) -> Tensor:

@@ -83,6 +83,8 @@ def test_a_run_leaves_just_its_files_and_is_read_back(tmp_path: Path) -> None:
     assert piped.returncode == 0, piped.stderr
     assert piped.stdout.splitlines()[0] == predicted.stdout.strip()
     assert len(piped.stdout.splitlines()) == 2
+    marked = script("predict.py", "outputs/runs/first_try", "-", cwd=tmp_path, stdin="\ufeff1,2,3\r-1,2e0,0.5\r")
+    assert (marked.returncode, marked.stdout) == (0, piped.stdout), marked.stderr  # a byte-order mark, CR
 
 
 @pytest.mark.parametrize(
@@ -116,6 +118,27 @@ def test_directories_asked_for_at_one_moment_differ(tmp_path: Path) -> None:
     got = {process.communicate()[0] for process in started}
     assert len(got) == 8
     assert reserve(wanted, numbered=True) == wanted.with_name("now_9")
+
+
+def test_a_resume_to_fewer_epochs_than_are_done_is_refused(tmp_path: Path) -> None:
+    """Finished or cut short: one line, and not a byte is written; as many epochs as are done are nothing to do."""
+    assert script("train.py", "name=x", "trainer.max_epochs=3", cwd=tmp_path).returncode == 0
+    run = Run(tmp_path / "outputs" / "runs" / "x")
+    for finished in (True, False):
+        if not finished:
+            run.result_file.unlink()
+        before = {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()}
+        refused = script("train.py", "name=x", "resume=true", "trainer.max_epochs=2", cwd=tmp_path)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.startswith(
+            "trainer.max_epochs must be at least 3, the epochs that the run has done, got 2"
+        )
+        assert refused.stderr.count("\n") == 1
+        assert {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()} == before
+    for said in ("done after 3 epochs", "nothing to do"):
+        equal = script("train.py", "name=x", "resume=true", "trainer.max_epochs=3", cwd=tmp_path)
+        assert equal.returncode == 0, equal.stderr
+        assert said in equal.stdout
 
 
 AWKWARD = 'it\'s a $1, \\ "x" = [1] {2} # 100 %'

@@ -1,18 +1,26 @@
 """A run read back: the precision that it was trained in, and the device that it was trained on."""
 
+import importlib.util
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import lightning.pytorch as L
 import pytest
 import torch
-from conftest import composed
+from conftest import ROOT, composed
 from omegaconf import OmegaConf
+from test_shapes import Embedding
 
 from simplenn import checkpoint
-from simplenn.evaluation import evaluate, load_run
+from simplenn.data import SumDataModule
+from simplenn.evaluation import evaluate, load_run, predict
 from simplenn.metrics import read_rows
+from simplenn.refusal import ConfigError
+from simplenn.regressor import Regressor
 from simplenn.run import Result, Run
+from simplenn.training import train
 
 
 def readable(directory: Path, *overrides: str) -> Run:
@@ -41,6 +49,77 @@ def test_a_run_is_evaluated_in_its_own_precision(
     tolerance = {"32-true": 1e-5, "64-true": 1e-12, "bf16-mixed": 0.1}[precision]
     assert math.isclose(loss, expected, rel_tol=tolerance), (loss, expected)
     assert not list(run.directory.glob("lightning_logs"))
+
+
+OWN = {"allow": ["test_shapes"]}
+
+
+@pytest.mark.parametrize("kind", ["Convolution", "Embedding", "Scaled"])
+def test_a_network_of_any_first_weight_is_read_back(kind: str, tmp_path: Path) -> None:
+    """Its predictions are its own outputs; a row of another length than the data's is refused, whatever the weights."""
+    cfg = composed("quiet=true", "trainer=cpu", "trainer.max_epochs=1")
+    cfg.model, cfg.data = {"_target_": f"test_shapes.{kind}"}, {"_target_": "test_shapes.Table"}
+    (tmp_path / ".hydra").mkdir()
+    OmegaConf.save(cfg, tmp_path / ".hydra" / "config.yaml", resolve=True)
+    assert train(OmegaConf.merge(cfg, OWN), tmp_path).status == "done"  # pyright: ignore[reportArgumentType]
+    regressor, data, _ = load_run(Run(tmp_path), "last", OWN["allow"])
+    rows = [[1.0, 2.0, 3.0], [4.0, 0.0, 2.0]]
+    with torch.no_grad():
+        expected = regressor.network(torch.tensor(rows))
+    assert torch.equal(predict(regressor, data, rows), expected)
+    for wrong in ([1.0, 2.0], [1.0, 2.0, 3.0, 4.0]):
+        with pytest.raises(ConfigError, match=f"row 2 must have 3 numbers, got {len(wrong)}"):
+            predict(regressor, data, [rows[0], wrong])
+
+
+def test_what_the_network_refuses_is_refused_in_one_line() -> None:
+    """Where the data can't say how long a row is, or its numbers are none that the network takes."""
+    for network, rows in ((torch.nn.Linear(3, 1), [[1.0, 2.0]]), (Embedding(), [[1.0, 2.0, 7.0]])):
+        with pytest.raises(ConfigError, match="model cannot be run on data of shape") as refusal:
+            predict(Regressor(network, torch.optim.SGD), L.LightningDataModule(), rows)
+        assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("row", [[1e39, 1.0, 1.0], [-1e39, 1.0, 1.0], [3e38, 3e38, 3e38]])
+def test_a_row_beyond_single_precision_is_refused(row: list[float]) -> None:
+    """In itself, or in what the network makes of it: no inf or nan is told as a prediction."""
+    network = torch.nn.Linear(3, 1)
+    torch.nn.init.ones_(network.weight)
+    with pytest.raises(ConfigError, match="row 2 must stay within single precision"):
+        predict(Regressor(network, torch.optim.SGD), SumDataModule(), [[1.0, 2.0, 3.0], row])
+
+
+def test_options_of_predict_stand_anywhere_and_negative_numbers_are_none(
+    train_run: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before the run, after it, among the numbers, after them: the same prediction."""
+    train_run("run", "trainer.max_epochs=1")
+    path = str(readable(tmp_path / "run").directory)
+    (tmp_path / "x.csv").write_text("-1,-1e-3,-.5\n")
+    spec = importlib.util.spec_from_file_location("predict", ROOT / "scripts" / "predict.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    option, numbers = ["--checkpoint", "last", "--allow", "p"], ["-1", "-1e-3", "-.5"]
+    told = set()
+    for words in (
+        [*option, path, *numbers],
+        [path, *option, *numbers],
+        [path, *numbers, *option],
+        [path, numbers[0], *option, *numbers[1:]],
+        [path, "--", *numbers],
+        [path, str(tmp_path / "x.csv"), *option],
+        [path, *option, str(tmp_path / "x.csv")],
+    ):
+        monkeypatch.setattr(sys, "argv", ["predict.py", *words])
+        script.main()
+        told.add(capsys.readouterr().out)
+    assert len(told) == 1
+    regressor, _, _ = load_run(Run(tmp_path / "run"), "last")
+    assert told == {f"{regressor.predict(torch.tensor([[-1, -1e-3, -0.5]])).item():.4f}\n"}
 
 
 @pytest.mark.gpu

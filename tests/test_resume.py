@@ -156,6 +156,27 @@ def test_a_run_with_damaged_checkpoints_only_is_left_as_it_is(train_run: Callabl
     assert {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()} == before
 
 
+def test_a_run_in_double_precision_resumes_to_the_bit(train_run: Callable[..., Result], tmp_path: Path) -> None:
+    """Nothing of it is rounded on the way: its rows, its weights, its optimizer's state."""
+    setting = (*SETTING, "trainer.precision=64-true")
+    train_run("whole", *setting, "trainer.max_epochs=4")
+    train_run("cut", *setting, "trainer.max_epochs=2")
+    train_run("cut", *setting, "trainer.max_epochs=4")
+    assert_same_run(Run(tmp_path / "cut"), Run(tmp_path / "whole"))
+    cut, whole = (tensors(checkpoint.load(Run(tmp_path / name).checkpoint("last"))) for name in ("cut", "whole"))
+    assert cut.keys() == whole.keys()
+    assert all(torch.equal(cut[place], whole[place]) for place in cut)
+    assert {tensor.dtype for tensor in cut.values() if tensor.dim()} == {torch.float64}
+
+
+def tensors(node: Any, place: str = "") -> dict[str, torch.Tensor]:
+    """Every tensor of a checkpoint, by its place in it."""
+    if isinstance(node, torch.Tensor):
+        return {place: node}
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
+    return {name: leaf for key, child in children for name, leaf in tensors(child, f"{place}/{key}").items()}
+
+
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
 def test_every_precision_of_the_cpu_trains_to_its_end(precision: str, train_run: Callable[..., Result]) -> None:
     assert train_run("run", f"trainer.precision={precision}", "trainer.max_epochs=2").status == "done"

@@ -198,7 +198,7 @@ def test_the_script_writes_what_is_asked_for(sweep: tuple[Path, list[Run]], tmp_
     assert "1 written, 1 there already" in done.stdout
     assert "evaluate: python scripts/evaluate.py" in done.stdout
     assert result(Run(tmp_path / "runs" / batch.names[1])).status == "done"
-    refused = script("extract.py", str(tmp_path), "optimizer=adem", cwd=tmp_path)
+    refused = script("extract.py", str(tmp_path), "--allow", "p", "optimizer=adem", cwd=tmp_path)
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
     assert "is not a run of the sweep" in refused.stderr
 

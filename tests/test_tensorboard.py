@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from simplenn import events
+from simplenn import events, review
 from simplenn.metrics import read_rows
+from simplenn.recorder import Recorder
 from simplenn.run import Result, Run
 
 Ask = Callable[..., Any]
@@ -94,6 +96,39 @@ def test_tensorboard_shows_what_the_run_recorded(ask: Ask, train_run: Callable[.
     finals = [read_rows(tmp_path / f"seed{seed}" / "metrics.csv")[-1]["val/loss"] for seed in (1, 2)]
     (shown,) = [value["value"] for value in groups[0]["metricValues"] if value["name"]["tag"] == "val/loss"]
     assert shown == pytest.approx(sum(finals) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("value", [1e17, 1e30, 1e38, float("inf"), float("nan")])
+def test_a_histogram_that_cannot_be_drawn_is_left_out(
+    value: float,
+    train_run: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The run is done, one warning says so, and the other histograms are there."""
+    original = Recorder.on_before_optimizer_step
+
+    def on_before_optimizer_step(recorder: Recorder, *given: Any) -> None:
+        original(recorder, *given)
+        recorder._gradients["gradients/network.layer2.bias"] = torch.tensor([value])
+
+    monkeypatch.setattr(Recorder, "on_before_optimizer_step", on_before_optimizer_step)
+    assert train_run("run", "trainer.max_epochs=2", "histograms=true").status == "done"
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line == "no histogram of gradients/network.layer2.bias in epoch 1: its values are not finite or too large"
+    (path,) = events.event_files(tmp_path / "run")
+    drawn = [v.tag for event in events.read_events(path) for v in event.summary.value if v.HasField("histo")]
+    assert "gradients/network.layer2.bias" not in drawn
+    assert len(drawn) == len(set(drawn)) * 2 == 14
+
+
+@pytest.mark.parametrize(("values", "left_out"), [([3e38, -3e38], []), ([1e200, -1e200], ["x"]), ([0.0], [])])
+def test_a_histogram_holds_what_its_numbers_can(values: list[float], left_out: list[str], tmp_path: Path) -> None:
+    """All of single precision; a double's square may be beyond a double."""
+    writer = events.EventFile(tmp_path)
+    assert review.write_histograms(writer, 1, {"x": torch.tensor(values, dtype=torch.float64)}) == left_out
+    writer.close()
 
 
 def test_a_failed_run_is_no_success(train_run: Callable[..., Result], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A trained run read back: its test losses, its predictions."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import lightning.pytorch as L
@@ -13,6 +14,7 @@ from simplenn.data import TensorDataModule
 from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.run import Run
+from simplenn.shapes import first_samples, predicted
 from simplenn.trainer import make_trainer, without_tips
 from simplenn.training import build_run
 
@@ -57,11 +59,29 @@ def evaluate(run: Run, regressor: Regressor, data: L.LightningDataModule) -> dic
     return {name: value for part in metrics for name, value in part.items()}
 
 
-def predict(regressor: Regressor, rows: list[list[float]]) -> Tensor:
-    """Rows of F numbers -> [B, 1]. Raises `ConfigError` where a row has another length than the network takes."""
-    lengths = {len(row) for row in rows}
-    expected = next(regressor.parameters()).shape[-1]
-    if lengths != {expected}:
-        wrong = next(i for i, row in enumerate(rows) if len(row) != expected)
-        raise ConfigError(f"row {wrong + 1} must have {expected} numbers, got {len(rows[wrong])}: {rows[wrong]}")
-    return regressor.predict(torch.tensor(rows))
+def predict(regressor: Regressor, data: L.LightningDataModule, rows: list[list[float]]) -> Tensor:
+    """Rows of F numbers -> [B, 1]; F is the data's or, where the data can't say, that of the first row.
+
+    Raises `ConfigError` for a row of another length, and for one beyond single precision, in it or behind it.
+    """
+    shape = _sample_shape(data) or torch.Size([len(rows[0])])
+    for number, row in enumerate(rows, 1):
+        if len(row) != shape.numel():
+            raise ConfigError(f"row {number} must have {shape.numel()} numbers, got {len(row)}: {row}")
+    x = torch.tensor(rows).view(-1, *shape)
+    predictions = predicted(regressor.predict, x)
+    finite = torch.cat([x.view(len(rows), -1), predictions], dim=1).isfinite().all(dim=1)
+    if not finite.all():
+        wrong = int(finite.int().argmin())
+        raise ConfigError(
+            f"row {wrong + 1} must stay within single precision, got {rows[wrong]}, of which the network makes "
+            f"{predictions[wrong].item()}; try smaller numbers"
+        )
+    return predictions
+
+
+def _sample_shape(data: L.LightningDataModule) -> torch.Size | None:
+    with suppress(ConfigError):  # a prediction needs no data: its files may be gone
+        samples = first_samples(data, 1)
+        return None if samples is None else samples[0].shape[1:]
+    return None

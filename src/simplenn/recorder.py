@@ -4,6 +4,7 @@ A row is written before its epoch's checkpoint: a kill between the two leaves a 
 takes out and trains again, never one too few.
 """
 
+import logging
 import signal
 from typing import Any
 
@@ -20,7 +21,7 @@ from simplenn.regressor import Regressor
 from simplenn.rows import Row, Rows
 from simplenn.run import Result, Run, write_atomically
 
-HISTOGRAM_BINS = 30
+log = logging.getLogger(__name__)
 
 
 class Recorder(Rows):
@@ -31,6 +32,7 @@ class Recorder(Rows):
         self.best = Best(self.rows)
         self._run = run
         self._histograms = histograms
+        self._told_of_histograms = False
         self._events: events.EventFile | None = None
         self._gradients: dict[str, Tensor] = {}
 
@@ -76,11 +78,13 @@ class Recorder(Rows):
         append_row(self._run.metrics_file, row)
         self.events.scalars({name: v for name, v in row.items() if name not in ("epoch", "step")}, int(row["epoch"]))
         if self._histograms:
-            from torch.utils.tensorboard.summary import histogram
-
             weights = {f"weights/{name}": weight.detach() for name, weight in module.named_parameters()}
-            for tag, values in (weights | self._gradients).items():
-                self.events.summary(histogram(tag, values.float().cpu().numpy(), HISTOGRAM_BINS), int(row["epoch"]))
+            left_out = review.write_histograms(self.events, int(row["epoch"]), weights | self._gradients)
+            if left_out and not self._told_of_histograms:
+                log.warning(
+                    "no histogram of %s in epoch %d: its values are not finite or too large", left_out[0], row["epoch"]
+                )
+                self._told_of_histograms = True
 
     def _save(self, trainer: Trainer, is_best: bool) -> None:
         """`best` has the weights that the objective was measured on, and is written first: a kill between the two

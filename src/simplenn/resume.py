@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from simplenn import directory
 from simplenn.config import flatten, without_hydra
+from simplenn.metrics import read_rows
 from simplenn.refusal import ConfigError
 from simplenn.run import Run, find_run
 from simplenn.schema import COMMAND_KEYS
@@ -19,7 +20,8 @@ RESUMABLE = ("trainer.max_epochs", *COMMAND_KEYS)
 def resume(config: DictConfig, config_name: str) -> None:
     """Turns the configuration into that of the run to go on with, whose lock this process has from now on.
 
-    Raises `ConfigError`: no such run, another process at work in it, another configuration than the run's.
+    Raises `ConfigError`: no such run, another process at work in it, another configuration than the run's, fewer
+    epochs than it has done.
     """
     if not directory.is_named(config, "run"):
         raise ConfigError("resume=true must say which run, got no name; try name=first_try")
@@ -30,6 +32,13 @@ def resume(config: DictConfig, config_name: str) -> None:
     if difference:
         raise ConfigError(f"resume=true goes on with the run's own configuration, but {difference}; "
                           f"leave that out, or start a new run under another name")  # fmt: skip
+    done = max((int(row["epoch"]) for row in read_rows(run.metrics_file)), default=0)
+    wanted = composed.trainer.max_epochs
+    if wanted < done:
+        raise ConfigError(
+            f"trainer.max_epochs must be at least {done}, the epochs that the run has done, got {wanted}; "
+            f"try trainer.max_epochs={done}, or start a new run under another name"
+        )
     mode = config.hydra.mode
     with read_write(config), open_dict(config):
         for key in list(composed):

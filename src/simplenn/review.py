@@ -1,10 +1,13 @@
-"""What TensorBoard shows of a run beside its curves: hyperparameters, graph, predictions."""
+"""What TensorBoard shows of a run beside its curves: hyperparameters, graph, histograms, predictions."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as L
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from simplenn.config import flatten
 from simplenn.data import TensorDataModule
@@ -13,6 +16,7 @@ from simplenn.predictions import PredictionFigure
 from simplenn.regressor import Regressor
 from simplenn.schema import COMMAND_KEYS
 
+HISTOGRAM_BINS = 30
 BESIDE_THE_SETTING = ("seed", "show_outputs", "histograms", *COMMAND_KEYS)
 
 
@@ -46,6 +50,24 @@ def write_start(
         graph = graph_of(regressor, data)
         if graph is not None:
             events.graph(graph)
+
+
+def write_histograms(events: EventFile, epoch: int, tensors: Mapping[str, Tensor]) -> list[str]:
+    """One of each tensor's values. Returns the tags that have none: a value is not finite, or so large that doubles
+    can't tell its bins apart or hold its square.
+    """
+    from torch.utils.tensorboard.summary import histogram
+
+    left_out = []
+    for tag, values in tensors.items():
+        try:
+            with np.errstate(over="raise", invalid="raise"):
+                summary = histogram(tag, values.cpu().double().numpy(), HISTOGRAM_BINS)
+        except (ValueError, FloatingPointError):
+            left_out.append(tag)
+        else:
+            events.summary(summary, epoch)
+    return left_out
 
 
 def write_end(events: EventFile, epoch: int, regressor: Regressor, data: L.LightningDataModule) -> None:

@@ -30,6 +30,7 @@ from simplenn.regressor import Regressor
 from simplenn.rewind import rewind
 from simplenn.rows import Rows
 from simplenn.run import Result, Run, Unwritable, package_versions
+from simplenn.shapes import check_shapes
 from simplenn.shares import Shares
 from simplenn.summary import output_lines
 from simplenn.target import build, optimizer_factory, try_optimizers
@@ -59,7 +60,7 @@ def callbacks_of(cfg: DictConfig, rows: Rows) -> list[Callback]:
 
 
 def rehearse(cfg: DictConfig, columns: Mapping[str, Sequence[Any]] | None = None) -> None:
-    """Raises `ConfigError` for what only torch can tell: a missing GPU, a value that a constructor refuses.
+    """Raises `ConfigError` for what only torch can tell: a missing GPU, a value that a constructor refuses, shapes.
 
     `columns` are the values of the runs of a sweep that differ from the configuration in them alone.
     """
@@ -82,12 +83,13 @@ def rehearse(cfg: DictConfig, columns: Mapping[str, Sequence[Any]] | None = None
             f"trainer.precision={precision} needs a GPU; try trainer.precision=b{precision.replace('16', 'f16')}"
         )
     try_optimizers(cfg, columns or {})
-    regressor, _ = build_run(cfg)
+    regressor, data = build_run(cfg)
     regressor.configure_optimizers()
     try:
-        make_trainer(cfg.trainer, Path.cwd())
+        trainer = make_trainer(cfg.trainer, Path.cwd())
     except Exception as error:
         raise ConfigError(f"trainer cannot be built as configured: {' '.join(str(error).split())}") from error
+    check_shapes(regressor, data, trainer)
 
 
 def train(cfg: DictConfig, directory: Path) -> Result:
@@ -182,6 +184,7 @@ def _fit(cfg: DictConfig, run: Run, recorder: Recorder) -> tuple[Regressor, L.Li
     if trainer.is_global_zero:
         recorder.write_start(cfg, regressor, data)
     start = run.checkpoint("last")
+    trainer.precision_plugin.convert_module(regressor)  # Lightning does so too, but after it has read the checkpoint
     with without_tips(), own_process_group(run.directory):
         trainer.fit(regressor, datamodule=data, ckpt_path=start if start.exists() else None, weights_only=True)
     return regressor, data
