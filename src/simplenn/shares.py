@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from simplenn.data import EpochBatches
+from simplenn.regressor import Regressor
 
 
 class Shares(Callback):
@@ -22,10 +23,11 @@ class Shares(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         batches = getattr(trainer.train_dataloader, "sampler", None)
         if trainer.world_size > 1 and isinstance(batches, EpochBatches):
+            assert isinstance(pl_module, Regressor)
             own, whole = batches.share(batch_idx)
             self._weight = own * trainer.world_size / whole
             # times W, as Lightning averages the counts too, and cuts the fraction off
-            pl_module.training_weight = own * trainer.world_size  # pyright: ignore[reportAttributeAccessIssue]
+            pl_module.training_weight = own * trainer.world_size
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         if self._weight != 1:
