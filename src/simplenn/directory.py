@@ -5,12 +5,15 @@
 
 import re
 import shlex
+import time
 from pathlib import Path
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, open_dict, read_write
 
 from simplenn.refusal import ConfigError
+
+SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
 
 
 def wanted(config: DictConfig, kind: str) -> Path:
@@ -41,6 +44,23 @@ def claim(config: DictConfig, kind: str) -> Path:
         raise _taken(config, kind) from None
     assign(config, kind, directory)
     return directory
+
+
+def join(config: DictConfig) -> None:
+    """Waits for the directory that the run's main process claims, and writes its name into the configuration.
+
+    Raises `ConfigError` where a named one is taken, or none comes.
+    """
+    directory = wanted(config, "run")
+    if any((directory / name).exists() for name in ("result.json", "checkpoints")):  # no new run has trained yet
+        raise _taken(config, "run")
+    begun = time.monotonic()
+    while not directory.exists():
+        if time.monotonic() > begun + SECONDS_TO_WAIT:
+            raise ConfigError(f"{directory} must be made by the run's main process, on a file system that all nodes "
+                              f"share, and isn't there after {SECONDS_TO_WAIT // 60} minutes")  # fmt: skip
+        time.sleep(0.1)
+    assign(config, "run", directory)
 
 
 def assign(config: DictConfig, kind: str, directory: Path) -> None:

@@ -17,7 +17,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from simplenn.rank import is_main_process
+from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
 from simplenn.refusal import ConfigError, Refused
 
 
@@ -30,7 +30,9 @@ class JobGroup(Protocol):
 
 class Gate(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if is_main_process():
+        if PARENT in os.environ:
+            end_with_parent()  # which has passed the gate for both
+        else:
             with _closed_on_errors():
                 _pass_run(config, kwargs["config_name"])
 
@@ -39,6 +41,7 @@ class Gate(Callback):
             raise Refused("resume=true is for one run, got a multirun; name the run that is to go on")
         if not checks_first(config):
             with _closed_on_errors():
+                _refuse_several_commands(config)
                 take_directory(config)
         if config.get("quiet"):
             with read_write(config):
@@ -46,20 +49,33 @@ class Gate(Callback):
 
 
 def _pass_run(config: DictConfig, config_name: str) -> None:
-    """A resumed run's directory is locked before it is read, a new one's as soon as it is there."""
+    """A resumed run's directory is locked before it is read, a new one's as soon as it is there.
+
+    A run has one main process, which has the directory and writes; the others find it there.
+    """
+    from simplenn import directory
+    from simplenn.run import Run
+
     checked = check_job(config)
+    if started_by_user(checked.trainer) and not directory.is_named(config, "run"):
+        raise ConfigError("a run whose processes are started one by one must say where they meet, got no name; "
+                          "try name=first_try")  # fmt: skip
     if config.resume:
         from simplenn.resume import resume
 
         resume(config, config_name)
         _rehearse(check_job(config))
-    else:
-        from simplenn import directory
-        from simplenn.run import Run
-
+    elif is_main_process(checked.trainer):
         directory.refuse_taken(config, "run")
         _rehearse(checked)
         Run(directory.claim(config, "run")).lock()
+    else:
+        _rehearse(checked)
+        directory.join(config)
+    if not is_main_process(config.trainer):
+        from simplenn.processes import leave_the_writing
+
+        leave_the_writing(config, config_name)
 
 
 def check_job(config: DictConfig) -> DictConfig:
@@ -116,6 +132,7 @@ def _check_group(group: JobGroup, sweep: DictConfig) -> DictConfig:
         if group.config[key] != sweep[key]:
             raise ConfigError(f"{key} is the whole sweep's and can't differ between its jobs; give it one value")
     checked = check_job(group.config)
+    _refuse_several_commands(checked)
     for key, values in group.columns.items():
         group.columns[key] = check_values(checked, key, values)
     return checked
@@ -127,6 +144,12 @@ def _check_compiler(jobs: Sequence[DictConfig]) -> None:
         raise ConfigError(
             f"trainer.compile=true needs a C++ compiler, got no {compiler} on the PATH; install one, or set CXX"
         )
+
+
+def _refuse_several_commands(job: DictConfig) -> None:
+    if started_by_user(job.trainer):
+        raise ConfigError("a sweep must be one command that starts its runs' processes itself, got one of several; "
+                          "try trainer.num_nodes=1, without torchrun or srun")  # fmt: skip
 
 
 @contextmanager

@@ -5,7 +5,6 @@ takes out and trains again, never one too few.
 """
 
 import logging
-import signal
 from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -44,9 +43,12 @@ class Recorder(Rows):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         launcher: Any = trainer.strategy.launcher
-        if launcher is not None and trainer.is_global_zero and not isinstance(exception, Diverged):
-            launcher.kill(signal.SIGKILL)  # the other processes wait for this one, and would for ever
-            for process in launcher.procs:
+        if launcher is not None and not isinstance(exception, Diverged):
+            started = list(launcher.procs)
+            launcher.procs.clear()  # else Lightning, which looks after them, ends this process too
+            for process in started:
+                process.kill()  # it waits for this one, and would for ever
+            for process in started:
                 process.wait()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from simplenn import directory
 from simplenn.config import flatten, without_hydra
 from simplenn.metrics import read_rows
+from simplenn.rank import is_main_process
 from simplenn.refusal import ConfigError
 from simplenn.run import Run, find_run
 from simplenn.schema import COMMAND_KEYS
@@ -18,7 +19,7 @@ RESUMABLE = ("trainer.max_epochs", *COMMAND_KEYS)
 
 
 def resume(config: DictConfig, config_name: str) -> None:
-    """Turns the configuration into that of the run to go on with, whose lock this process has from now on.
+    """Turns the configuration into that of the run to go on with, whose lock its main process has from now on.
 
     Raises `ConfigError`: no such run, another process at work in it, another configuration than the run's, fewer
     epochs than it has done.
@@ -26,7 +27,8 @@ def resume(config: DictConfig, config_name: str) -> None:
     if not directory.is_named(config, "run"):
         raise ConfigError("resume=true must say which run, got no name; try name=first_try")
     run = find_run(directory.wanted(config, "run"))
-    run.lock()  # before Hydra writes into the directory
+    if is_main_process(run.config.get("trainer") or {}):
+        run.lock()  # before Hydra writes into the directory
     composed = _composed(config, config_name, run)
     difference = _differences(without_hydra(composed), run.config)
     if difference:

@@ -22,7 +22,8 @@ class Shares(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         batches = getattr(trainer.train_dataloader, "sampler", None)
-        if trainer.world_size > 1 and isinstance(batches, EpochBatches) and isinstance(pl_module, Regressor):
+        if trainer.world_size > 1 and isinstance(batches, EpochBatches):
+            assert isinstance(pl_module, Regressor)
             own, whole = batches.share(batch_idx)
             self._weight = own * trainer.world_size / whole
             # times W, as Lightning averages the counts too, and cuts the fraction off

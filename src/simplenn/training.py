@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning.pytorch as L
 import torch
@@ -20,10 +20,10 @@ from simplenn.config import check
 from simplenn.data import TensorDataModule
 from simplenn.divergence import Diverged, DivergenceCheck
 from simplenn.interruption import Interrupted
-from simplenn.processes import own_process_group
+from simplenn.processes import own_process_group, tells_of_an_end
 from simplenn.progress import progress_callback
 from simplenn.randomness import EpochSeed
-from simplenn.rank import is_main_process
+from simplenn.rank import is_main_process, refuse_other_number
 from simplenn.recorder import Recorder
 from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
@@ -89,6 +89,7 @@ def rehearse(cfg: DictConfig, columns: Mapping[str, Sequence[Any]] | None = None
         trainer = make_trainer(cfg.trainer, Path.cwd())
     except Exception as error:
         raise ConfigError(f"trainer cannot be built as configured: {' '.join(str(error).split())}") from error
+    refuse_other_number(cfg.trainer, trainer.num_devices * trainer.num_nodes)
     check_shapes(regressor, data, trainer)
 
 
@@ -101,16 +102,32 @@ def train(cfg: DictConfig, directory: Path) -> Result:
     """
     cfg = check(cfg)
     run = Run(directory)
-    if not is_main_process():
-        with suppress(Diverged):  # the main process tells
-            _fit(cfg, run, Recorder(run))
-        sys.exit()
+    if not is_main_process(cfg.trainer):
+        _take_part(cfg, run)
     with run.locked():
         before = run.result()
-        if before is not None and before.status == "done" and before.epoch >= cfg.trainer.max_epochs:
+        if before is not None and _is_done(before, cfg):
             log.info("nothing to do: raise trainer.max_epochs above %d to train on", before.epoch)
             return before
         return _train(cfg, run, before.seconds if before else 0.0)
+
+
+def _take_part(cfg: DictConfig, run: Run) -> NoReturn:
+    """What a process does that isn't the main one, which alone writes and tells how the run ended."""
+    try:
+        if not _is_done(run.result(), cfg):
+            with suppress(Diverged):
+                _fit(cfg, run, Recorder(run))
+    except Interrupted as error:
+        sys.exit(error.code)
+    except Exception as error:
+        _outcome(error)
+        sys.exit(1)
+    sys.exit()
+
+
+def _is_done(before: Result | None, cfg: DictConfig) -> bool:
+    return before is not None and before.status == "done" and before.epoch >= cfg.trainer.max_epochs
 
 
 def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
@@ -121,7 +138,7 @@ def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
     try:
         _finish(cfg, recorder, *_fit(cfg, run, recorder))
     except (Interrupted, Exception) as error:
-        cause = error
+        cause = interruption.behind(error) or error  # a signal may have ended another process first
     with interruption.held():  # a second signal finds the result written
         result = _conclude(recorder, cause, cfg.seed, seconds_before + time.monotonic() - begun)
         result = _written(result, recorder.close, result)
@@ -173,6 +190,9 @@ def _outcome(cause: BaseException | None) -> tuple[str, str]:
         case Unwritable():
             log.error("%s; what was written before is intact: make room, then go on with resume=true", cause)
             return "failed", str(cause)
+        case _ if cause is not None and tells_of_an_end(cause):
+            log.error("another process of the run has ended; what was written before is intact: go on with resume=true")
+            return "failed", "another process of the run has ended"
         case _:
             log.error("the run failed", exc_info=cause)
             return "failed", f"{type(cause).__name__}: {cause}"
