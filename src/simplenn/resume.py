@@ -7,6 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from hydra_plugins.vectorized.words import given
 from simplenn import directory
 from simplenn.config import flatten, without_hydra
 from simplenn.refusal import ConfigError
@@ -41,16 +42,15 @@ def resume(config: DictConfig, config_name: str) -> None:
 def _composed(config: DictConfig, config_name: str, run: Run) -> DictConfig:
     """By the run's overrides, and over them those of this command."""
     loader = GlobalHydra.instance().config_loader()
-    given: list[str] = list(config.hydra.overrides.task)
+    told = given(config, "task")
     parser = OverridesParser.create(loader)
-    keys = {override.get_key_element().lstrip("+~") for override in parser.parse_overrides(given)}
+    keys = {override.get_key_element().lstrip("+~") for override in parser.parse_overrides(told)}
     kept = [
         word
         for word, override in zip(run.overrides, parser.parse_overrides(run.overrides), strict=True)
         if override.get_key_element().lstrip("+~") not in keys.union(COMMAND_KEYS)
     ]
-    hydra_overrides = list(config.hydra.overrides.hydra)
-    return loader.load_configuration(config_name, [*kept, *given, *hydra_overrides], run_mode=RunMode.RUN)
+    return loader.load_configuration(config_name, [*kept, *told, *given(config)], run_mode=RunMode.RUN)
 
 
 def _differences(now: DictConfig, then: DictConfig) -> str:

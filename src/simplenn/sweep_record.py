@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hydra_plugins.vectorized.words import is_hydras, key_of, swept_keys
 from simplenn.run import Run
 from simplenn.schema import COMMAND_KEYS
 from simplenn.sweep.batch import Alone, Batch, join, objectives
@@ -35,7 +36,7 @@ class SweepRecord:
 
     def __init__(self, directory: Path, groups: Sequence[Any]) -> None:
         self.directory = directory
-        keys = _swept_keys(groups)
+        keys = swept_keys([job for trained in groups for job in trained.group.jobs])
         self.batches = [_batch(trained, keys) for trained in groups if trained.outcomes]
         alone = [(trained, _begun(directory, trained)) for trained in groups]
         self._alone = _alone(alone, keys)
@@ -119,16 +120,6 @@ def _begun(directory: Path, trained: Any) -> list[int]:
     return [run for run in range(together, len(trained.group.nums)) if (directory / trained.group.subdir(run)).is_dir()]
 
 
-def _swept_keys(groups: Sequence[Any]) -> list[str]:
-    """The keys that are not the same in all jobs, in alphabetical order as in the runs' names."""
-    values: dict[str, set[str]] = {}
-    for trained in groups:
-        for key, text in trained.words.items():
-            own = trained.group.columns.get(key)
-            values.setdefault(key, set()).update([text] if own is None else map(str, own))
-    return sorted(key for key, different in values.items() if len(different) > 1)
-
-
 def _swept(trained: Any, keys: Sequence[str], runs: Sequence[int]) -> dict[str, list[Any]]:
     columns = trained.group.columns
     return {
@@ -138,11 +129,11 @@ def _swept(trained: Any, keys: Sequence[str], runs: Sequence[int]) -> dict[str, 
 
 
 def _by_itself(overrides: Sequence[str]) -> list[str]:
-    words = [word for word in overrides if word.partition("=")[0] not in COMMAND_KEYS or word.startswith("allow=")]
+    words = [word for word in overrides if key_of(word) not in COMMAND_KEYS or key_of(word) == "allow"]
     kept_in_file = any(word.startswith("sweep=") for word in words)
     return [*words, "hydra.mode=RUN"] if kept_in_file else words
 
 
 def _overrides(job: Sequence[str]) -> list[str]:
     """Without Hydra's own, as Hydra hands them to a job."""
-    return [word for word in job if not word.startswith("hydra.")]
+    return [word for word in job if not is_hydras(word)]
