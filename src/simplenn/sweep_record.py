@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 
-from hydra_plugins.vectorized.words import is_hydras, key_of, swept_keys
+from hydra_plugins.vectorized.words import is_hydras, swept_keys
+from simplenn.alone import arguments
 from simplenn.run import Run
-from simplenn.schema import COMMAND_KEYS
 from simplenn.sweep.batch import Alone, Batch, join, objectives
 from simplenn.sweep.directories import wanted, write_directories
 from simplenn.sweep.store import write_store
@@ -23,7 +24,7 @@ from simplenn.training import build_run
 
 @dataclass(frozen=True)
 class Best:
-    """The run with the lowest objective; `alone` are the overrides that train it by itself."""
+    """The run with the lowest objective; `alone` are the arguments that train it by itself."""
 
     name: str
     metric: str
@@ -32,10 +33,13 @@ class Best:
 
 
 class SweepRecord:
-    """`groups` are `sweeping.Trained`. Runs beyond a group's outcomes have trained one by one, in their directories."""
+    """`sweep` is the command's configuration, `groups` are `sweeping.Trained`. Runs beyond a group's outcomes have
+    trained one by one, in their directories.
+    """
 
-    def __init__(self, directory: Path, groups: Sequence[Any]) -> None:
-        self.directory = directory
+    def __init__(self, sweep: DictConfig, groups: Sequence[Any]) -> None:
+        self._sweep = sweep
+        self.directory = directory = Path(sweep.hydra.sweep.dir)
         keys = swept_keys([job for trained in groups for job in trained.group.jobs])
         self.batches = [_batch(trained, keys) for trained in groups if trained.outcomes]
         alone = [(trained, _begun(directory, trained)) for trained in groups]
@@ -72,11 +76,13 @@ class SweepRecord:
             values = objectives(batch.outcome)
             run = int(np.nanargmin(np.where(np.isnan(values), np.inf, values)))
             metric = "val/loss" if "val/loss" in batch.outcome.curves else "train/loss"
-            found.append(Best(batch.names[run], metric, float(values[run]), _by_itself(batch.overrides[run])))
+            found.append(
+                Best(batch.names[run], metric, float(values[run]), arguments(self._sweep, batch.overrides[run]))
+            )
         for name, result, overrides in zip(self._alone.names, self._results, self._overrides, strict=True):
             if result is not None:
                 metric = "val/loss" if "val/loss" in result.metrics else "train/loss"
-                found.append(Best(name, metric, result.objective, _by_itself(overrides)))
+                found.append(Best(name, metric, result.objective, arguments(self._sweep, overrides)))
         return min((best for best in found if np.isfinite(best.value)), key=lambda best: best.value, default=None)
 
 
@@ -126,12 +132,6 @@ def _swept(trained: Any, keys: Sequence[str], runs: Sequence[int]) -> dict[str, 
         key: [columns[key][run] for run in runs] if key in columns else [trained.words.get(key)] * len(runs)
         for key in keys
     }
-
-
-def _by_itself(overrides: Sequence[str]) -> list[str]:
-    words = [word for word in overrides if key_of(word) not in COMMAND_KEYS or key_of(word) == "allow"]
-    kept_in_file = any(word.startswith("sweep=") for word in words)
-    return [*words, "hydra.mode=RUN"] if kept_in_file else words
 
 
 def _overrides(job: Sequence[str]) -> list[str]:

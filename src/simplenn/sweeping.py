@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omegaconf import DictConfig, read_write
@@ -164,7 +163,7 @@ class Sweeping:
         from simplenn.sweep_record import SweepRecord
 
         assert self._sweep is not None
-        return SweepRecord(Path(self._sweep.hydra.sweep.dir), list(self._groups.values()))
+        return SweepRecord(self._sweep, list(self._groups.values()))
 
     def _keep_now_and_then(self) -> None:
         """Writes the tables of a long sweep's finished stacks: what a kill leaves of it."""

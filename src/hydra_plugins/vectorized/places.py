@@ -58,7 +58,7 @@ def _resolved(config: DictConfig, values: Mapping[str, Any]) -> str:
 @contextmanager
 def _as_hydras(config: DictConfig) -> Iterator[None]:
     """Lets `${hydra:...}` refer to this configuration."""
-    hydra = HydraConfig.instance()
+    hydra: Any = HydraConfig.instance()
     before, hydra.cfg = hydra.cfg, config
     try:
         yield
