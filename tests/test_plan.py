@@ -71,6 +71,7 @@ def test_names_say_what_was_swept_and_differ() -> None:
     signed = grid("+a=1,2", "seed=1", "++b=x", "hydra.verbose=true")
     assert swept_keys(signed) == ["a"]
     assert run_names(signed, ["a"]) == ["a=1", "a=2"]
+    assert swept_keys(grid("a=1,2", "++a=3", "b=1,2")) == ["b"]
     assert run_names(jobs, ["a", "seed"]) == ["a=1,seed=1", "a=2,seed=1", "a=1,seed=2", "a=2,seed=2"]
     odd = run_names([["a='x/y'"], ["a='x y'"]], ["a"])
     assert len(set(odd)) == 2 and not any(set(name) & set("/' ") for name in odd)
@@ -118,6 +119,7 @@ def assert_as_composed(groups: Sequence[JobGroup], jobs: Sequence[Sequence[str]]
         (["data.noise=${optimizer.lr}", "optimizer.lr=0.1,0.2", "seed=1,2"], 2),
         (["experiment=post", "seed=1,2"], 1),
         (["++optimizer.lr=0.1,0.2", "seed=1,2"], 1),
+        (["+optimizer.own.number=1,2", "seed=1,2"], 2),
         (["optimizer.lr=0.1,0.2", "++optimizer.lr=0.3", "seed=1,2"], 1),
         (["optimizer.lr=0.1,0.2", "++optimizer={lr:0.3}", "seed=1,2"], 2),
         (["optimizer.lr=0.1,0.2", "++optimizer={lr:0.3}"], 2),

@@ -82,7 +82,7 @@ class Sweeping:
         if key.rpartition(".")[2] in switches():
             return False
         numbers = value if isinstance(value, list) and value else [value]
-        return key.startswith("optimizer.") and all(type(number) in (int, float) for number in numbers)
+        return key.rpartition(".")[0] == "optimizer" and all(type(number) in (int, float) for number in numbers)
 
     def check(self, groups: Sequence[Group], sweep: DictConfig) -> None:
         """Refuses the sweep (`gate.Refused`) before anything is written, else takes its directory, once."""
