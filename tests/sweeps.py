@@ -71,7 +71,7 @@ def outcome_of(runs: list[Run]) -> Outcome:
         last=_snapshot(last, [checkpoint.epochs_completed(state) for state in last], last),
         best=_snapshot(
             [own or other for own, other in zip(best, last, strict=True)],
-            [checkpoint.epochs_completed(state) if state else 0 for state in best],
+            [checkpoint.epochs_completed(state) if state else -1 for state in best],
             last,
         ),
         skeletons={

@@ -7,14 +7,16 @@ import pytest
 from conftest import ROOT
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hydra_plugins.vectorized.grid import jobs_of, run_names, swept_keys
+from hydra_plugins.vectorized.grid import jobs_of, run_names
 from hydra_plugins.vectorized.planner import JobGroup, Planner
+from hydra_plugins.vectorized.words import swept_keys
 from simplenn.sweeping import Sweeping, Trained, batched_by
 
 PARSER = OverridesParser.create()
@@ -66,6 +68,10 @@ def test_names_say_what_was_swept_and_differ() -> None:
     """Keys in alphabetical order, whatever the command's; a number behind a name that two runs would share."""
     jobs = grid("seed=1,2", "b=x", "a=1,2")
     assert swept_keys(jobs) == ["a", "seed"]
+    signed = grid("+a=1,2", "seed=1", "++b=x", "hydra.verbose=true")
+    assert swept_keys(signed) == ["a"]
+    assert run_names(signed, ["a"]) == ["a=1", "a=2"]
+    assert swept_keys(grid("a=1,2", "++a=3", "b=1,2")) == ["b"]
     assert run_names(jobs, ["a", "seed"]) == ["a=1,seed=1", "a=2,seed=1", "a=1,seed=2", "a=2,seed=2"]
     odd = run_names([["a='x/y'"], ["a='x y'"]], ["a"])
     assert len(set(odd)) == 2 and not any(set(name) & set("/' ") for name in odd)
@@ -112,6 +118,11 @@ def assert_as_composed(groups: Sequence[JobGroup], jobs: Sequence[Sequence[str]]
         (["data.seed=${seed}", "seed=1,2", "optimizer.lr=0.1,0.2"], 2),
         (["data.noise=${optimizer.lr}", "optimizer.lr=0.1,0.2", "seed=1,2"], 2),
         (["experiment=post", "seed=1,2"], 1),
+        (["++optimizer.lr=0.1,0.2", "seed=1,2"], 1),
+        (["+optimizer.own.number=1,2", "seed=1,2"], 2),
+        (["optimizer.lr=0.1,0.2", "++optimizer.lr=0.3", "seed=1,2"], 1),
+        (["optimizer.lr=0.1,0.2", "++optimizer={lr:0.3}", "seed=1,2"], 2),
+        (["optimizer.lr=0.1,0.2", "++optimizer={lr:0.3}"], 2),
     ],
 )
 def test_a_plan_means_what_hydra_means(words: list[str], num_groups: int, planner: Planner) -> None:
@@ -122,22 +133,73 @@ def test_a_plan_means_what_hydra_means(words: list[str], num_groups: int, planne
     assert_as_composed(groups, jobs, planner)
 
 
+def test_jobs_that_name_other_numbers_are_of_other_groups(planner: Planner) -> None:
+    """A search may leave a number out, which is then the default, and not what another job has."""
+    jobs = [["seed=1"], ["optimizer.lr=0.1"], ["seed=2"], ["optimizer.lr=0.1", "seed=3"]]
+    groups = planner.plan(jobs)
+    assert [group.nums for group in groups] == [[0, 2], [1], [3]]
+    assert_as_composed(groups, jobs, planner)
+
+
 def test_a_job_that_comes_again_is_a_job_of_its_own(planner: Planner) -> None:
     """A search may launch one point twice: each time by its own number."""
     (job,) = grid("seed=1")
     assert [group.nums for first in (0, 1) for group in planner.plan([job], first)] == [[0], [1]]
 
 
-def test_a_place_of_the_users_own_is_each_jobs_own(planner: Planner) -> None:
-    """`hydra.sweep.subdir` may depend on anything, and is resolved for each job."""
-    planner.sweep.hydra.overrides.hydra = ["hydra.sweep.subdir='${hydra.job.num}_${optimizer.lr}'"]
-    groups = planner.plan(grid("optimizer.lr=0.1,0.2", "seed=1,2"))
-    assert [group.subdir(0) for group in groups] == ["0_0.1", "1_0.1", "2_0.2", "3_0.2"]
+def basic_place(planner: Planner, job: Sequence[str], num: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where Hydra's basic launcher puts a job."""
+    config = planner.compose(job)
+    with open_dict(config):
+        config.hydra.job.id = config.hydra.job.num = num
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
+    return str(OmegaConf.select(config, "hydra.sweep.subdir"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["hydra.sweep.subdir=${hydra.job.num}"],
+        ["hydra.sweep.subdir='x/${hydra:job.num}_${hydra.job.id}'"],
+        ["hydra.sweep.subdir='lr_${optimizer.lr}/${optimizer.betas}/${.dir}_${seed}'", "hydra.sweep.dir=out"],
+        ["hydra.sweep.subdir='${optimizer.betas}_${optimizer.lr}'"],
+        ["hydra.sweep.subdir=${hydra.job.override_dirname}"],
+        [
+            "hydra.sweep.subdir='${hydra.runtime.choices.optimizer}/${hydra.job.override_dirname}'",
+            "hydra.job.config.override_dirname.exclude_keys=[seed,optimizer,data.noise]",
+            "hydra.job.config.override_dirname.kv_sep=-",
+            "hydra.job.config.override_dirname.item_sep=__",
+        ],
+    ],
+)
+def test_a_place_of_the_users_own_is_that_of_hydras_basic_launcher(
+    words: list[str], planner: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Worked out for each job, and no reason for one to be composed, or trained, by itself."""
+    planner.sweep.hydra.overrides.hydra = words
+    betas = "optimizer.betas=[0.9,0.999],[0.8,1e-3]"
+    jobs = grid("optimizer=adam,adamw", betas, "seed=1,2", "optimizer.lr=1,1e-3", "++data.noise=.5", "+trainer.x=a b")
+    groups = planner.plan(jobs, 5)
+    assert [len(group.nums) for group in groups] == [8, 8]
+    for group in groups:
+        places = [basic_place(planner, job, num, monkeypatch) for job, num in zip(group.jobs, group.nums, strict=True)]
+        assert [group.subdir(index) for index in range(8)] == places
+
+
+def test_a_place_with_a_number_that_something_else_has_too(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number is structural for the other's sake, and the place is still each job's own."""
+    planner.sweep.hydra.overrides.hydra = ["hydra.sweep.subdir='${data.noise}_${hydra.job.override_dirname}'"]
+    jobs = grid("optimizer.lr=0.1,0.2", "seed=1,2", "data.noise=${optimizer.lr}")
+    groups = planner.plan(jobs)
+    assert [group.nums for group in groups] == [[0, 1], [2, 3]]
+    places = [basic_place(planner, job, num, monkeypatch) for num, job in enumerate(jobs)]
+    assert [place for group in groups for place in group.subdirs] == places
 
 
 def test_a_plan_that_strays_from_hydra_falls_back_to_composing(planner: Planner) -> None:
-    """A number that composing doesn't put where its key says (here by a planner that reads 1 as 2) is noticed."""
-    planner.number = lambda word: ("seed", 2 * int(word[5:])) if word.startswith("seed=") else None  # pyright: ignore
+    """A number that composing doesn't put where its key says (here by a planner that reads 2 as 4) is noticed."""
+    numbers = {"seed=1": 1, "seed=2": 4, "seed=3": 3, "seed=4": 4}
+    planner.number = lambda word: ("seed", numbers[word])  # pyright: ignore
     jobs = grid("seed=1,2,3,4")
     groups = planner.plan(jobs)
     assert [group.columns for group in groups] == [{}] * 4

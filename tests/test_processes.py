@@ -24,7 +24,7 @@ from simplenn.recorder import Recorder
 from simplenn.refusal import ConfigError
 from simplenn.run import Result, Run
 
-TWO_NODES = ("+trainer.num_nodes=2", "trainer.strategy=ddp", "trainer.accelerator=cpu")
+TWO_NODES = ("trainer.num_nodes=2", "trainer.strategy=ddp", "trainer.accelerator=cpu")
 MEETING = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_RANK": "0", **MEETING}
 SRUN = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2", "SLURM_LOCALID": "0"}
@@ -70,7 +70,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     """By gloo on the CPU, with batches that don't divide evenly: the epochs and the weights of one process; in a sweep,
     each job's with its own hyperparameters.
     """
-    swept = ("-m", "trainer.gradient_clip_val=null,1", "+trainer.accumulate_grad_batches=2", "data.num_train=65")
+    swept = ("-m", "trainer.gradient_clip_val=null,1", "trainer.accumulate_grad_batches=2", "data.num_train=65")
     for trainer in ("cpu", "ddp"):
         for arguments in (swept, ("experiment=post", "seed=1")):
             words = (f"trainer={trainer}", "trainer.accelerator=cpu", "trainer.max_epochs=3", f"name={trainer}")
@@ -125,7 +125,7 @@ def test_two_nodes_train_as_one_process_does(tmp_path: Path) -> None:
     [
         ({"NODE_RANK": "0", **MEETING}, TWO_NODES, "must say where they meet, got no name; try name=first_try"),
         ({"NODE_RANK": "1", **MEETING}, ("-m", "seed=1,2", *TWO_NODES, "name=x"), "a sweep must be one command"),
-        ({"NODE_RANK": "1", **MEETING}, ("-m", "+trainer.num_nodes=1,2", "name=x"), "a sweep must be one command"),
+        ({"NODE_RANK": "1", **MEETING}, ("-m", "trainer.num_nodes=1,2", "name=x"), "a sweep must be one command"),
         ({"NODE_RANK": "0"}, (*TWO_NODES, "name=x"), "needs NODE_RANK, MASTER_ADDR, MASTER_PORT in the environment"),
     ],
 )

@@ -377,3 +377,10 @@ def no_room_for(kind: str, patch: pytest.MonkeyPatch) -> None:
         start(recorder, *given)
 
     patch.setattr(Recorder, "on_train_start", on_train_start)
+
+
+def test_a_runs_words_are_read_as_they_were_typed(tmp_path: Path) -> None:
+    """What one refers to is for the composition to find, not for the file that keeps it."""
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("- data.seed=${seed}\n- seed=3\n")
+    assert Run(tmp_path).overrides == ["data.seed=${seed}", "seed=3"]

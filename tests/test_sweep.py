@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from simplenn import checkpoint
 from simplenn.events import event_files, read_events
 from simplenn.run import Run
+from simplenn.sweep.results import find
 
 WALL_CLOCK = ("seconds",)
 
@@ -94,15 +95,38 @@ def test_a_stacked_sweep_leaves_what_hydras_launcher_leaves(tmp_path: Path) -> N
             assert same(one[part], other[part]), (name, part, one[part], other[part])
 
 
+def test_places_of_the_users_own_are_those_of_hydras_launcher(tmp_path: Path) -> None:
+    """Hydra's own idioms for them don't keep runs from a stack, and each directory is the same, parsed."""
+    places = ["${hydra.job.num}", "'${hydra.job.override_dirname}/${optimizer.lr}_${hydra:job.num}'"]
+    for count, place in enumerate(places):
+        words = [f"hydra.sweep.subdir={place}", "optimizer.lr=0.1,0.2", "++seed=3,4", "trainer.max_epochs=1"]
+        words += ["hydra.job.config.override_dirname.exclude_keys=[seed]"]
+        for launcher in ("vectorized", "basic"):
+            cwd = tmp_path / launcher / str(count)
+            cwd.mkdir(parents=True)
+            done = script("train.py", "-m", f"hydra/launcher={launcher}", "hydra.sweep.dir=out", *words, cwd=cwd)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert ("training 4:" in done.stdout) == (launcher == "vectorized")
+        stacked, alone = (tmp_path / launcher / str(count) / "out" for launcher in ("vectorized", "basic"))
+        assert table(stacked) == table(alone)
+        assert list(table(alone)[0])[:4] == ["run", "optimizer.lr", "seed", "status"]
+        for name in [row["run"] for row in table(alone)]:
+            one, other = content(Run(stacked / name), stacked), content(Run(alone / name), alone)
+            for part in one:
+                assert same(one[part], other[part]), (name, part, one[part], other[part])
+
+
 def test_what_does_not_stack_runs_one_by_one_with_a_reason(tmp_path: Path) -> None:
     """Every run is in the table, whichever way it trained."""
-    words = ["-m", "trainer.accumulate_grad_batches=1,2", "seed=1,2", "trainer.max_epochs=2", "name=mixed"]
+    words = ["-m", "++trainer.accumulate_grad_batches=1,2", "seed=1,2", "trainer.max_epochs=2", "name=mixed"]
     done = script("train.py", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 of 4 jobs run one by one: trainer.accumulate_grad_batches=2" in done.stdout
     assert "4 runs: 4 done" in done.stdout
     sweep = tmp_path / "outputs" / "sweeps" / "mixed"
     assert [row["status"] for row in table(sweep)] == ["done"] * 4
+    assert list(table(sweep)[0])[:4] == ["run", "seed", "trainer.accumulate_grad_batches", "status"]
+    assert find("trainer.accumulate_grad_batches=2,seed=1", table(sweep)) == table(sweep)[2]["run"]
     assert all(Run(sweep / "runs" / row["run"]).result() for row in table(sweep))
     taken = script("train.py", *words, cwd=tmp_path)
     assert taken.returncode == 2
@@ -114,18 +138,44 @@ def test_a_sweep_kept_in_a_file_is_told_how_it_ended(tmp_path: Path) -> None:
     words = ["sweep=lr_by_optimizer", "seed=1,2,2", "hydra.sweeper.points=3", "verify=5", "max_stack=4"]
     done = script("train.py", *words, "optimizer.lr=0.1,1e-1,0.01", "name=kept", "run_dirs=none", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "verified 5 runs alone: metrics and weights equal bit for bit" in done.stdout
+    assert "verified 5 runs alone: status, metrics and weights equal bit for bit" in done.stdout
     sweep = tmp_path / "outputs" / "sweeps" / "kept"
     rows = table(sweep)
     assert f"{len(rows)} runs: {len(rows)} done" in done.stdout
     assert not (sweep / "runs").exists()
     best = min(rows, key=lambda row: float(row["train/loss"]))
     assert f"best:   {best['run']}" in done.stdout
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("alone:")]
-    again = script("train.py", *shlex.split(line)[3:], "name=again", cwd=tmp_path)
+    assert_alone_again(done.stdout, best, tmp_path)
+
+
+def assert_alone_again(printed: str, best: dict[str, str], cwd: Path) -> None:
+    """The command that a sweep has printed at its end trains the same run."""
+    (line,) = [line for line in printed.splitlines() if line.startswith("alone:")]
+    again = script("train.py", *shlex.split(line)[3:], "name=again", cwd=cwd)
     assert again.returncode == 0, again.stderr
-    result = Run(tmp_path / "outputs" / "runs" / "again").result()
-    assert result is not None and result.metrics["train/loss"] == float(best["train/loss"])
+    result = Run(cwd / "outputs" / "runs" / "again").result()
+    assert result is not None
+    assert {name: float(best[name]) for name in result.metrics} == result.metrics
+
+
+def test_the_command_for_a_run_alone_finds_the_configuration_where_the_sweep_found_it(tmp_path: Path) -> None:
+    """By an own directory, an own name in it, which makes every command a sweep, and a search path of Hydra's."""
+    text = (ROOT / "conf" / "train.yaml").read_text().replace("hydra:\n", "hydra:\n  mode: MULTIRUN\n")
+    files = {
+        "own/short.yaml": f"{text}\ntrainer:\n  max_epochs: 3\n",
+        "own/optimizer/mine.yaml": "_target_: torch.optim.SGD\nlr: 0.02\nmomentum: 0.5\n",
+        "more/data/few.yaml": "defaults:\n  - sum\nnum_train: 7\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    words = ["seed=1,2", "optimizer=mine", "data=few", f"hydra.searchpath=[file://{tmp_path}/more]", "name=x"]
+    words += ["run_dirs=none", "hydra.sweeper.max_batch_size=1", "hydra/launcher=vectorized"]
+    done = script("train.py", "-cd", "own", "--config-name=short", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = table(tmp_path / "outputs" / "sweeps" / "x")
+    assert [row["epoch"] for row in rows] == ["3", "3"]
+    assert_alone_again(done.stdout, min(rows, key=lambda row: float(row["val/loss"])), tmp_path)
 
 
 def test_hydras_own_sweeper_drives_stacks(tmp_path: Path) -> None:

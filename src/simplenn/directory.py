@@ -11,6 +11,7 @@ from pathlib import Path
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, open_dict, read_write
 
+from hydra_plugins.vectorized.words import given
 from simplenn.refusal import ConfigError
 
 SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
@@ -95,7 +96,7 @@ def quoted(directory: Path, quote: Quote = Quote.single) -> str:
 
 
 def _explicit(config: DictConfig, kind: str) -> bool:
-    return any(word.startswith(f"hydra.{kind}.dir=") for word in config.hydra.overrides.hydra)
+    return any(word.startswith(f"hydra.{kind}.dir=") for word in given(config))
 
 
 def _taken(config: DictConfig, kind: str) -> ConfigError:

@@ -17,6 +17,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_plugins.vectorized.words import given, key_of
 from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
 from simplenn.refusal import ConfigError, Refused
 
@@ -85,10 +86,10 @@ def check_job(config: DictConfig) -> DictConfig:
     from simplenn.target import check_targets
 
     checked = check(without_hydra(config), GroupFiles(config))
-    if checked.allow and not any(word.lstrip("+").startswith("allow=") for word in config.hydra.overrides.task):
-        given = list(checked.allow)
+    if checked.allow and "allow" not in map(key_of, given(config, "task")):
+        packages = list(checked.allow)
         raise ConfigError(
-            f"allow must be given on the command line, got {given} from a file; try allow={as_override(given)}"
+            f"allow must be given on the command line, got {packages} from a file; try allow={as_override(packages)}"
         )
     check_targets(checked, checked.allow)
     return checked

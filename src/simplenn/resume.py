@@ -3,10 +3,10 @@
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from hydra_plugins.vectorized.words import given, key_of
 from simplenn import directory
 from simplenn.config import flatten, without_hydra
 from simplenn.metrics import read_rows
@@ -52,16 +52,10 @@ def resume(config: DictConfig, config_name: str) -> None:
 def _composed(config: DictConfig, config_name: str, run: Run) -> DictConfig:
     """By the run's overrides, and over them those of this command."""
     loader = GlobalHydra.instance().config_loader()
-    given: list[str] = list(config.hydra.overrides.task)
-    parser = OverridesParser.create(loader)
-    keys = {override.get_key_element().lstrip("+~") for override in parser.parse_overrides(given)}
-    kept = [
-        word
-        for word, override in zip(run.overrides, parser.parse_overrides(run.overrides), strict=True)
-        if override.get_key_element().lstrip("+~") not in keys.union(COMMAND_KEYS)
-    ]
-    hydra_overrides = list(config.hydra.overrides.hydra)
-    return loader.load_configuration(config_name, [*kept, *given, *hydra_overrides], run_mode=RunMode.RUN)
+    told = given(config, "task")
+    keys = {*map(key_of, told), *COMMAND_KEYS}
+    kept = [word for word in run.overrides if key_of(word) not in keys]
+    return loader.load_configuration(config_name, [*kept, *told, *given(config)], run_mode=RunMode.RUN)
 
 
 def _differences(now: DictConfig, then: DictConfig) -> str:

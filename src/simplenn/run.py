@@ -87,7 +87,8 @@ class Run:
         """What was given on the command line."""
         path = self.directory / ".hydra" / "overrides.yaml"
         try:
-            return [str(word) for word in OmegaConf.load(path)]
+            words: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+            return [str(word) for word in words]
         except Exception as error:
             raise ConfigError(f"{path} must hold a run's overrides, but can't be read: {error}") from error
 

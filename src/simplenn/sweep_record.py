@@ -12,11 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 
+from hydra_plugins.vectorized.words import is_hydras, swept_keys
+from simplenn.alone import arguments
 from simplenn.attempts import Attempts
 from simplenn.metric import cost, objective_of
 from simplenn.run import Run, Unwritable
-from simplenn.schema import COMMAND_KEYS
 from simplenn.sweep.batch import Alone, Batch, join, objectives
 from simplenn.sweep.directories import wanted, write_directories
 from simplenn.sweep.part import parts_of_alone
@@ -26,7 +28,7 @@ from simplenn.training import build_run
 
 @dataclass(frozen=True)
 class Best:
-    """The run with the best objective; `alone` are the overrides that train it by itself."""
+    """The run with the best objective; `alone` are the arguments that train it by itself."""
 
     name: str
     metric: str
@@ -35,16 +37,18 @@ class Best:
 
 
 class SweepRecord:
-    """`groups` are `sweeping.Trained`. Runs beyond a group's outcomes have trained one by one, in their directories.
+    """`sweep` is the command's configuration, `groups` are `sweeping.Trained`. Runs beyond a group's outcomes have
+    trained one by one, in their directories.
 
     What goes wrong with one group's files costs nothing of another's: see `attempt`.
     """
 
-    def __init__(self, directory: Path, groups: Sequence[Any]) -> None:
-        self.directory = directory
+    def __init__(self, sweep: DictConfig, groups: Sequence[Any]) -> None:
+        self._sweep = sweep
+        self.directory = directory = Path(sweep.hydra.sweep.dir)
         self.attempt = Attempts()
         self._outcomes = [outcome for trained in groups for outcome in trained.outcomes]
-        keys = _swept_keys(groups)
+        keys = swept_keys([job for trained in groups for job in trained.group.jobs])
         self.batches: list[Batch] = []
         for trained in groups:
             if trained.outcomes:
@@ -115,11 +119,11 @@ class SweepRecord:
             run = int(np.nanargmin(np.where(np.isnan(values), np.inf, values)))
             tag = objective_of(batch.outcome.curves)
             value = cost(tag, float(values[run]))
-            found.append(Best(batch.names[run], tag, value, _by_itself(batch.overrides[run])))
+            found.append(Best(batch.names[run], tag, value, arguments(self._sweep, batch.overrides[run])))
         for name, result, overrides in zip(self._alone.names, self._results, self._overrides, strict=True):
             if result is not None:
                 tag = objective_of(result.metrics)
-                found.append(Best(name, tag, cost(tag, result.objective), _by_itself(overrides)))
+                found.append(Best(name, tag, cost(tag, result.objective), arguments(self._sweep, overrides)))
         finite = (best for best in found if np.isfinite(best.value))
         return min(finite, key=lambda best: cost(best.metric, best.value), default=None)
 
@@ -173,16 +177,6 @@ def _shown(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{len(names):,} runs, {names[0]} to {names[-1]}"
 
 
-def _swept_keys(groups: Sequence[Any]) -> list[str]:
-    """The keys that are not the same in all jobs, in alphabetical order as in the runs' names."""
-    values: dict[str, set[str]] = {}
-    for trained in groups:
-        for key, text in trained.words.items():
-            own = trained.group.columns.get(key)
-            values.setdefault(key, set()).update([text] if own is None else map(str, own))
-    return sorted(key for key, different in values.items() if len(different) > 1)
-
-
 def _swept(trained: Any, keys: Sequence[str], runs: Sequence[int]) -> dict[str, list[Any]]:
     columns = trained.group.columns
     return {
@@ -191,12 +185,6 @@ def _swept(trained: Any, keys: Sequence[str], runs: Sequence[int]) -> dict[str, 
     }
 
 
-def _by_itself(overrides: Sequence[str]) -> list[str]:
-    words = [word for word in overrides if word.partition("=")[0] not in COMMAND_KEYS or word.startswith("allow=")]
-    kept_in_file = any(word.startswith("sweep=") for word in words)
-    return [*words, "hydra.mode=RUN"] if kept_in_file else words
-
-
 def _overrides(job: Sequence[str]) -> list[str]:
     """Without Hydra's own, as Hydra hands them to a job."""
-    return [word for word in job if not word.startswith("hydra.")]
+    return [word for word in job if not is_hydras(word)]

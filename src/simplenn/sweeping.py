@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omegaconf import DictConfig, read_write
 
+from hydra_plugins.vectorized.words import given, is_hydras, values_of
 from simplenn import gate, interruption
 from simplenn.refusal import Refused
 
@@ -59,8 +59,7 @@ class Trained:
     @property
     def words(self) -> dict[str, str]:
         """What the jobs were told, by key: all of it of the first job, and of the others what isn't in columns."""
-        pairs = (word.partition("=") for word in self.group.jobs[0])
-        return {key: text for key, _, text in pairs if not key.startswith("hydra.")}
+        return values_of(self.group.jobs[0])
 
 
 class Sweeping:
@@ -84,7 +83,7 @@ class Sweeping:
         if key.rpartition(".")[2] in switches():
             return False
         numbers = value if isinstance(value, list) and value else [value]
-        return key.startswith("optimizer.") and all(type(number) in (int, float) for number in numbers)
+        return key.rpartition(".")[0] == "optimizer" and all(type(number) in (int, float) for number in numbers)
 
     def check(self, groups: Sequence[Group], sweep: DictConfig) -> None:
         """Refuses the sweep (`gate.Refused`) before anything is written, else takes its directory, once."""
@@ -100,7 +99,7 @@ class Sweeping:
         configs = gate.check_sweep(new, sweep, take=self._sweep is None and not foreign)
         self._sweep = sweep
         for group, cfg in zip(new, configs, strict=True):
-            _place(group.config, sweep)
+            _place(group, sweep)
             self._take_on(Trained(group, cfg))
 
     def _take_on(self, trained: Trained) -> None:
@@ -172,7 +171,7 @@ class Sweeping:
         from simplenn.sweep_record import SweepRecord
 
         assert self._sweep is not None
-        return SweepRecord(Path(self._sweep.hydra.sweep.dir), list(self._groups.values()))
+        return SweepRecord(self._sweep, list(self._groups.values()))
 
     def _keep_now_and_then(self) -> None:
         """Writes the tables of a long sweep's finished stacks: what a kill leaves of it."""
@@ -223,11 +222,9 @@ def finished(main: Callable[[], Any], sweeping: Sweeping) -> Callable[[], None]:
     return run
 
 
-def _place(config: DictConfig, sweep: DictConfig) -> None:
-    """Gives a job that was composed before the sweep took its directory that directory."""
-    with read_write(config):
-        config.hydra.sweep.dir = sweep.hydra.sweep.dir
-        config.hydra.overrides.hydra = [
-            *(word for word in sweep.hydra.overrides.hydra),
-            *(word for word in config.hydra.overrides.hydra if word.startswith("hydra.sweep.subdir=")),
-        ]
+def _place(group: Group, sweep: DictConfig) -> None:
+    """Gives jobs that were composed before the sweep took its directory that directory."""
+    own = [word for word in group.jobs[0] if is_hydras(word)]
+    with read_write(group.config):
+        group.config.hydra.sweep.dir = sweep.hydra.sweep.dir
+        group.config.hydra.overrides.hydra = [*given(sweep), *own]

@@ -9,10 +9,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 
+from hydra_plugins.vectorized.words import Job, values_of
+
 DIGITS = 4  # of a point in an interval, and more where two would be the same
 LONGEST_NAME = 200
-
-Job = Sequence[str]
 
 
 def jobs_of(overrides: Iterable[Override], points: int | None, parser: OverridesParser) -> list[list[str]]:
@@ -65,22 +65,13 @@ def _readable(values: Sequence[float]) -> list[str]:
     return list(map(repr, values))
 
 
-def swept_keys(jobs: Sequence[Job]) -> list[str]:
-    """The keys that are not the same in all jobs, in alphabetical order."""
-    values: dict[str, set[str]] = {}
-    for job in jobs:
-        for word in job:
-            values.setdefault(word.partition("=")[0], set()).add(word)
-    return sorted(key for key, words in values.items() if len(words) > 1)
-
-
 def run_names(jobs: Sequence[Job], swept: Sequence[str]) -> list[str]:
     """`optimizer=adam,optimizer.lr=0.01` for each job, all different."""
     names: dict[str, int] = {}
     result = []
     for job in jobs:
-        words = {word.partition("=")[0]: word for word in job}
-        name = _safe(",".join(words[key] for key in swept if key in words))
+        values = values_of(job)
+        name = _safe(",".join(f"{key}={values[key]}" for key in swept if key in values))
         names[name] = names.get(name, 0) + 1
         result.append(name if names[name] == 1 else f"{name}_{names[name]}")
     return result

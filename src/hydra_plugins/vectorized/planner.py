@@ -7,20 +7,19 @@ beside it. A key that something else in the configuration interpolates belongs t
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf
 
-SUBDIR = "hydra.sweep.subdir="  # where a job leaves its files: composed with none of its structure
+from hydra_plugins.vectorized.places import SUBDIR, places
+from hydra_plugins.vectorized.words import Job, key_of
+
 SAMPLE = 3  # jobs of a plan that are composed in full and compared
 WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 DECIMAL = re.compile(r"[+-]?[0-9]+\.[0-9]+(e[+-]?[0-9]+)?")
-PLACED_BY_NUMBER = re.compile(r"([^$]|\$\{hydra\.job\.(num|id)\})*")
-
-Job = Sequence[str]
 
 
 @dataclass
@@ -31,15 +30,11 @@ class JobGroup:
     nums: list[int]
     jobs: list[Job]
     columns: dict[str, list[Any]]
+    subdirs: list[str] = field(default_factory=list)
 
     def subdir(self, index: int) -> str:
         """Where the job's directory is within the sweep's."""
-        given = next((word for word in self.jobs[index] if word.startswith(SUBDIR)), None)
-        if given:
-            return given.removeprefix(SUBDIR).strip("'")
-        with read_write(self.config), open_dict(self.config):
-            self.config.hydra.job.num = self.config.hydra.job.id = self.nums[index]
-            return str(self.config.hydra.sweep.subdir)
+        return self.subdirs[index]
 
 
 class Planner:
@@ -51,7 +46,7 @@ class Planner:
         self.sweep = sweep
         self._per_run = per_run
         self._numbers: dict[str, tuple[str, Any] | None] = {}
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._composed: dict[tuple[str, ...], tuple[DictConfig, list[str]]] = {}
         self._planned: tuple[int, list[Job], list[JobGroup]] | None = None
 
     def compose(self, job: Job) -> DictConfig:
@@ -60,38 +55,40 @@ class Planner:
     def plan(self, jobs: Sequence[Job], first: int = 0) -> list[JobGroup]:
         """The same groups again for the same jobs of the same numbers. Raises what composing a job raises."""
         if self._planned is None or self._planned[:2] != (first, list(jobs)):
-            self._planned = first, list(jobs), self._grouped(jobs, first)
+            groups = self._as_hydra_means(self._grouped(jobs, first))
+            for group in groups:
+                group.subdirs = places(group.config, group.nums, group.jobs, group.columns)
+            self._planned = first, list(jobs), groups
         return self._planned[2]
 
     def _grouped(self, jobs: Sequence[Job], first: int) -> list[JobGroup]:
         groups: dict[tuple[Any, ...], JobGroup] = {}
-        linked: dict[tuple[str, ...], set[str]] = {}
         for num, job in enumerate(jobs, first):
-            structure = tuple(word for word in job if self.number(word) is None and not word.startswith(SUBDIR))
-            if structure not in self._composed:
-                self._composed[structure] = self.compose(job)
-            if structure not in linked:
-                linked[structure] = self._linked(self._composed[structure], job)
+            structure = tuple(
+                word.partition("=")[0] if self.number(word) else word for word in job if not word.startswith(SUBDIR)
+            )
             values = dict(number for word in job if (number := self.number(word)))
-            fixed = tuple((key, str(values.pop(key))) for key in sorted(linked[structure]) if key in values)
-            everything = tuple(job) if _NOTHING_ALIKE in linked[structure] else ()
-            key = (structure, fixed, tuple(values), everything)
-            if key not in groups:
-                config = self.compose(job) if fixed or everything else self._composed[structure]
-                groups[key] = JobGroup(config, [], [], {name: [] for name in values})
-            group = groups[key]
+            if structure not in self._composed:
+                config = self.compose(job)
+                self._composed[structure] = config, _linked(config, values)
+            config, linked = self._composed[structure]
+            fixed = tuple(str(values.pop(key)) for key in linked)
+            if (structure, fixed) not in groups:
+                config = self.compose(job) if fixed else config
+                groups[structure, fixed] = JobGroup(config, [], [], {key: [] for key in values})
+            group = groups[structure, fixed]
             group.nums.append(num)
             group.jobs.append(job)
-            for name, value in values.items():
-                group.columns[name].append(value)
-        return self._as_hydra_means(list(groups.values()))
+            for key, value in values.items():
+                group.columns[key].append(value)
+        return list(groups.values())
 
     def number(self, word: str) -> tuple[str, Any] | None:
         """Key and value of an override that sets a number of the job's own; `None` for any other."""
         if word not in self._numbers:
-            key, _, text = word.partition("=")
+            key, text = key_of(word), word.partition("=")[2]
             numeric = key.replace(".", "").replace("_", "").isalnum() and text[:1] in "+-.[0123456789" and text
-            value = self._value(word, text) if numeric else None
+            value = self._value(word, text) if numeric and not word.startswith("~") else None
             self._numbers[word] = (key, value) if value is not None and self._per_run(key, value) else None
         return self._numbers[word]
 
@@ -102,17 +99,6 @@ class Planner:
         if DECIMAL.fullmatch(text):
             return float(text)
         return self._parser.parse_override(word).value()
-
-    def _linked(self, config: DictConfig, job: Job) -> set[str]:
-        """The job's numbers that something in the configuration refers to."""
-        raw: Any = OmegaConf.to_container(config, resolve=False)
-        if not any(word.startswith(SUBDIR) for word in job) and not PLACED_BY_NUMBER.fullmatch(
-            str(raw["hydra"]["sweep"]["subdir"])
-        ):
-            return {_NOTHING_ALIKE}  # its place may depend on anything
-        referring = " ".join(_interpolations(raw))
-        keys = {number[0] for word in job if (number := self.number(word))}
-        return {key for key in keys if any(re.search(rf"\b{part}\b", referring) for part in key.split("."))}
 
     def _as_hydra_means(self, groups: list[JobGroup]) -> list[JobGroup]:
         """The groups, if a sample of jobs composed in full agrees with them; else every job by itself."""
@@ -135,7 +121,19 @@ class Planner:
         return groups
 
 
-_NOTHING_ALIKE = ""
+def _linked(config: DictConfig, values: Mapping[str, Any]) -> list[str]:
+    """The keys of a job's numbers that something in its configuration, but the job's place, refers to; and of those
+    that are not what the configuration has, as another word set it after all.
+    """
+    raw: Any = OmegaConf.to_container(config, resolve=False)
+    del raw["hydra"]["sweep"]["subdir"], raw["hydra"]["overrides"]
+    referring = " ".join(_interpolations(raw))
+    return [
+        key
+        for key, value in values.items()
+        if any(re.search(rf"\b{part}\b", referring) for part in key.split("."))
+        or OmegaConf.select(config, key) != value
+    ]
 
 
 def _values(config: DictConfig) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.vectorized.grid import jobs_of, run_names, swept_keys
-from hydra_plugins.vectorized.planner import SUBDIR, Planner
+from hydra_plugins.vectorized.grid import jobs_of, run_names
+from hydra_plugins.vectorized.places import SUBDIR
+from hydra_plugins.vectorized.planner import Planner
+from hydra_plugins.vectorized.words import Job, given, swept_keys
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +56,8 @@ class VectorizedSweeper(BasicSweeper):
             )
         loader = self.hydra_context.config_loader
         parser = OverridesParser.create(loader)
-        given = parser.parse_overrides([*self._parse_config(), *arguments])
-        jobs: Sequence[Sequence[str]] = jobs_of(given, self._points, parser)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        jobs: Sequence[Job] = jobs_of(overrides, self._points, parser)
         if self._batched is not None:
             planner = Planner(loader, self.config, self._batched.per_run)
             jobs = self._placed(_distinct(jobs, planner))
@@ -74,18 +76,18 @@ class VectorizedSweeper(BasicSweeper):
             _ = job.return_value  # raises what the job raised
         return returns
 
-    def _placed(self, jobs: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    def _placed(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """The jobs with a directory that says what was swept, unless the user has set one."""
         assert self.config is not None
         swept = swept_keys(jobs)
-        if not swept or any(word.startswith(SUBDIR) for word in self.config.hydra.overrides.hydra):
+        if not swept or any(word.startswith(SUBDIR) for word in given(self.config)):
             return jobs
         return [[*job, f"{SUBDIR}'runs/{name}'"] for job, name in zip(jobs, run_names(jobs, swept), strict=True)]
 
 
-def _distinct(jobs: Sequence[Sequence[str]], planner: Planner) -> list[Sequence[str]]:
+def _distinct(jobs: Sequence[Job], planner: Planner) -> list[Job]:
     """The jobs without those that are equal to one before them."""
-    first: dict[tuple[str, ...], Sequence[str]] = {}
+    first: dict[tuple[str, ...], Job] = {}
     for job in jobs:
         first.setdefault(tuple(_meaning(word, planner) for word in job), job)
     if len(first) < len(jobs):

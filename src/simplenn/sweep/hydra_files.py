@@ -9,11 +9,12 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from hydra_plugins.vectorized.places import SUBDIR, own_place
+from hydra_plugins.vectorized.words import override_dirname
 from simplenn.sweep.batch import Batch
 
 MARK = re.compile(r"SIMPLENN_VALUE_(\d+)_")
 PLAIN = re.compile(r"[A-Za-z/][\w./,+-]*[=/][\w./=,+-]*", re.ASCII)  # a word that YAML can only read as a string
-SUBDIR = "hydra.sweep.subdir="
 
 
 class HydraFiles:
@@ -38,7 +39,7 @@ class HydraFiles:
             _scalar(subdir),
             _scalar(f"{SUBDIR}'{subdir}'"),
             "\n    - ".join(map(_scalar, words)),
-            _scalar(self._override_dirname(words)),
+            _scalar(override_dirname(words, self._dirname)),
             f"'{num}'",
             str(num),
             _scalar(os.path.join(self._sweep, subdir)),
@@ -48,11 +49,6 @@ class HydraFiles:
             "hydra.yaml": self._hydra.filled(job),
             "overrides.yaml": ("".join(f"- {_scalar(word)}\n" for word in words) or "[]\n").encode(),
         }
-
-    def _override_dirname(self, words: Sequence[str]) -> str:
-        """As Hydra's `get_overrides_dirname` makes it."""
-        kept = [word for word in words if _key(word) not in self._dirname["exclude_keys"]]
-        return self._dirname["item_sep"].join(sorted(kept)).replace("=", self._dirname["kv_sep"])
 
 
 class _Template:
@@ -88,8 +84,8 @@ def _mark_job(node: dict[str, Any]) -> None:
     marks = (f"SIMPLENN_VALUE_{number}_" for number in range(7))
     subdir, subdir_override, words, dirname, identifier, num, output_dir = marks
     given: list[str] = node["overrides"]["hydra"]
-    places = [place for place, word in enumerate(given) if word.startswith(SUBDIR)]
-    if places:  # the last is the job's own; without one it is the configuration's, by the job's number
+    if own_place(given) is not None:
+        places = [place for place, word in enumerate(given) if word.startswith(SUBDIR)]
         given[places[-1]] = subdir_override
         node["sweep"]["subdir"] = subdir
     node["overrides"]["task"] = [words] if node["overrides"]["task"] else []
@@ -112,7 +108,3 @@ def _scalar(value: Any) -> str:
     if isinstance(value, float):
         return yaml.representer.SafeRepresenter().represent_float(value).value
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _key(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~").partition("@")[0]

@@ -1,0 +1,57 @@
+"""What the words of a command (`++optimizer.lr=0.1`) say, as far as it takes no grammar. Knows no model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra._internal.config_loader_impl import get_overrides_dirname
+from omegaconf import DictConfig, OmegaConf
+
+Job = Sequence[str]
+
+
+def key_of(word: str) -> str:
+    """The key without Hydra's signs (`+`, `++`, `~`), so that it has one spelling."""
+    return word.partition("=")[0].strip().lstrip("+~")
+
+
+def is_hydras(word: str) -> bool:
+    """Whether it sets something of Hydra's own, and nothing of the job's."""
+    return key_of(word).startswith(("hydra.", "hydra/"))
+
+
+def values_of(job: Job) -> dict[str, str]:
+    """What a job's own keys are set to, as text; by the last word of a key, as Hydra heeds them in turn."""
+    return {key_of(word): word.partition("=")[2] for word in job if not is_hydras(word)}
+
+
+def swept_keys(jobs: Sequence[Job]) -> list[str]:
+    """The keys that are not the same in all jobs, in alphabetical order."""
+    different: dict[str, set[str]] = {}
+    for job in jobs:
+        for key, text in values_of(job).items():
+            different.setdefault(key, set()).add(text)
+    return sorted(key for key, texts in different.items() if len(texts) > 1)
+
+
+def given(config: DictConfig, kind: str = "hydra") -> list[str]:
+    """The words that a configuration was composed with, Hydra's own or those of the `task`, as they were typed.
+
+    To read them one by one would resolve what they refer to.
+    """
+    words: Any = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
+    return words
+
+
+@dataclass
+class _Word:
+    """What Hydra's function asks of an override."""
+
+    key_or_group: str
+    input_line: str
+
+
+def override_dirname(job: Job, settings: Mapping[str, Any]) -> str:
+    """`hydra.job.override_dirname` of a job, by `hydra.job.config.override_dirname`."""
+    words: list[Any] = [_Word(key_of(word).partition("@")[0], word) for word in job if not is_hydras(word)]
+    return get_overrides_dirname(words, list(settings["exclude_keys"]), settings["item_sep"], settings["kv_sep"])
