@@ -64,7 +64,12 @@ def test_tensorboard_shows_what_the_run_recorded(ask: Ask, train_run: Callable[.
     tags = {"train/loss", "train/mae", "val/loss", "val/mae", "lr"}
     prefix = "/data/plugin/scalars"
     listed = ask(f"{prefix}/tags", complete=lambda runs: len(runs) == 2)
-    assert set(listed["seed1"]) == tags
+    best = {f"best/{tag}" for tag in tags - {"lr"}}
+    assert set(listed["seed1"]) == tags | best
+    assert min(rows, key=lambda row: row["val/loss"])["epoch"] == 5
+    for tag in best:
+        ((_, step, value),) = ask(f"{prefix}/scalars?run=seed1&tag={tag}", complete=lambda points: len(points) == 1)
+        assert (step, value) == (5, pytest.approx(rows[-1][tag.removeprefix("best/")], rel=1e-6))
     for tag in tags:
         points = ask(f"{prefix}/scalars?run=seed1&tag={tag}", complete=lambda points: len(points) == 5)
         assert [step for _, step, _ in points] == [1, 2, 3, 4, 5]
