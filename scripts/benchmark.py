@@ -9,6 +9,9 @@ without and the tutorial's own script.
 
 Group `sweep`: what sweeps cost beside one run of the same, and beside Hydra's basic launcher.
 
+Group `proof`: what a group of runs costs to prove itself before it trains as stacks, beside one run of the same. Its
+processes time themselves, after the checks that come before.
+
 Group `training`: training alone, 10,000 runs of Adam, compiled and warm, beside JAX `jit(vmap(scan))` doing the same;
 and from how many run-steps (runs x steps) of a stack `trainer.compile=true` pays, by the whole of `train_stack`, when
 torch's cache on disk knows the graph. Its processes time themselves: what they print counts. It needs the extra
@@ -34,6 +37,7 @@ from rich.table import Column, Table
 
 SCRIPTS = Path(__file__).resolve().parent
 TRAIN = str(SCRIPTS / "train.py")
+CONF = str(SCRIPTS.parent / "conf")
 
 TUTORIAL = """
 import torch
@@ -62,6 +66,22 @@ for epoch in range(100):
     optimizer.step()
     if (epoch + 1) % 10 == 0:
         print(f"Epoch [{epoch + 1}/100], Loss: {loss.item():.4f}")
+"""
+
+PROOF = """
+import itertools, json, sys, time
+from hydra import compose, initialize_config_dir
+from simplenn.config import check
+from simplenn.stacking import prove
+from simplenn.training import rehearse
+
+with initialize_config_dir(sys.argv[1], version_base="1.3"):
+    cfg = check(compose("train", sys.argv[2:]))
+rehearse(cfg)
+seeds, rates = zip(*itertools.product(range(10), (0.001, 0.01, 0.1)))
+begun = time.perf_counter()
+assert prove(cfg, {"seed": list(seeds), "optimizer.lr": list(rates)}).reason is None
+print(json.dumps([time.perf_counter() - begun]))
 """
 
 
@@ -164,6 +184,22 @@ SWEEP = Group(
 )
 
 
+PROOFS = Group(
+    cases={
+        "one run, sum": Case((TRAIN,)),
+        "proof, sum": Case(("-c", PROOF, CONF), self_timed=True),
+        "one run, post": Case((TRAIN, "experiment=post")),
+        "proof, post": Case(("-c", PROOF, CONF, "experiment=post"), self_timed=True),
+    },
+    figures={
+        f"proof / one run, {work}": Figure(
+            lambda t, work=work: 100 * t[f"proof, {work}"] / t[f"one run, {work}"], "%", 5.0
+        )
+        for work in ("sum", "post")
+    },
+)
+
+
 def _jax(work: str, repeat: int) -> Case:
     return Case((str(SCRIPTS / "benchmark_jax.py"), work, "--repeat", str(repeat)), self_timed=True)
 
@@ -212,7 +248,7 @@ TRAINING = Group(
     packages=("jax", "optax"),
 )
 
-GROUPS = {"start": START, "sweep": SWEEP, "training": TRAINING}
+GROUPS = {"start": START, "sweep": SWEEP, "proof": PROOFS, "training": TRAINING}
 
 
 def seconds(name: str, case: Case, directory: Path) -> float:
