@@ -1,5 +1,6 @@
 """What users do to networks, data and the Regressor: runs of a stack are as alone, or they train one by one."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from simplenn import trainer as trainer_module
 from simplenn.config import check
+from simplenn.proofs import Planned, Proofs
 from simplenn.regressor import Regressor
-from simplenn.stacking import proof, prove, train_stack
+from simplenn.stacking import Proof, proof, prove, train_stack
 from simplenn.stacking.agreement import first_difference, is_exact
 from simplenn.stacking.proof import chosen
-from simplenn.stacking.training import config_of
+from simplenn.stacking.training import config_of, with_compiler
 from simplenn.training import build_run
 
 COLUMNS = {"seed": [0, 1, 2], "optimizer.lr": [0.003, 0.01, 0.02]}
@@ -281,3 +283,41 @@ def test_a_proof_takes_the_extremes_and_two_seeds() -> None:
 def test_a_run_without_its_like_trains_alone() -> None:
     """There is nothing to stack."""
     assert prove(configured(), {"seed": [0]}).reason == "there is no other run that differs in numbers alone"
+
+
+def test_a_compiled_stack_proves_itself_too(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """What is compiled and isn't as alone trains without the compiler; a line says so."""
+    honest = proof.train_stack
+
+    def compiled(cfg: DictConfig, columns: Any, **others: Any) -> Any:
+        outcome = honest(with_compiler(cfg, False), columns, **others)
+        if cfg.trainer.compile:
+            outcome.last.weights["network.layer2.bias"][0] += 1
+        return outcome
+
+    monkeypatch.setattr(proof, "train_stack", compiled)
+    with caplog.at_level(logging.INFO, "simplenn.stacking.proof"):
+        found = prove(configured("trainer.compile=true"), COLUMNS)
+    assert found.reason is None and not found.compiles
+    (record,) = caplog.records
+    assert record.message.startswith("trainer.compile=true is ignored: compiled, a run is not as alone: network.layer2")
+
+
+def test_the_batches_of_a_sweep_share_its_groups_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of a group is proven with the group; what lies beyond it is proven anew."""
+    made: list[int] = []
+
+    def count(cfg: DictConfig, columns: Any, *_: Any) -> Proof:
+        made.append(len(columns["seed"]))
+        return Proof(None)
+
+    monkeypatch.setattr("simplenn.stacking.prove", count)
+    cfg, proofs = configured(), Proofs()
+    whole, *parts = (
+        Planned(cfg, {"seed": seeds, "optimizer.lr": rates}, str)
+        for seeds, rates in (([0, 1, 2], [1, 2, 3]), ([0, 1], [1, 2]), ([2], [3]), ([2], [4]), ([5], [2]))
+    )
+    proofs.plan(whole)
+    for part in parts:
+        proofs.of(part, None)
+    assert made == [3, 1, 1]

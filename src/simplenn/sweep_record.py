@@ -18,7 +18,7 @@ from hydra_plugins.vectorized.words import is_hydras, swept_keys
 from simplenn.alone import arguments
 from simplenn.attempts import Attempts
 from simplenn.metric import cost, objective_of
-from simplenn.run import Run, Unwritable
+from simplenn.run import Run, Unwritable, run_name
 from simplenn.sweep.batch import Alone, Batch, join, objectives
 from simplenn.sweep.directories import wanted, write_directories
 from simplenn.sweep.part import parts_of_alone
@@ -126,11 +126,6 @@ class SweepRecord:
                 found.append(Best(name, tag, cost(tag, result.objective), arguments(self._sweep, overrides)))
         finite = (best for best in found if np.isfinite(best.value))
         return min(finite, key=lambda best: cost(best.metric, best.value), default=None)
-
-
-def run_name(subdir: str) -> str:
-    """A run's name, by its place in the sweep."""
-    return subdir.removeprefix("runs/")
 
 
 def _batch(trained: Any, keys: Sequence[str]) -> Batch:

@@ -16,7 +16,9 @@ from omegaconf import DictConfig, read_write
 
 from hydra_plugins.vectorized.words import given, is_hydras, values_of
 from simplenn import gate, interruption
+from simplenn.proofs import Planned, Proofs
 from simplenn.refusal import Refused
+from simplenn.run import run_name
 
 if TYPE_CHECKING:
     from simplenn.sweep_record import SweepRecord
@@ -57,6 +59,10 @@ class Trained:
         return self.group.columns or {"seed": [self.cfg.seed] * len(self.group.nums)}
 
     @property
+    def planned(self) -> Planned:
+        return Planned(self.cfg, self.columns, lambda run: run_name(self.group.subdir(run)))
+
+    @property
     def words(self) -> dict[str, str]:
         """What the jobs were told, by key: all of it of the first job, and of the others what isn't in columns."""
         return values_of(self.group.jobs[0])
@@ -68,6 +74,7 @@ class Sweeping:
     def __init__(self) -> None:
         self._sweep: DictConfig | None = None
         self._groups: dict[int, Trained] = {}
+        self._proofs = Proofs()
         self._progress: Any = None
         self._kept = time.monotonic()
 
@@ -100,7 +107,9 @@ class Sweeping:
         self._sweep = sweep
         for group, cfg in zip(new, configs, strict=True):
             _place(group, sweep)
-            self._take_on(Trained(group, cfg))
+            trained = Trained(group, cfg)
+            self._proofs.plan(trained.planned)
+            self._take_on(trained)
 
     def _take_on(self, trained: Trained) -> None:
         """From now on these jobs are this group's: a batch of a sweep takes them over from the plan of the whole."""
@@ -111,14 +120,13 @@ class Sweeping:
 
     def why_not(self, group: Group) -> str | None:
         """Why the group's runs don't train together."""
-        from simplenn.stacking import prove
-        from simplenn.sweep_record import run_name
-
         assert self._sweep is not None
         trained = self._groups[id(group)]
-        proof = prove(trained.cfg, trained.columns, lambda run: run_name(group.subdir(run)), self._sweep.max_stack)
+        proof = self._proofs.of(trained.planned, self._sweep.max_stack)
         trained.together = proof.reason is None
-        trained.cfg, trained.initial = proof.cfg, proof.initial
+        trained.initial = proof.initial
+        if trained.cfg.trainer.get("compile"):
+            trained.cfg.trainer.compile = proof.compiles
         return proof.reason
 
     def train(self, group: Group) -> list[float]:

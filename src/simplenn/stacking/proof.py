@@ -48,11 +48,11 @@ MIN_EPOCHS, MIN_STEPS = 2, 4  # that a proof trains, at least
 
 @dataclass(frozen=True)
 class Proof:
-    """`reason` says why the group must train run by run, `None` if it need not. What was made on the way comes along:
-    `cfg`, without `trainer.compile` where that failed, and the initial weights of all runs."""
+    """`reason` says why the group must train run by run, `None` if it need not. Then `compiles` says whether stacks may
+    be compiled, as far as that was asked for, and `initial` are the initial weights of all runs."""
 
     reason: str | None
-    cfg: DictConfig
+    compiles: bool = False
     initial: InitialWeights | None = None
 
 
@@ -66,13 +66,13 @@ def prove(
     try:
         return _prove(cfg, columns, name_of, max_stack)
     except NotFollowed as error:
-        return Proof(str(error), cfg)
+        return Proof(str(error))
     except Exception as error:
         interruption.check()
         text = " ".join(str(error).split())
         if "randomness" in text:
-            return Proof("the network draws random numbers", cfg)
-        return Proof(f"it can't be tried as a stack ({type(error).__name__}: {text:.160})", cfg)
+            return Proof("the network draws random numbers")
+        return Proof(f"it can't be tried as a stack ({type(error).__name__}: {text:.160})")
 
 
 def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max_stack: int | None) -> Proof:
@@ -90,12 +90,11 @@ def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max
     if difference is not None:
         raise NotFollowed(f"in a stack {name_of(difference[0])} is not as alone: {difference[1]}")
     if not cfg.trainer.get("compile"):
-        return Proof(None, cfg, initial)
+        return Proof(None, initial=initial)
     reason = _not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg)))
-    if reason is None:
-        return Proof(None, cfg, initial)
-    log.info("trainer.compile=true is ignored: %s", reason)
-    return Proof(None, with_compiler(cfg, False), initial)
+    if reason is not None:
+        log.info("trainer.compile=true is ignored: %s", reason)
+    return Proof(None, reason is None, initial)
 
 
 def _not_compiled(trial: "_Trial", size: int) -> str | None:
