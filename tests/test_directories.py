@@ -24,7 +24,7 @@ from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from simplenn import checkpoint, events
 from simplenn.config import check
 from simplenn.evaluation import evaluate, load_run
-from simplenn.metrics import write_rows
+from simplenn.metrics import read_rows, write_rows
 from simplenn.run import Run
 from simplenn.stacking import train_in_chunks
 from simplenn.sweep.batch import Batch, join
@@ -129,6 +129,28 @@ def timeless(event: Any) -> Any:
             data.session_start_info.start_time_secs = data.session_end_info.end_time_secs = 0
             value.metadata.plugin_data.content = data.SerializeToString(deterministic=True)
     return event
+
+
+def test_a_metric_that_is_undefined_is_left_out(pair: tuple[list[Run], list[Run], Batch], tmp_path: Path) -> None:
+    """Of that run in that epoch alone: no cell, no scalar; the run beside it keeps its own."""
+    name, epoch = "train/mae", 1
+    batch = pair[2].take([0, 1])
+    assert batch.outcome.status == ["done", "done"]
+    batch.outcome.curves[name][epoch - 1, 0] = torch.nan
+    assert write_directories(batch, tmp_path, *build_run(batch.cfg)) == [True] * 2
+    for run, (alone, subdir) in enumerate(zip(pair[0][:2], batch.subdirs, strict=True)):
+        written = Run(tmp_path / subdir)
+        rows, expected = read_rows(alone.metrics_file), [timeless(event) for event in recorded(alone)]
+        if run == 0:
+            del rows[epoch - 1][name]
+            (event,) = (event for event in expected if event.step == epoch and len(event.summary.value) > 1)
+            (place,) = (i for i, value in enumerate(event.summary.value) if value.tag == name)
+            del event.summary.value[place]
+        write_rows(tmp_path / "expected.csv", rows)
+        assert written.metrics_file.read_text() == (tmp_path / "expected.csv").read_text()
+        assert [timeless(event) for event in recorded(written)] == expected
+        best = min(row[name] for row in rows if name in row)
+        assert (result(written).metrics[name], result(written).best[name]) == (rows[-1][name], best)
 
 
 def test_a_directory_that_is_there_is_left_as_it_is(pair: tuple[list[Run], list[Run], Batch], tmp_path: Path) -> None:

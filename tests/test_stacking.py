@@ -413,6 +413,14 @@ def test_progress_shows_the_median_of_live_runs() -> None:
     assert seen.losses == outcome.curves["train/loss"].nanmedian(dim=1).values.tolist()
 
 
+def assert_moved_alike(cfg: DictConfig, columns: Columns, eager: Outcome, compiled: Outcome) -> None:
+    """Each weight has gone the same way from where it began, within 1 part in 1,000."""
+    initial = InitialWeights(cfg)(columns["seed"])
+    for name, weight in eager.last.weights.items():
+        moved = (weight - initial[name]).abs().max()
+        assert float((compiled.last.weights[name] - weight).abs().max() / moved) < 1e-3, name
+
+
 # torch's compiler, as it is imported, calls what torch has deprecated
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("words", [("optimizer=adam", "experiment=post"), ("optimizer=sgd", "optimizer.momentum=0.9")])
@@ -425,10 +433,53 @@ def test_compiled_stack_equals_the_eager_one_within_the_tolerance(words: tuple[s
     eager, compiled = (train_stack(cfg, columns) for cfg in configs)
     assert compiled.status == eager.status == ["done", "done", "diverged", "done"]
     assert (compiled.steps, compiled.epoch, compiled.skeletons) == (eager.steps, eager.epoch, eager.skeletons)
-    initial = InitialWeights(configs[0])(columns["seed"])
-    for name, weight in eager.last.weights.items():
-        moved = (weight - initial[name]).abs().max()
-        assert float((compiled.last.weights[name] - weight).abs().max() / moved) < 1e-3
+    assert_moved_alike(configs[0], columns, eager, compiled)
     finished = [0, 1, 3]
     curves = [outcome.curves["train/loss"][:, finished] for outcome in (compiled, eager)]
     assert not torch.equal(*curves)  # else it was not compiled
+
+
+class Tokens(nn.Module):
+    """Operations that the compiler takes runs first: indexing, attention, a norm, a softmax."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(10, 4)
+        self.attention = nn.MultiheadAttention(4, 2, bias=False, batch_first=True)
+        self.norm = nn.LayerNorm(4)
+        self.last = nn.Linear(12, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.embedding(x.abs().long().clamp(max=9))
+        seen, _ = self.attention(tokens, tokens, tokens)
+        return self.last(self.norm(seen + tokens).flatten(1))
+
+
+class Overwriting(nn.Module):
+    """An operation that the compiled mode has no rule for: it writes into a part of a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scaled = x.clone()
+        scaled[:, 0] *= 2
+        scaled[:, 1:] += 1
+        return self.layer(scaled)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize("network", [Tokens, Overwriting])
+def test_a_compiled_network_is_right_or_left_aside(network: type, caplog: pytest.LogCaptureFixture) -> None:
+    """What the compiled mode doesn't know of trains without it; what it compiles moves as it does without it."""
+    caplog.set_level(logging.INFO)
+    words = ["trainer.max_epochs=2", "data.num_train=6", "data.batch_size=null", "data.num_val=0", "optimizer.lr=1e-3"]
+    cfg = configured(*words, network={"_target_": f"test_stacking.{network.__name__}"})
+    columns: Columns = {"seed": list(range(5))}
+    eager = train_stack(cfg, columns)
+    cfg.trainer.compile = True
+    compiled = train_stack(cfg, columns)
+    left_aside = "trainer.compile=true is left aside" in caplog.text
+    assert left_aside is (network is Overwriting), caplog.text
+    assert_moved_alike(cfg, columns, eager, compiled)

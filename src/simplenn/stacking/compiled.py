@@ -17,10 +17,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functionalize, grad_and_value
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
 from simplenn.stacking.rules import Coefficients, Rule
-from simplenn.stacking.runs_last import runs_last
+from simplenn.stacking.runs_last import RunsLast
 from simplenn.stacking.steps import Steps, Unknown
 
 Weights = dict[str, Tensor]
@@ -56,7 +57,7 @@ class CompiledEpoch:
         named = dict(steps.regressor.named_parameters())
         self._names = list(named)
         self._trained = [name for name, weight in named.items() if weight.requires_grad]
-        self._graphs: dict[int, Callable[..., Any]] = {}  # by batch size: the last batch may be a smaller one
+        self._graphs: dict[int, RunsLast] = {}  # by batch size: the last batch may be a smaller one
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def initial(self, weights: Mapping[str, Tensor]) -> State:
@@ -99,9 +100,12 @@ class CompiledEpoch:
             return outputs
 
         graph = make_fx(flat, tracing_mode="fake")(*tensors)
+        # Where the runs' axis isn't last throughout, the compiler vectorises along two axes at once, and a sum in such
+        # a loop loses its last runs and writes beyond its result (torch 2.13): so it leaves that to the C++ compiler.
+        options = {} if all(graph.in_rules for graph in self._graphs.values()) else {"cpp.simdlen": 1}
         # in a tracing context, as without one inductor's cache of graphs is bypassed
         with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
-            call: Any = torch._inductor.compile(graph, list(tensors))
+            call: Any = torch._inductor.compile(graph, list(tensors), options=options)
         return lambda tensors: pytree.tree_unflatten(call(*tensors), out_spec[0])
 
     def _steps(self, state: State, x: Tensor, y: Tensor, each: list[dict[str, Any]]) -> Epoch:
@@ -124,8 +128,8 @@ class CompiledEpoch:
     def _gradients(self, weights: Weights, x: Tensor, y: Tensor) -> tuple[Weights, Tensor, dict[str, Tensor]]:
         """The loss's gradients [..., R], the loss and the metrics [R], on x [B, F, R or 1] and y [B, 1, R or 1]."""
         if len(x) not in self._graphs:
-            self._graphs[len(x)] = runs_last(self._one_run(weights, x[..., 0], y[..., 0]))
-        return self._graphs[len(x)](weights, x, y)
+            self._graphs[len(x)] = RunsLast(self._one_run(weights, x[..., 0], y[..., 0]))
+        return self._graphs[len(x)].run(weights, x, y)
 
     def _one_run(self, weights: Weights, x: Tensor, y: Tensor) -> Any:
         """The graph of one run's gradients, loss and metrics, from the one `Regressor`."""
@@ -142,9 +146,10 @@ class CompiledEpoch:
         table: Any = core_aten_decompositions()
         before = self._of_one_run.show_trainer(Unknown())
         try:
-            return make_fx(functionalize(one), table, tracing_mode="fake")(
-                {name: weight[..., 0] for name, weight in weights.items()}, x, y
-            )
+            with sdpa_kernel(SDPBackend.MATH):  # flash attention's decomposition doesn't give what its backward takes
+                return make_fx(functionalize(one), table, tracing_mode="fake")(
+                    {name: weight[..., 0] for name, weight in weights.items()}, x, y
+                )
         finally:
             self._of_one_run.show_trainer(before)
 

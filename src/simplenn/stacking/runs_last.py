@@ -17,23 +17,33 @@ from torch.utils import _pytree as pytree
 aten = torch.ops.aten
 
 
-def runs_last(graph: GraphModule) -> Callable[..., Any]:
-    """`graph` is of core ATen operations (`make_fx` makes it); what is returned takes and gives [..., *] for [...]."""
-    return _RunsLast(graph, garbage_collect_values=False).run
+class RunsLast(Interpreter):
+    """`graph` is of core ATen operations (`make_fx` makes it); `run` takes and gives [..., *] for its [...].
 
+    `in_rules` where each operation has a rule here, so that the runs' axis is last throughout. `run` raises
+    `NotImplementedError` for an operation that nobody has tried.
+    """
 
-class _RunsLast(Interpreter):
+    def __init__(self, graph: GraphModule) -> None:
+        super().__init__(graph, garbage_collect_values=False)
+        targets = {node.target for node in graph.graph.nodes if node.op == "call_function"}
+        self.in_rules = targets.isdisjoint(BY_VMAP)
+
+    def get_attr(self, target: Any, args: tuple, kwargs: dict) -> Any:
+        raise NotImplementedError("the network has a tensor that is no parameter")
+
     def call_function(self, target: Any, args: tuple, kwargs: dict) -> Any:
-        tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        if not tensors:
-            return target(*args, **kwargs).unsqueeze(-1)  # a constant, the same for all runs
         if not isinstance(target, torch._ops.OpOverload):
             return target(*args, **kwargs)  # one of several results
+        if target in CONSTANT:
+            return target(*args, **kwargs).unsqueeze(-1)  # the same for all runs
         if target in RULES:
             return RULES[target](*args, **kwargs)
         if torch.Tag.pointwise in target.tags or target in LIKE:
             return target(*args, **kwargs)  # broadcasting goes by the last axes: R meets R or 1
-        return _by_vmap(target, args, kwargs)
+        if target in BY_VMAP:
+            return _by_vmap(target, args, kwargs)
+        raise NotImplementedError(f"{target} has not been tried for many runs")
 
 
 def _by_vmap(target: Any, args: tuple, kwargs: dict) -> Any:
@@ -53,8 +63,9 @@ def _by_vmap(target: Any, args: tuple, kwargs: dict) -> Any:
         shape[:] = [structure, [result is not None for result in results]]
         return tuple(result for result in results if result is not None)
 
-    expanded = [tensor.expand(*tensor.shape[:-1], num_runs) for tensor in runs]
-    given = iter(vmap(one, in_dims=-1, out_dims=-1)(*expanded))
+    # whole and runs first, as in an eager stack: some kernels, and the compiler, take other strides for these
+    first = [tensor.expand(*tensor.shape[:-1], num_runs).movedim(-1, 0).contiguous() for tensor in runs]
+    given = iter(vmap(one, out_dims=-1)(*first))
     structure, there = shape
     return pytree.tree_unflatten([next(given) if here else None for here in there], structure)
 
@@ -81,6 +92,7 @@ def _biased_product(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: 
     return c * beta + _product(a, b) * alpha if (beta, alpha) != (1, 1) else c + _product(a, b)
 
 
+CONSTANT = (aten.full.default, aten.arange.start_step, aten.scalar_tensor.default, aten.empty_permuted.default)
 LIKE = (aten.full_like.default, aten.ones_like.default, aten.zeros_like.default, aten.clone.default)
 RULES: dict[Any, Callable[..., Any]] = {
     aten.mm.default: _product,
@@ -97,3 +109,19 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.squeeze.dims: lambda x, dims: x.squeeze(_dims(x, dims)),
     aten.detach.default: lambda x: x,
 }
+BY_VMAP = frozenset(
+    (
+        *(aten.bmm.default, aten._softmax.default, aten._log_softmax.default, aten.native_layer_norm.default),
+        *(aten.native_group_norm.default, aten.linalg_vector_norm.default, aten.var.correction),
+        *(aten.convolution.default, aten.convolution_backward.default, aten.constant_pad_nd.default),
+        *(aten.avg_pool2d.default, aten.avg_pool2d_backward.default),
+        *(aten.max_pool2d_with_indices.default, aten.max_pool2d_with_indices_backward.default),
+        *(aten.max.dim, aten.max.default, aten.min.dim, aten.min.default, aten.amax.default, aten.amin.default),
+        *(aten.argmax.default, aten.argmin.default, aten.median.dim, aten.any.dim, aten.prod.dim_int),
+        *(aten.cumsum.default, aten.cumprod.default, aten.sort.default, aten.topk.default),
+        *(aten.cat.default, aten.slice.Tensor, aten.slice_scatter.default, aten.select.int, aten.flip.default),
+        *(aten.split_with_sizes.default, aten.repeat.default, aten.diagonal.default, aten.diagonal_scatter.default),
+        *(aten.embedding.default, aten.index.Tensor, aten.index_put.default, aten.index_select.default),
+        *(aten.gather.default, aten.scatter.src, aten.scatter_add.default, aten._to_copy.default),
+    )
+)

@@ -113,6 +113,29 @@ def cells(outcome: Outcome) -> list[list[str]]:
     return [[name for name in order if has[name][epoch]] for epoch in range(len(outcome.steps))]
 
 
+def kinds(outcome: Outcome) -> list[tuple[list[list[str]], list[int]]]:
+    """The runs that have the same `cells`, each time these and the runs. One kind, but where a metric is undefined.
+
+    Of epochs that a run has no row for, it counts as having what the others have.
+    """
+    shared, num_runs = cells(outcome), len(outcome.status)
+    has_row = np.arange(len(shared))[:, None] < row_counts(outcome)
+    empty = {
+        name: outcome.curves[name].isnan().numpy() & has_row & np.array([[name in row] for row in shared])
+        for name in columns_of(shared)
+    }
+    if not any(blank.any() for blank in empty.values()):
+        return [(shared, list(range(num_runs)))]
+    patterns = np.packbits(np.concatenate(list(empty.values())), axis=0).T
+    members: dict[bytes, list[int]] = {}
+    for run, pattern in enumerate(patterns):
+        members.setdefault(pattern.tobytes(), []).append(run)
+    return [
+        ([[name for name in row if not empty[name][epoch, runs[0]]] for epoch, row in enumerate(shared)], runs)
+        for runs in members.values()
+    ]
+
+
 def columns_of(rows: Sequence[Sequence[str]]) -> list[str]:
     """The columns of a `metrics.csv` with these cells: in the order of their first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row))

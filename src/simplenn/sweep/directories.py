@@ -25,7 +25,7 @@ from simplenn.predictions import PredictionFigure
 from simplenn.regressor import Regressor
 from simplenn.review import graph_of
 from simplenn.run import Result, writing
-from simplenn.sweep.batch import Batch, best_values, cells, final_values, row_counts
+from simplenn.sweep.batch import Batch, best_values, columns_of, final_values, kinds, row_counts
 from simplenn.sweep.checkpoints import Checkpoints
 from simplenn.sweep.event_files import EventFiles
 from simplenn.sweep.hydra_files import HydraFiles
@@ -40,6 +40,7 @@ BYTES_AT_ONCE = 1 << 27
 THREADS = 2
 
 Files = dict[str, bytes]
+Cells = Sequence[Sequence[str]]  # the metrics in each epoch's row
 
 
 def wanted(run_dirs: str, num_runs: int) -> bool:
@@ -54,13 +55,20 @@ def write_directories(batch: Batch, sweep: Path, regressor: Regressor, data: L.L
     """
     contents = Contents(batch, sweep, regressor, data)
     at_once = max(1, min(RUNS_AT_ONCE, BYTES_AT_ONCE // contents.bytes_per_run, -(-len(batch) // THREADS)))
-    chunks = [range(start, min(start + at_once, len(batch))) for start in range(0, len(batch), at_once)]
+    chunks = [
+        (runs[start : start + at_once], cells)
+        for cells, runs in kinds(batch.outcome)
+        for start in range(0, len(runs), at_once)
+    ]
 
-    def write(runs: range) -> list[bool]:
-        return [_write(sweep / batch.subdirs[run], files) for run, files in contents.of(runs)]
+    def write(chunk: tuple[list[int], Cells]) -> dict[int, bool]:
+        return {run: _write(sweep / batch.subdirs[run], files) for run, files in contents.of(*chunk)}
 
+    new: dict[int, bool] = {}
     with ThreadPoolExecutor(THREADS) as pool:  # files are written and compressed outside of the interpreter's lock
-        return [new for part in pool.map(write, chunks) for new in part]
+        for part in pool.map(write, chunks):
+            new |= part
+    return [new[run] for run in range(len(batch))]
 
 
 def _write(directory: Path, files: Files) -> bool:
@@ -105,24 +113,25 @@ class Contents:
         self._events = EventFiles(batch, self._figure, graph)
         self._logs = LogFiles(batch, samples)
         self._last_epochs, self._best_epochs = outcome.last.epoch.tolist(), outcome.best.epoch.tolist()
-        self._cells, self._counts = cells(outcome), row_counts(outcome)
+        self._counts = row_counts(outcome)
         self._curves = {name: curve.numpy() for name, curve in outcome.curves.items()}
         self._finals = {name: values.tolist() for name, values in final_values(outcome).items()}
         self._bests = {name: values.tolist() for name, values in best_values(outcome).items()}
         self.bytes_per_run = 8 * sum(tensor[0].nbytes for tensor in outcome.last.weights.values()) + 2**15
 
-    def of(self, runs: Sequence[int]) -> Iterator[tuple[int, Files]]:
-        """Each run's files by their names in its directory."""
+    def of(self, runs: Sequence[int], cells: Cells) -> Iterator[tuple[int, Files]]:
+        """Each run's files by their names in its directory; `cells` as their rows have them."""
         outcome = self._batch.outcome
         predictions = self._predictions(runs)
         last = self._checkpoints.files(outcome.last, runs)
         other = [run for run in runs if -1 < self._best_epochs[run] != self._last_epochs[run]]
         best = self._checkpoints.files(outcome.best, other)
         curves = {name: curve[:, runs] for name, curve in self._curves.items()}
-        tables = csv_texts(curves, self._cells, outcome.steps, self._counts[runs])
-        events = self._events.files(runs, predictions)
+        tables = csv_texts(curves, cells, outcome.steps, self._counts[runs])
+        events = self._events.files(runs, cells, predictions)
+        names = columns_of(cells)
         for place, (run, table, event_file) in enumerate(zip(runs, tables, events, strict=True)):
-            result = self._result(run)
+            result = self._result(run, names)
             outputs = None if predictions is None or self._figure is None else self._outputs(predictions[place])
             files = {f".hydra/{name}": content for name, content in self._hydra.of(run).items()}
             if self._logs.name:
@@ -136,13 +145,13 @@ class Contents:
             files["result.json"] = result.text.encode()
             yield run, files
 
-    def _result(self, run: int) -> Result:
+    def _result(self, run: int, names: Sequence[str]) -> Result:
         batch = self._batch
         return Result(
             status=batch.outcome.status[run],
             epoch=batch.outcome.epoch[run],
-            metrics=_numbers(self._finals, run),
-            best=_numbers(self._bests, run),
+            metrics=_numbers(self._finals, names, run),
+            best=_numbers(self._bests, names, run),
             seed=batch.seeds[run],
             seconds=batch.seconds,
             versions=batch.versions,
@@ -187,5 +196,7 @@ def _shown(
         return None, None, None
 
 
-def _numbers(values: dict[str, list[float]], run: int) -> dict[str, float]:
-    return {name: column[run] for name, column in values.items() if column[run] == column[run]}
+def _numbers(values: dict[str, list[float]], names: Sequence[str], run: int) -> dict[str, float]:
+    """The run's values in the order of `names`, without those that it doesn't have."""
+    own = {name: values[name][run] for name in names if name in values}
+    return {name: value for name, value in own.items() if value == value}

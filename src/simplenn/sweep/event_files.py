@@ -17,7 +17,7 @@ from simplenn import events
 from simplenn.config import flatten
 from simplenn.predictions import PredictionFigure
 from simplenn.review import group_name, setting
-from simplenn.sweep.batch import Batch, best_rows, best_values, cells, row_counts
+from simplenn.sweep.batch import Batch, best_rows, best_values, row_counts
 from simplenn.sweep.records import framed, scalar_records
 
 
@@ -28,7 +28,6 @@ class EventFiles:
         self.name = events.file_name(batch.finished, batch.host)
         self._batch = batch
         self._figure = figure
-        self._cells = cells(batch.outcome)
         self._counts = row_counts(batch.outcome)
         self._curves = {name: curve.numpy() for name, curve in batch.outcome.curves.items()}
         self._bests, self._best_rows = best_values(batch.outcome), best_rows(batch.outcome)
@@ -42,12 +41,14 @@ class EventFiles:
         ends = [self._event(events.end_summary(success, batch.finished)) for success in (False, True)]
         self._ends = framed(ends)
 
-    def files(self, runs: Sequence[int], predictions: np.ndarray | None) -> Iterator[bytes]:
-        """The content of each run's file; `predictions` are [R, N], by the final weights."""
+    def files(
+        self, runs: Sequence[int], cells: Sequence[Sequence[str]], predictions: np.ndarray | None
+    ) -> Iterator[bytes]:
+        """The content of each run's file; `cells` are their rows', `predictions` [R, N] by the final weights."""
         outcome = self._batch.outcome
         starts = framed([self._event(self._start(run), self._begun) for run in runs])
         curves = {name: curve[:, runs] for name, curve in self._curves.items()}
-        scalars, ends = scalar_records(curves, self._cells, self._times(), len(runs))
+        scalars, ends = scalar_records(curves, cells, self._times(), len(runs))
         images, best = self._images(runs, predictions), self._best(runs)
         for place, run in enumerate(runs):
             yield b"".join(
@@ -96,7 +97,7 @@ class EventFiles:
         return Event(wall_time=wall_time, step=step, summary=summary).SerializeToString()
 
     def _times(self) -> list[float]:
-        return np.linspace(self._begun, self._batch.finished, len(self._cells) + 1)[1:].tolist()
+        return np.linspace(self._begun, self._batch.finished, len(self._batch.outcome.steps) + 1)[1:].tolist()
 
 
 def _like(example: Any, value: Any) -> Any:
