@@ -108,6 +108,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.squeeze.dim: lambda x, dim: x.squeeze(_dims(x, [dim])),
     aten.squeeze.dims: lambda x, dims: x.squeeze(_dims(x, dims)),
     aten.detach.default: lambda x: x,
+    aten.alias.default: lambda x: x,
 }
 BY_VMAP = frozenset(
     (
