@@ -304,6 +304,10 @@ def _row(values: dict[str, np.ndarray], run: int) -> dict[str, float]:
     return {name: float(value[run]) for name, value in values.items() if not np.isnan(value[run])}
 
 
+def _counted(kinds: Counter[str]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", type=int, help="how many cases")
@@ -317,10 +321,9 @@ def main() -> None:
         found, of_case = hold(draw(number, arguments.wide), arguments.wide)
         kinds += of_case
         num_bad += bool(found)
-        for line in found:
+        for line in found or [_counted(of_case)]:
             print(f"case {number}: {line}", flush=True)
-    told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    print(f"{arguments.count} cases from {arguments.first}, {num_bad} with differences; runs: {told}")
+    print(f"{arguments.count} cases from {arguments.first}, {num_bad} with differences; runs: {_counted(kinds)}")
     sys.exit(1 if num_bad else 0)
 
 
