@@ -291,6 +291,31 @@ class Dropout(Plain):
         return self.layer2(functional.dropout(torch.tanh(self.layer1(x)), 0.1, self.training))
 
 
+class Halves(nn.Module):
+    """While it trains."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 0.5 if self.training else x
+
+
+class EvalPart(Plain):
+    """A part set to eval() for good, by `once` in the constructor, else by each `train`."""
+
+    def __init__(self, once: bool) -> None:
+        super().__init__()
+        self.once = once
+        self.part = Halves().train(not once)
+
+    def train(self, mode: bool = True) -> "EvalPart":
+        super().train(mode)
+        if not self.once:
+            self.part.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer2(self.part(torch.tanh(self.layer1(x))))
+
+
 class NumpyNoise(Plain):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x + float(np.random.rand()) if self.training else x)

@@ -102,6 +102,17 @@ def test_a_network_stacks_as_alone_or_not_at_all(name: str, arguments: dict[str,
     assert_equal_or_single(configured(model=(name, arguments)), reason)
 
 
+@pytest.mark.filterwarnings("ignore:Found 1 module")  # which is what is tried
+@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("every", [1, 3])
+def test_the_parts_of_a_network_are_in_the_mode_that_they_have_alone(once: bool, every: int) -> None:
+    """A part that was set to eval() trains so after a validation, too, however rare those are."""
+    cfg = configured(
+        f"trainer.check_val_every_n_epoch={every}", "trainer.max_epochs=8", model=("EvalPart", {"once": once})
+    )
+    assert_equal_or_single(cfg, EQUAL)
+
+
 DATA: list[tuple[str, str | None]] = [
     ("Products", EQUAL),
     ("FromGlobalState", "the data module draws from the global random state"),
