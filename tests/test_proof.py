@@ -89,6 +89,7 @@ NETWORKS: list[tuple[str, dict[str, Any], str | None]] = [
     ("Alive", {}, EQUAL),
     ("Scalar", {}, EQUAL),
     ("Dropout", {}, "the network draws random numbers"),
+    ("OwnRandom", {}, "network.random depends on the seed"),
     ("NumpyNoise", {}, "the network draws from the global random state"),
     ("Branch", {}, "it can't be tried as a stack"),
     ("Unused", {}, "the loss doesn't depend on every weight"),
