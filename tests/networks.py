@@ -327,6 +327,15 @@ class OwnRandom(Plain):
         return super().forward(x) * (1.5 if self.random.random() < 0.03 else 1.0)
 
 
+class TwoPrecisions(Plain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer2.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer2(torch.tanh(self.layer1(x)).double())
+
+
 class NumpyNoise(Plain):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x + float(np.random.rand()) if self.training else x)

@@ -114,6 +114,12 @@ def test_the_parts_of_a_network_are_in_the_mode_that_they_have_alone(once: bool,
     assert_equal_or_single(cfg, EQUAL)
 
 
+def test_weights_of_two_precisions_take_numbers_of_their_own() -> None:
+    """Swept numbers are rounded to the precision of the weight that they change."""
+    columns = COLUMNS | {"optimizer.betas": [[0.9, 0.99], [0.5, 0.9], [0.8, 0.99]]}
+    assert_equal_or_single(configured("optimizer=adam", model=("TwoPrecisions", {})), EQUAL, columns)
+
+
 DATA: list[tuple[str, str | None]] = [
     ("Products", EQUAL),
     ("FromGlobalState", "the data module draws from the global random state"),
