@@ -180,6 +180,13 @@ def _logs_the_last(self: Regressor, batch: Any, batch_idx: int) -> Tensor:
     return loss
 
 
+def _logs_now_and_then(self: Regressor, batch: Any, batch_idx: int) -> Tensor:
+    loss = self._step(batch, "train")
+    if self.current_epoch == 2:
+        self.log("train/double", 2 * loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+    return loss
+
+
 def _keeps_the_loss(self: Regressor, batch: Any, batch_idx: int) -> Tensor:
     loss = self._step(batch, "train")
     self.before = loss.detach()
@@ -233,6 +240,7 @@ EDITS: list[tuple[str, Callable[..., Any], str | None]] = [
     ("training_step", _by_epoch, EQUAL),
     ("training_step", _by_batch, EQUAL),
     ("training_step", _logs_more, EQUAL),
+    ("training_step", _logs_now_and_then, EQUAL),
     ("training_step", _by_trainer, "the Regressor asks for trainer.optimizers"),
     ("training_step", _logs_the_last, "train/now is logged other than as"),
     ("training_step", _keeps_the_loss, "before changes while the network trains"),
