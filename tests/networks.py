@@ -291,6 +291,51 @@ class Dropout(Plain):
         return self.layer2(functional.dropout(torch.tanh(self.layer1(x)), 0.1, self.training))
 
 
+class Halves(nn.Module):
+    """While it trains."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 0.5 if self.training else x
+
+
+class EvalPart(Plain):
+    """A part set to eval() for good, by `once` in the constructor, else by each `train`."""
+
+    def __init__(self, once: bool) -> None:
+        super().__init__()
+        self.once = once
+        self.part = Halves().train(not once)
+
+    def train(self, mode: bool = True) -> "EvalPart":
+        super().train(mode)
+        if not self.once:
+            self.part.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer2(self.part(torch.tanh(self.layer1(x))))
+
+
+class OwnRandom(Plain):
+    """Draws now and then from a generator of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.random = random.Random(random.random())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (1.5 if self.random.random() < 0.03 else 1.0)
+
+
+class TwoPrecisions(Plain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer2.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer2(torch.tanh(self.layer1(x)).double())
+
+
 class NumpyNoise(Plain):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x + float(np.random.rand()) if self.training else x)

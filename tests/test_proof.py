@@ -91,6 +91,7 @@ NETWORKS: list[tuple[str, dict[str, Any], str | None]] = [
     ("Alive", {}, EQUAL),
     ("Scalar", {}, EQUAL),
     ("Dropout", {}, "the network draws random numbers"),
+    ("OwnRandom", {}, "network.random depends on the seed"),
     ("NumpyNoise", {}, "the network draws from the global random state"),
     ("Branch", {}, "it can't be tried as a stack"),
     ("Unused", {}, "the loss doesn't depend on every weight"),
@@ -102,6 +103,23 @@ NETWORKS: list[tuple[str, dict[str, Any], str | None]] = [
 def test_a_network_stacks_as_alone_or_not_at_all(name: str, arguments: dict[str, Any], reason: str | None) -> None:
     """Whatever a network keeps, draws, shares or changes: its runs are as alone, or train one by one, with a reason."""
     assert_equal_or_single(configured(model=(name, arguments)), reason)
+
+
+@pytest.mark.filterwarnings("ignore:Found 1 module")  # which is what is tried
+@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("every", [1, 3])
+def test_the_parts_of_a_network_are_in_the_mode_that_they_have_alone(once: bool, every: int) -> None:
+    """A part that was set to eval() trains so after a validation, too, however rare those are."""
+    cfg = configured(
+        f"trainer.check_val_every_n_epoch={every}", "trainer.max_epochs=8", model=("EvalPart", {"once": once})
+    )
+    assert_equal_or_single(cfg, EQUAL)
+
+
+def test_weights_of_two_precisions_take_numbers_of_their_own() -> None:
+    """Swept numbers are rounded to the precision of the weight that they change."""
+    columns = COLUMNS | {"optimizer.betas": [[0.9, 0.99], [0.5, 0.9], [0.8, 0.99]]}
+    assert_equal_or_single(configured("optimizer=adam", model=("TwoPrecisions", {})), EQUAL, columns)
 
 
 DATA: list[tuple[str, str | None]] = [
@@ -164,6 +182,13 @@ def _logs_the_last(self: Regressor, batch: Any, batch_idx: int) -> Tensor:
     return loss
 
 
+def _logs_now_and_then(self: Regressor, batch: Any, batch_idx: int) -> Tensor:
+    loss = self._step(batch, "train")
+    if self.current_epoch == 2:
+        self.log("train/double", 2 * loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+    return loss
+
+
 def _keeps_the_loss(self: Regressor, batch: Any, batch_idx: int) -> Tensor:
     loss = self._step(batch, "train")
     self.before = loss.detach()
@@ -217,6 +242,7 @@ EDITS: list[tuple[str, Callable[..., Any], str | None]] = [
     ("training_step", _by_epoch, EQUAL),
     ("training_step", _by_batch, EQUAL),
     ("training_step", _logs_more, EQUAL),
+    ("training_step", _logs_now_and_then, EQUAL),
     ("training_step", _by_trainer, "the Regressor asks for trainer.optimizers"),
     ("training_step", _logs_the_last, "train/now is logged other than as"),
     ("training_step", _keeps_the_loss, "before changes while the network trains"),

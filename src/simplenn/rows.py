@@ -17,23 +17,15 @@ class Rows(Checkpoint):
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.rows = list(rows)
-        self._validated = False
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._validated = False
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._validated = True
+        trainer.callback_metrics.clear()  # Lightning shows a metric's last value in epochs that have none, too
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.rows.append(self._row(trainer))
 
     def _row(self, trainer: Trainer) -> Row:
-        values = {
-            name: float(value)
-            for name, value in trainer.callback_metrics.items()
-            if self._validated or not name.startswith("val/")
-        }
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         values = {name: v for name, v in values.items() if math.isfinite(v) or not declared(name).may_be_nan}
         values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics = {name: values[name] for name in in_row_order(values)}

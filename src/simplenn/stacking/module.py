@@ -44,6 +44,7 @@ class Stack(L.LightningModule):
         self.train_metrics = Means()
         self.val_metrics = Means()
         self.losses: list[Tensor] = []  # [R] a step, of this epoch
+        self._modes: dict[nn.Module, bool] = {}  # of the regressor's parts while it trains
 
     def on_fit_start(self) -> None:
         self.steps.regressor.to(self.device)
@@ -52,8 +53,12 @@ class Stack(L.LightningModule):
     def _mapped(self, step: Callable[..., Any], batch: Batch, batch_idx: int, shared: bool) -> Any:
         """What the regressor's step returns, [R] each, for every run on its batch."""
         regressor = self.steps.regressor
-        if regressor.training != self.training:
-            regressor.train(self.training)
+        if regressor.training and not self.training:
+            self._modes = {part: part.training for part in regressor.modules()}
+            regressor.eval()
+        elif self.training and not regressor.training:
+            for part, mode in self._modes.items():  # as Lightning does: a part that was set to eval() stays so
+                part.training = mode
         # a compiled stack's weights lie with the runs' axis last, of which batched products are 30 times slower
         stacked = {name: weight.contiguous() for name, weight in zip(self.names, self.weights, strict=True)}
         return vmap(step, in_dims=(0, None if shared else 0, None), randomness="error")(stacked, batch, batch_idx)

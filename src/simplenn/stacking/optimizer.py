@@ -65,12 +65,12 @@ class StackedOptimizer(Optimizer):
         if self.applied_elsewhere:
             return loss
         coefficients = self.rule.coefficients(self.num_steps)
-        shaped = {weight.dim(): narrowed(coefficients, weight) for weight in self.trained}
+        shaped = {(weight.dim(), weight.dtype): narrowed(coefficients, weight) for weight in self.trained}
         for i, weight in enumerate(self.trained):
             if weight.grad is None:
                 raise NotFollowed("the loss doesn't depend on every weight")
             state = {slot: tensors[i] for slot, tensors in self.slots.items()}
-            self.rule.update(weight, weight.grad, state, shaped[weight.dim()])
+            self.rule.update(weight, weight.grad, state, shaped[weight.dim(), weight.dtype])
         return loss
 
 

@@ -127,12 +127,12 @@ def chosen(columns: Columns) -> list[int]:
 
 
 def _shortened(cfg: DictConfig, num_steps: int) -> DictConfig:
-    """The first epochs, of `num_steps` each, a validation among them."""
+    """The first epochs, of `num_steps` each, with a validation after each: training goes on after one, too."""
     short = deepcopy(cfg)
     epochs = max(MIN_EPOCHS, -(-MIN_STEPS // max(num_steps, 1)))
     short.trainer.max_epochs = min(cfg.trainer.max_epochs, epochs)
     if "check_val_every_n_epoch" in short.trainer:
-        short.trainer.check_val_every_n_epoch = min(short.trainer.check_val_every_n_epoch, epochs)
+        short.trainer.check_val_every_n_epoch = 1
     short.quiet = True
     return short
 
