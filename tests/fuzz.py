@@ -169,7 +169,7 @@ def hold(case: Case, wide: bool = False) -> tuple[list[str], Counter[str]]:
         return found, kinds + Counter({"not proven": len(runs)})
     if proof.reason is not None:
         return [*found, f"not stacked: {proof.reason}"], kinds
-    outcome = join([o for _, o in train_in_chunks(proof.cfg, case.columns, case.max_stack, initial=proof.initial)])
+    outcome = join([o for _, o in train_in_chunks(cfg, case.columns, case.max_stack, initial=proof.initial)])
     for r in runs:
         kinds["stacked"] += 1
         if exact:

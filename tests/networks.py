@@ -286,6 +286,17 @@ class Scalar(Plain):
         return self.gain * super().forward(x) + self.shift
 
 
+class Penalised(Plain):
+    """Keeps its weights in a plain list too, out of the reach of `functional_call`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.penalised = [self.layer1.weight, self.layer2.weight]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + 1e-6 * sum((weight**2).sum() for weight in self.penalised)
+
+
 class Dropout(Plain):
     def forward(self, x: Tensor) -> Tensor:
         return self.layer2(functional.dropout(torch.tanh(self.layer1(x)), 0.1, self.training))
@@ -371,6 +382,12 @@ class FromGlobalState(SumDataModule):
 class FromItsRunsSeed(SumDataModule):
     def setup(self, stage: str) -> None:
         self.seed = self.shuffle_seed
+        super().setup(stage)
+
+
+class FromItsRunsHundred(SumDataModule):
+    def setup(self, stage: str) -> None:
+        self.seed = self.shuffle_seed // 100
         super().setup(stage)
 
 

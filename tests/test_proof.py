@@ -90,6 +90,7 @@ NETWORKS: list[tuple[str, dict[str, Any], str | None]] = [
     ("Clamped", {}, "it can't be tried as a stack"),
     ("Alive", {}, EQUAL),
     ("Scalar", {}, EQUAL),
+    ("Penalised", {}, "is not as alone"),
     ("Dropout", {}, "the network draws random numbers"),
     ("OwnRandom", {}, "network.random depends on the seed"),
     ("NumpyNoise", {}, "the network draws from the global random state"),
@@ -229,6 +230,35 @@ def _changes_lr(self: Regressor) -> None:
     self.trainer.optimizers[0].param_groups[0]["lr"] *= 0.9
 
 
+def _decays_in_the_middle(self: Regressor) -> Any:
+    optimizer = configure(self)
+    if 0.005 < optimizer.defaults["lr"] < 0.015:
+        optimizer.param_groups[0]["weight_decay"] = 0.1
+    return optimizer
+
+
+def _own_step(self: Regressor) -> Any:
+    optimizer: Any = configure(self)
+    vars(optimizer)["step"] = optimizer.step
+    return optimizer
+
+
+def _schedules_by_itself(self: Regressor) -> Any:
+    optimizer = configure(self)
+    optimizer.param_groups[0]["initial_lr"] = optimizer.defaults["lr"]
+    return optimizer
+
+
+def _hooks_into_gradients(self: Regressor, batch: Any, batch_idx: int) -> Tensor:
+    loss = self._step(batch, "train")
+    loss.register_hook(lambda grad: grad.clamp(-0.01, 0.01))
+    return loss
+
+
+def _loss_of_one_element(self: Regressor, batch: Any, batch_idx: int) -> Tensor:
+    return self._step(batch, "train").reshape(1)
+
+
 def _own_optimizer_step(self: Regressor, *arguments: Any, **named: Any) -> None:
     return None
 
@@ -247,6 +277,11 @@ EDITS: list[tuple[str, Callable[..., Any], str | None]] = [
     ("training_step", _logs_the_last, "train/now is logged other than as"),
     ("training_step", _keeps_the_loss, "before changes while the network trains"),
     ("training_step", _counts, "count changes while the network trains"),
+    ("training_step", _loss_of_one_element, EQUAL),
+    ("training_step", _hooks_into_gradients, "a step hooks into gradients"),
+    ("configure_optimizers", _decays_in_the_middle, "configure_optimizers sets weight_decay"),
+    ("configure_optimizers", _own_step, "the optimizer has a step of its own"),
+    ("configure_optimizers", _schedules_by_itself, "configure_optimizers sets initial_lr"),
     ("configure_optimizers", _two_groups, "not all weights in one group"),
     ("configure_optimizers", _last_layer, "not all weights in one group"),
     ("configure_optimizers", _half_lr, "configure_optimizers sets lr"),
@@ -347,3 +382,9 @@ def test_the_batches_of_a_sweep_share_its_groups_proof(monkeypatch: pytest.Monke
     for part in parts:
         proofs.of(part, None)
     assert made == [3, 1, 1]
+
+
+def test_data_is_compared_for_seeds_far_apart() -> None:
+    """Not only for the first two."""
+    columns = {"seed": [0, 1, 2, 3, 300], "optimizer.lr": [0.003, 0.02, 0.01, 0.01, 0.01]}
+    assert_equal_or_single(configured(data="FromItsRunsHundred"), "depends on the seed", columns)

@@ -68,11 +68,16 @@ def try_optimizers(cfg: DictConfig, columns: Mapping[str, Sequence[Any]]) -> Non
     """
     from torch import nn, zeros
 
+    factory, parameter = optimizer_factory(cfg), nn.Parameter(zeros(1, 1))
+    for values in combinations(columns):
+        factory([parameter], **values)
+
+
+def combinations(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """The distinct combinations of values that the optimizer's keys have in a sweep's runs."""
     names = [key.removeprefix("optimizer.") for key in columns if key.startswith("optimizer.")]
     rows = zip(*(columns[f"optimizer.{name}"] for name in names), strict=True)
-    factory, parameter = optimizer_factory(cfg), nn.Parameter(zeros(1, 1))
-    for row in {repr(row): row for row in rows}.values():
-        factory([parameter], **dict(zip(names, row, strict=True)))
+    return [dict(zip(names, row, strict=True)) for row in {repr(row): row for row in rows}.values()]
 
 
 def _unbuildable(group: str, error: Exception, values: Mapping[str, Any] | None = None) -> ConfigError:

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from simplenn import interruption
-from simplenn.metric import cost, declared, is_measured_before_training, objective_of
+from simplenn.metric import OBJECTIVE, cost, declared
 from simplenn.stacking.divergence import Divergence
 from simplenn.stacking.module import Stack
 
@@ -35,7 +35,7 @@ class Kept:
     best: list[Tensor]
     best_epoch: Tensor
     best_cost: Tensor
-    tag: str = ""  # of the objective, once there is one
+    validated: Tensor  # [R] whether the run has had the objective over validation data, which alone counts from then on
 
 
 class Keeper(Callback):
@@ -62,6 +62,7 @@ class Keeper(Callback):
             best=initial,
             best_epoch=torch.full_like(zeros, -1),
             best_cost=torch.full_like(zeros, torch.inf, dtype=torch.float64),
+            validated=torch.zeros_like(zeros, dtype=torch.bool),
         )
         self.skeletons[0] = _skeleton(trainer)
 
@@ -123,27 +124,33 @@ class Keeper(Callback):
 
 
 def _judged(before: Kept, after: Kept, metrics: Mapping[str, Tensor]) -> Kept:
-    """Finds the runs that are at their best: at no more than their least cost so far. A stopped run's value is NaN."""
-    tag = objective_of({*metrics, before.tag})
-    if tag not in metrics:
-        return after
-    costs = cost(tag, metrics[tag])
-    least = before.best_cost if tag == before.tag else torch.full_like(before.best_cost, torch.inf)
-    improved = costs <= least
-    measured_on = before if is_measured_before_training(tag) else after
+    """Finds the runs that are at their best: at no more than their least cost so far, as `metrics.Best` does for one.
+
+    A stopped run's values are NaN, which is no more than nothing.
+    """
+    nothing = torch.full_like(before.best_cost, torch.nan)
+    trained, validated = (cost(tag, metrics.get(tag, nothing)) for tag in (f"train/{OBJECTIVE}", f"val/{OBJECTIVE}"))
+    by_validation = before.validated | ~validated.isnan()
+    costs = torch.where(by_validation, validated, trained)
+    improved = costs <= torch.where(by_validation == before.validated, before.best_cost, torch.inf)
+    # the training data's objective is measured before the epoch's steps
+    measured_on = _chosen(by_validation, after.last, before.last)
+    measured_epoch = torch.where(by_validation, after.last_epoch, before.last_epoch)
     return replace(
         after,
-        tag=tag,
-        best=_chosen(improved, measured_on.last, before.best),
-        best_epoch=torch.where(improved, measured_on.last_epoch, before.best_epoch),
-        best_cost=torch.where(improved, costs, least),
+        best=_chosen(improved, measured_on, before.best),
+        best_epoch=torch.where(improved, measured_epoch, before.best_epoch),
+        best_cost=torch.where(improved, costs, before.best_cost),
+        validated=by_validation,
     )
 
 
 def _chosen(mask: Tensor, yes: list[Tensor], no: list[Tensor]) -> list[Tensor]:
-    """Each run's state by the mask [R]; most often all runs improve, and nothing need be copied."""
+    """Each run's state by the mask [R]; most often it is the same for all runs, and nothing need be copied."""
     if mask.all():
         return yes
+    if not mask.any():
+        return no
     return [torch.where(mask.view(-1, *(1,) * (y.dim() - 1)), y, n) for y, n in zip(yes, no, strict=True)]
 
 

@@ -30,7 +30,6 @@ from simplenn.stacking.kept import kept_by
 from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
 from simplenn.stacking.steps import NotFollowed
 from simplenn.stacking.training import (
-    CannotCompile,
     Columns,
     config_of,
     num_runs_of,
@@ -70,7 +69,7 @@ def prove(
     except Exception as error:
         interruption.check()
         text = " ".join(str(error).split())
-        if "randomness" in text:
+        if "called random operation" in text:  # torch's own words
             return Proof("the network draws random numbers")
         return Proof(f"it can't be tried as a stack ({type(error).__name__}: {text:.160})")
 
@@ -82,7 +81,7 @@ def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max
     refuse_by_keys(cfg)
     runs = chosen(columns)
     seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
-    regressor, data = refuse_by_parts(cfg, list(dict.fromkeys(seeds[run] for run in runs)))
+    regressor, data = refuse_by_parts(cfg, columns)
     initial = InitialWeights(cfg)
     initial(seeds)
     trial = _Trial(_shortened(cfg, len(data.train_dataloader())), columns, runs, initial)
@@ -101,8 +100,9 @@ def _not_compiled(trial: "_Trial", size: int) -> str | None:
     """Why the compiler isn't used, tried on a stack of the group's own size, so that nothing is compiled twice."""
     try:
         difference = trial.difference([trial.runs[place % len(trial.runs)] for place in range(size)], compiled=True)
-    except (CannotCompile, NotFollowed) as error:
-        return str(error)
+    except Exception as error:
+        interruption.check()
+        return " ".join(str(error).split())
     return None if difference is None else f"compiled, a run is not as alone: {difference[1]}"
 
 

@@ -5,8 +5,9 @@ What isn't known to be followed is a reason to train run by run, in a few words.
 
 import inspect
 import random
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from simplenn.stacking.kept import MACHINERY, first_difference, kept_by_data
 from simplenn.stacking.optimizer import SWITCHES
 from simplenn.stacking.rules import RULES
 from simplenn.stacking.steps import NotFollowed
+from simplenn.target import combinations, optimizer_factory
 from simplenn.training import build_data, build_run
 
 TRAINER_VALUES: dict[str, tuple[Any, ...]] = {  # what a key may be; a key not named here must be null
@@ -42,6 +44,7 @@ PYTHONS_OWN = {name for name in dir(type("", (), {})) if name.startswith("__")} 
 OF_REGRESSOR = {"forward", "training_step", "validation_step", "test_step", "predict_step", "configure_optimizers"}
 OF_DATA = {"setup", "prepare_data", "teardown"}
 SPLITS = ("train", "val")
+MOST_SEEDS = 5  # for which the data are set up and compared
 
 
 def refuse_by_keys(cfg: DictConfig) -> None:
@@ -56,14 +59,14 @@ def refuse_by_keys(cfg: DictConfig) -> None:
         raise NotFollowed("Apple's GPUs have no double precision")
 
 
-def refuse_by_parts(cfg: DictConfig, seeds: Sequence[int]) -> tuple[Regressor, TensorDataModule]:
-    """Looks at all that a run is made of, its data for each of these seeds; returns both, the data set up."""
+def refuse_by_parts(cfg: DictConfig, columns: Mapping[str, Sequence[Any]]) -> tuple[Regressor, TensorDataModule]:
+    """Looks at all that the runs are made of, whose own values are in `columns`; returns both, the data set up."""
     regressor, data = build_run(cfg)
     _refuse_regressor(regressor)
-    _refuse_optimizer(cfg, regressor)
+    _refuse_optimizers(cfg, regressor, columns)
     _refuse_network(regressor)
     _refuse_data(data)
-    return regressor, _same_for_seeds(cfg, seeds)
+    return regressor, _same_for_seeds(cfg, columns.get("seed", [cfg.seed]))
 
 
 def refuse_trainer(trainer: Trainer, known: Container[type]) -> None:
@@ -85,8 +88,16 @@ def _refuse_regressor(regressor: Regressor) -> None:
         raise NotFollowed(f"the Regressor sets {changed.lstrip('_')}")
 
 
-def _refuse_optimizer(cfg: DictConfig, regressor: Regressor) -> None:
-    optimizer: Any = regressor.configure_optimizers()
+def _refuse_optimizers(cfg: DictConfig, regressor: Regressor, columns: Mapping[str, Sequence[Any]]) -> None:
+    """The optimizer for each combination of the runs' values, which must be what the configuration says."""
+    make = optimizer_factory(cfg)
+    settings: Any = OmegaConf.to_container(cfg.optimizer)
+    for values in combinations(columns) or [{}]:
+        own = Regressor(regressor.network, partial(make, **values))
+        _refuse_optimizer(own.configure_optimizers(), own, settings | values)
+
+
+def _refuse_optimizer(optimizer: Any, regressor: Regressor, settings: Mapping[str, Any]) -> None:
     if not isinstance(optimizer, Optimizer):
         raise NotFollowed(f"configure_optimizers returns {type(optimizer).__name__} in place of one optimizer")
     if type(optimizer) not in RULES:
@@ -94,14 +105,15 @@ def _refuse_optimizer(cfg: DictConfig, regressor: Regressor) -> None:
     group, *others = optimizer.param_groups
     if others or list(map(id, group["params"])) != list(map(id, regressor.parameters())):
         raise NotFollowed("the optimizer has not all weights in one group")
-    settings: Any = OmegaConf.to_container(cfg.optimizer)
     for name, value in optimizer.defaults.items():
         if value and name not in SWITCHES and isinstance(value, bool):
             raise NotFollowed(f"optimizer.{name}=true")
         if group[name] != value or _plain(settings.get(name, value)) != _plain(value):
             raise NotFollowed(f"configure_optimizers sets {name}")
-    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
-        raise NotFollowed("the optimizer has hooks")
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks or "step" in vars(optimizer):
+        raise NotFollowed("the optimizer has a step of its own")
+    if extra := group.keys() - optimizer.defaults.keys() - {"params"}:  # `initial_lr`, of a scheduler
+        raise NotFollowed(f"configure_optimizers sets {', '.join(sorted(extra))}")
 
 
 def _refuse_network(regressor: Regressor) -> None:
@@ -133,8 +145,11 @@ def _refuse_data(data: LightningDataModule) -> None:
 
 
 def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> TensorDataModule:
+    """Tried for a few of the seeds, evenly from between the lowest and the highest: data may take long to set up."""
+    distinct = sorted(set(seeds))
+    some = {distinct[round(i * (len(distinct) - 1) / (MOST_SEEDS - 1))] for i in range(MOST_SEEDS)}
     modules: list[TensorDataModule] = []
-    for seed in seeds:
+    for seed in sorted(some):
         own = cfg.copy()
         own.seed = seed
         with without_drawing("the data module"):

@@ -5,6 +5,7 @@ Shapes: of one run, as under `torch.func.vmap`: B batch, F features.
 
 from collections.abc import Mapping
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ class NotFollowed(RuntimeError):
 
 
 class Steps:
-    """What `regressor` computes with other weights than its own, and what it logs in doing so.
+    """What `regressor` computes with other weights than its own, which are lost, and what it logs in doing so.
 
     `weights` go by the names of `Regressor.named_parameters`. What is logged must be means over an epoch, since that is
     what a stack adds up. Raises `NotFollowed`.
@@ -34,6 +35,10 @@ class Steps:
         self._logged: dict[str, Tensor] = {}
         self._num_samples = 0
         vars(regressor)["log"] = self._log
+        with torch.no_grad():
+            for weight in regressor.parameters():
+                if weight.is_floating_point():
+                    weight.fill_(torch.nan)  # whoever gets past `functional_call` to these shall not go unnoticed
 
     def show_trainer(self, trainer: Any) -> Any:
         """What the regressor has for a Trainer from now on; returns what it had before."""
@@ -47,7 +52,7 @@ class Steps:
         loss = result.get("loss") if isinstance(result, Mapping) else result
         if not isinstance(loss, Tensor):
             raise NotFollowed(f"training_step returns {type(result).__name__} in place of a loss")
-        return loss, self._logged
+        return loss.reshape(()) if loss.numel() == 1 else loss, self._logged
 
     def validate(self, weights: Weights, batch: Batch, batch_idx: Any) -> dict[str, Tensor]:
         """The metrics."""
@@ -57,7 +62,8 @@ class Steps:
     def _call(self, method: str, stage: str, weights: Weights, batch: Batch, batch_idx: Any) -> Any:
         self._stage, self._logged, self._num_samples = stage, {}, len(batch[0])
         named = {f"regressor.{name}": weight for name, weight in weights.items()}
-        return functional_call(self._method, named, (method, batch, batch_idx))
+        with patch.object(torch.Tensor, "register_hook", _no_hooks):
+            return functional_call(self._method, named, (method, batch, batch_idx))
 
     def _log(
         self,
@@ -80,7 +86,11 @@ class Steps:
         tensor = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
         if not tensor.is_floating_point() or tensor.dtype in (torch.float16, torch.bfloat16):
             tensor = tensor.to(torch.get_default_dtype())
-        self._logged[name] = tensor.clone()
+        self._logged[name] = tensor.reshape(()).clone()
+
+
+def _no_hooks(*_: Any) -> NoReturn:
+    raise NotFollowed("a step hooks into gradients")
 
 
 class _Method(nn.Module):
