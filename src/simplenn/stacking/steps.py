@@ -3,9 +3,9 @@
 Shapes: of one run, as under `torch.func.vmap`: B batch, F features.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +62,7 @@ class Steps:
     def _call(self, method: str, stage: str, weights: Weights, batch: Batch, batch_idx: Any) -> Any:
         self._stage, self._logged, self._num_samples = stage, {}, len(batch[0])
         named = {f"regressor.{name}": weight for name, weight in weights.items()}
-        with patch.object(torch.Tensor, "register_hook", _no_hooks):
+        with _without_hooks():
             return functional_call(self._method, named, (method, batch, batch_idx))
 
     def _log(
@@ -87,6 +87,18 @@ class Steps:
         if not tensor.is_floating_point() or tensor.dtype in (torch.float16, torch.bfloat16):
             tensor = tensor.to(torch.get_default_dtype())
         self._logged[name] = tensor.reshape(()).clone()
+
+
+@contextmanager
+def _without_hooks() -> Iterator[None]:
+    """Refuses hooks on gradients that a step sets within: under `vmap` torch drops them, or calls them on all runs."""
+    name = "register_hook"
+    before = getattr(Tensor, name)
+    setattr(Tensor, name, _no_hooks)
+    try:
+        yield
+    finally:
+        setattr(Tensor, name, before)
 
 
 def _no_hooks(*_: Any) -> NoReturn:
