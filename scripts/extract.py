@@ -7,8 +7,8 @@ import argparse
 import shlex
 from pathlib import Path
 
-from simplenn.command import run_command
-from simplenn.config import ConfigError
+from simplenn.command.exit_status import run_command
+from simplenn.config.checking import ConfigError
 from simplenn.sweep.results import find, parse, read_results, where
 
 MOST_SHOWN = 20
@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
     names = chosen(arguments.sweep, arguments.names, arguments.where)
 
-    from simplenn.extraction import extract
+    from simplenn.sweep.extraction import extract
 
     directories = extract(arguments.sweep, names, arguments.allow)
     there = [directory for directory, new in directories.items() if not new]

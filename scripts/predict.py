@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Iterable
 
-from simplenn.arguments import run_parser
-from simplenn.command import run_command
-from simplenn.refusal import ConfigError
-from simplenn.run import find_run
+from simplenn.command.arguments import run_parser
+from simplenn.command.exit_status import run_command
+from simplenn.errors import ConfigError
+from simplenn.rundir.run import find_run
 
 STANDARD_INPUT = 0  # its descriptor: Python's own stream knows no byte-order mark and no CR
 

@@ -9,9 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from simplenn.command import run_command
-from simplenn.interruption import Interrupted
-from simplenn.sweeping import RunFailed, Sweeping, batched_by, finished
+from simplenn.command.exit_status import run_command
+from simplenn.command.sweeping import RunFailed, Sweeping, batched_by, finished
+from simplenn.signals import Interrupted
 
 log = logging.getLogger("simplenn.train")
 sweeping = Sweeping()
@@ -20,8 +20,8 @@ sweeping = Sweeping()
 @batched_by(sweeping)
 def train_job(cfg: DictConfig) -> float:
     """One job of Hydra's; its value is what a search minimises."""
-    from simplenn import summary
-    from simplenn.training import train
+    from simplenn.rundir import summary
+    from simplenn.training.train import train
 
     job = HydraConfig.get()
     alone = job.mode == RunMode.RUN

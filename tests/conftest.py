@@ -14,7 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from simplenn.run import Result
+from simplenn.rundir.run import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,7 +36,7 @@ def composed(*overrides: str) -> DictConfig:
 @pytest.fixture
 def train_run(tmp_path: Path) -> Callable[..., Result]:
     """Trains in `tmp_path/<name>` without a command line; lines and bars are off."""
-    from simplenn.training import train
+    from simplenn.training.train import train
 
     def run(name: str, *overrides: str) -> Result:
         (tmp_path / name).mkdir(exist_ok=True)

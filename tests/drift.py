@@ -24,10 +24,10 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 from plain import Left, State
 
-from simplenn.config import check
+from simplenn.config.checking import check
 from simplenn.stacking import train_stack
 from simplenn.stacking.agreement import TOLERANCE
-from simplenn.stacking.module import Stack
+from simplenn.stacking.stack import Stack
 from simplenn.stacking.training import config_of
 
 DATA = {"sum": ["data=sum"], "post": ["experiment=post"]}

@@ -25,15 +25,15 @@ from conftest import composed
 from omegaconf import DictConfig
 from plain import Left, State, flat
 
-from simplenn import checkpoint
-from simplenn.config import check
-from simplenn.metrics import read_rows
-from simplenn.run import Run
+from simplenn.config.checking import check
+from simplenn.groups.run_group import best_values, cells, final_values, join
+from simplenn.rundir import checkpoint
+from simplenn.rundir.metrics import read_rows
+from simplenn.rundir.run import Run
 from simplenn.stacking import Outcome, Snapshot, prove, train_in_chunks
 from simplenn.stacking.agreement import ROUNDING, TOLERANCE, Alone, first_difference, is_exact
 from simplenn.stacking.training import config_of
-from simplenn.sweep.batch import best_values, cells, final_values, join
-from simplenn.training import build_run, train
+from simplenn.training.train import build_run, train
 
 NUM_NUDGES = 8
 Columns = dict[str, list[Any]]

@@ -7,12 +7,12 @@ import torch
 from conftest import script
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn import checkpoint
-from simplenn.config import check
-from simplenn.metrics import read_rows
-from simplenn.run import Result, Run
-from simplenn.stacking.outcome import Outcome, Snapshot
-from simplenn.sweep.batch import Batch, in_row_order
+from simplenn.config.checking import check
+from simplenn.groups.outcome import Outcome, Snapshot
+from simplenn.groups.run_group import Batch, in_row_order
+from simplenn.rundir import checkpoint
+from simplenn.rundir.metrics import read_rows
+from simplenn.rundir.run import Result, Run
 
 
 def train_alone(directory: Path, *overrides: str) -> list[Run]:

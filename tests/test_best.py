@@ -9,15 +9,16 @@ import torch
 from conftest import composed
 from torch import Tensor
 
-from simplenn import checkpoint, metric
-from simplenn.config import check
+from simplenn import metric
+from simplenn.config.checking import check
+from simplenn.groups.run_group import best_rows, best_values, objectives
 from simplenn.metric import Metric
-from simplenn.metrics import read_rows
 from simplenn.regressor import Regressor
-from simplenn.run import Result, Run
+from simplenn.rundir import checkpoint
+from simplenn.rundir.metrics import read_rows
+from simplenn.rundir.run import Result, Run
 from simplenn.stacking import Outcome, prove, train_stack
-from simplenn.sweep.batch import best_rows, best_values, objectives
-from simplenn.training import build_run
+from simplenn.training.train import build_run
 
 TrainRun = Callable[..., Result]
 LUCKLESS = ["experiment=post", "optimizer.lr=0.08685", "seed=27"]  # whose loss jumps to thousands in one step
@@ -77,7 +78,7 @@ def test_a_metric_says_which_way_is_better_and_whether_it_may_be_undefined(
     """An undefined value is an empty cell and no divergence; the best epoch is the objective's, in its own direction,
     alone and in a stack."""
     monkeypatch.setattr(metric, "OBJECTIVE", objective)
-    for reader in ("simplenn.sweep.batch", "simplenn.stacking.keeper"):
+    for reader in ("simplenn.groups.run_group", "simplenn.stacking.recorder"):
         monkeypatch.setattr(f"{reader}.OBJECTIVE", objective)
     words = ["data=sum", "optimizer=adam", "optimizer.lr=0.05", "trainer.max_epochs=8"]
     result = train_run("alone", *words)

@@ -13,14 +13,14 @@ from conftest import ROOT, composed
 from omegaconf import OmegaConf
 from test_shapes import Embedding
 
-from simplenn import checkpoint
 from simplenn.data import SumDataModule
+from simplenn.errors import ConfigError
 from simplenn.evaluation import evaluate, load_run, predict
-from simplenn.metrics import read_rows
-from simplenn.refusal import ConfigError
 from simplenn.regressor import Regressor
-from simplenn.run import Result, Run
-from simplenn.training import train
+from simplenn.rundir import checkpoint
+from simplenn.rundir.metrics import read_rows
+from simplenn.rundir.run import Result, Run
+from simplenn.training.train import train
 
 
 def readable(directory: Path, *overrides: str) -> Run:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from simplenn.data import TensorDataModule
-from simplenn.refusal import ConfigError
-from simplenn.training import rehearse
+from simplenn.errors import ConfigError
+from simplenn.training.train import rehearse
 
 
 class Convolution(nn.Module):

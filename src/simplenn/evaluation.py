@@ -8,15 +8,15 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor
 
-from simplenn import checkpoint
-from simplenn.config import check
+from simplenn.config.checking import check
 from simplenn.data import TensorDataModule
-from simplenn.refusal import ConfigError
+from simplenn.errors import ConfigError
 from simplenn.regressor import Regressor
-from simplenn.run import Run
-from simplenn.shapes import first_samples, predicted
-from simplenn.trainer import make_trainer, without_tips
-from simplenn.training import build_run
+from simplenn.rundir import checkpoint
+from simplenn.rundir.run import Run
+from simplenn.training.shapes import first_samples, predicted
+from simplenn.training.train import build_run
+from simplenn.training.trainer import make_trainer, without_tips
 
 ONE_DEVICE = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from simplenn.refusal import ConfigError
+from simplenn.errors import ConfigError
 
 Settings = Mapping[Any, Any]  # those of the group `trainer`
 

@@ -15,8 +15,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, filter_overrides, run_job, setup_globals
 from omegaconf import DictConfig, open_dict
 
-from hydra_plugins.vectorized.planner import JobGroup, Planner
-from hydra_plugins.vectorized.words import Job
+from simplenn.planning.planner import JobGroup, Planner
+from simplenn.planning.words import Job
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.vectorized.grid import jobs_of, run_names
-from hydra_plugins.vectorized.places import SUBDIR
-from hydra_plugins.vectorized.planner import Planner
-from hydra_plugins.vectorized.words import Job, given, swept_keys
+from simplenn.planning.grid import jobs_of, run_names
+from simplenn.planning.places import SUBDIR
+from simplenn.planning.planner import Planner
+from simplenn.planning.words import Job, given, swept_keys
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@
 of one stack.
 """
 
+from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.stacking.chunks import default_max_stack, train_in_chunks
-from simplenn.stacking.outcome import Outcome, Snapshot
 from simplenn.stacking.proof import Proof, prove
 from simplenn.stacking.training import train_stack
 

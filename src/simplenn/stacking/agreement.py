@@ -15,8 +15,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from simplenn.groups.outcome import Outcome
 from simplenn.network import SimpleNN
-from simplenn.stacking.outcome import Outcome
 
 TOLERANCE = 1e-3
 ROUNDING = 1e-6  # of a weight itself: single precision can't tell less

@@ -13,11 +13,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from simplenn.data import EVALUATION_BATCH, TensorDataModule
+from simplenn.groups.outcome import Outcome
 from simplenn.stacking.memory import free_memory, is_out_of_memory, release
-from simplenn.stacking.outcome import Outcome
 from simplenn.stacking.training import CannotCompile, Columns, num_runs_of, train_stack, with_compiler
 from simplenn.stacking.weights import InitialWeights
-from simplenn.training import build_run
+from simplenn.training.train import build_run
 
 log = logging.getLogger(__name__)
 

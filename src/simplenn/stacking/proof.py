@@ -17,28 +17,22 @@ from lightning.pytorch import LightningModule, Trainer
 from omegaconf import DictConfig
 from torch import Tensor
 
-from simplenn import interruption
-from simplenn.divergence import Diverged, DivergenceCheck
-from simplenn.progress import EpochBar, EpochLines
-from simplenn.randomness import EpochSeed
-from simplenn.rows import Rows
-from simplenn.shares import Shares
+from simplenn import signals
 from simplenn.stacking.agreement import Alone, Difference, first_difference, is_exact
 from simplenn.stacking.chunks import default_max_stack
 from simplenn.stacking.kept import first_difference as first_kept_difference
 from simplenn.stacking.kept import kept_by
 from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
 from simplenn.stacking.steps import NotFollowed
-from simplenn.stacking.training import (
-    Columns,
-    config_of,
-    num_runs_of,
-    train_stack,
-    with_compiler,
-)
+from simplenn.stacking.training import Columns, config_of, num_runs_of, train_stack, with_compiler
 from simplenn.stacking.weights import InitialWeights
-from simplenn.trainer import make_trainer, without_tips
-from simplenn.training import build_run, callbacks_of
+from simplenn.training.divergence import Diverged, DivergenceCheck
+from simplenn.training.progress import EpochBar, EpochLines
+from simplenn.training.randomness import EpochSeed
+from simplenn.training.rows import Rows
+from simplenn.training.shares import Shares
+from simplenn.training.train import build_run, callbacks_of
+from simplenn.training.trainer import make_trainer, without_tips
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +61,7 @@ def prove(
     except NotFollowed as error:
         return Proof(str(error))
     except Exception as error:
-        interruption.check()
+        signals.check()
         text = " ".join(str(error).split())
         if "called random operation" in text:  # torch's own words
             return Proof("the network draws random numbers")
@@ -101,7 +95,7 @@ def _not_compiled(trial: "_Trial", size: int) -> str | None:
     try:
         difference = trial.difference([trial.runs[place % len(trial.runs)] for place in range(size)], compiled=True)
     except Exception as error:
-        interruption.check()
+        signals.check()
         return " ".join(str(error).split())
     return None if difference is None else f"compiled, a run is not as alone: {difference[1]}"
 

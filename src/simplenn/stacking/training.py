@@ -15,18 +15,18 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from simplenn import interruption
+from simplenn import signals
 from simplenn.data import TensorDataModule
-from simplenn.interruption import Interrupted
+from simplenn.groups.outcome import Outcome, Snapshot
+from simplenn.signals import Interrupted
 from simplenn.stacking.batches import StackBatches, agree
-from simplenn.stacking.compiled_stack import CannotCompile, CompiledStack, why_not_compiled
-from simplenn.stacking.keeper import Keeper, Kept
-from simplenn.stacking.module import Stack
+from simplenn.stacking.compiled.stack import CannotCompile, CompiledStack, why_not_compiled
 from simplenn.stacking.optimizer import hyperparameters
-from simplenn.stacking.outcome import Outcome, Snapshot
+from simplenn.stacking.recorder import Keeper, Kept
+from simplenn.stacking.stack import Stack
 from simplenn.stacking.weights import InitialWeights
-from simplenn.trainer import make_trainer, without_tips
-from simplenn.training import build_run
+from simplenn.training.train import build_run
+from simplenn.training.trainer import make_trainer, without_tips
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -79,7 +79,7 @@ def _train(
         with without_tips():
             trainer.fit(stack, datamodule=data)
     except (Interrupted, Exception) as error:
-        signalled = interruption.behind(error)
+        signalled = signals.behind(error)
         if signalled is None:
             raise
         if keeper.kept is None:

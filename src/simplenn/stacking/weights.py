@@ -14,10 +14,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from simplenn.config.targets import build, optimizer_factory
 from simplenn.regressor import Regressor
 from simplenn.stacking.kept import first_difference, kept_by
 from simplenn.stacking.steps import NotFollowed
-from simplenn.target import build, optimizer_factory
 
 
 class InitialWeights:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simplenn.run import replacing
+from simplenn.rundir.run import replacing
 
 if TYPE_CHECKING:
     from simplenn.sweep.part import Part

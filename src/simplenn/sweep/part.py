@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simplenn import checkpoint, metrics
-from simplenn.run import Run
-from simplenn.sweep.batch import Alone, Batch, best_values, final_values, row_counts
+from simplenn.groups.run_group import Alone, Batch, best_values, final_values, row_counts
+from simplenn.rundir import checkpoint, metrics
+from simplenn.rundir.run import Run
 
 
 @dataclass

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simplenn.config import ConfigError, nearest
-from simplenn.run import replacing
+from simplenn.config.checking import ConfigError, nearest
+from simplenn.rundir.run import replacing
 
 if TYPE_CHECKING:
     from simplenn.sweep.part import Part

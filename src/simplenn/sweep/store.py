@@ -22,10 +22,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from simplenn.config import ConfigError
-from simplenn.run import write_atomically
-from simplenn.stacking.outcome import Outcome, Snapshot
-from simplenn.sweep.batch import Alone, Batch
+from simplenn.config.checking import ConfigError
+from simplenn.groups.outcome import Outcome, Snapshot
+from simplenn.groups.run_group import Alone, Batch
+from simplenn.rundir.run import write_atomically
 from simplenn.sweep.curves import read_curves, write_curves
 from simplenn.sweep.part import part_of_batch, parts_of_alone
 from simplenn.sweep.results import RESULTS, write_results

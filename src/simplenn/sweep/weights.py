@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simplenn.run import replacing
+from simplenn.rundir.run import replacing
 
 if TYPE_CHECKING:
     from simplenn.sweep.part import Part

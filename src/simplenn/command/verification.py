@@ -1,0 +1,67 @@
+"""Trains a few runs of a sweep's stacks once more, alone and at full length, and compares: the promise, tried."""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from simplenn.groups.run_group import Batch
+from simplenn.rundir import checkpoint
+from simplenn.rundir.metrics import read_rows
+from simplenn.rundir.run import Run
+from simplenn.stacking.agreement import TOLERANCE, Alone, Difference, first_difference, is_exact
+from simplenn.stacking.training import config_of
+from simplenn.training.train import build_run, train
+
+log = logging.getLogger(__name__)
+
+
+def verify(batches: Sequence[Batch], count: int) -> bool:
+    """Trains `count` runs of the batches alone, and says how they compare; whether all are within what is promised."""
+    places = [(batch, run) for batch in batches for run in range(len(batch))]
+    if not places:
+        log.info("verify: nothing to verify, as no runs have trained together")
+        return True
+    runs = [places[i] for i in chosen([_learning_rate(batch, run) for batch, run in places], count)]
+    are_good, are_equal = True, True
+    for batch, run in runs:
+        beyond, bits = compare(batch, run)
+        are_good, are_equal = are_good and beyond is None, are_equal and bits
+        if beyond is not None:
+            log.error("verify: %s is not as alone: %s", batch.names[run], beyond)
+    if are_good:
+        how = "equal bit for bit" if are_equal else f"within {TOLERANCE:g} of their way"
+        log.info("verified %d runs alone: status, metrics and weights %s", len(runs), how)
+    return are_good
+
+
+def compare(batch: Batch, run: int) -> tuple[Difference | None, bool]:
+    """The first difference beyond what is promised of this run, and whether it is equal bit for bit."""
+    one = config_of(batch.cfg, batch.columns, run)
+    one.quiet, one.progress, one.show_outputs = True, "none", False
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Run(Path(folder))
+        result = train(one, directory.directory)
+        rows = read_rows(directory.metrics_file)
+        weights = checkpoint.load(directory.checkpoint("last"))["state_dict"]
+    alone = Alone(result.status, result.message, result.epoch, rows, weights)
+    regressor, _ = build_run(one)
+    exact = is_exact(one, regressor.network)
+    initial = regressor.state_dict()
+    different = first_difference(batch.outcome, run, alone, initial, exact=True)
+    beyond = different if exact else first_difference(batch.outcome, run, alone, initial, exact=False)
+    return beyond, different is None
+
+
+def chosen(learning_rates: Sequence[float], count: int) -> list[int]:
+    """The numbers of `count` runs: the lowest and the highest learning rate first, then evenly from between."""
+    order = sorted(range(len(learning_rates)), key=lambda run: learning_rates[run])
+    count = min(count, len(order))
+    if count < 2:
+        return order[-count:] if count else []
+    return [order[round(i * (len(order) - 1) / (count - 1))] for i in range(count)]
+
+
+def _learning_rate(batch: Batch, run: int) -> float:
+    values = batch.columns.get("optimizer.lr")
+    return float(values[run] if values else batch.cfg.optimizer.get("lr", 0.0))

@@ -1,0 +1,194 @@
+"""Holds a configuration against the schema, key by key. Imports neither torch nor Hydra.
+
+The root is closed: a key that `Config` doesn't have is refused. A group (model, data, optimizer, trainer) is
+typed by the dataclass of what its `_target_` names; a key that this dataclass doesn't have, or any key of a
+group with another target, must stand in the group's own file and takes the type of its value there. So a YAML
+file alone adds a network, a data set or an optimizer.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cache, partial
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from simplenn.config.schema import TARGETS, Config, TrainerConfig, all_finite
+from simplenn.errors import ConfigError
+
+GROUPS = ("data", "model", "optimizer", "trainer")  # data first: the model takes its num_features from there
+
+
+def check(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None) -> DictConfig:
+    """The configuration resolved, every value of its key's type and within its key's rule.
+
+    `files` holds each group's own file as it was before overrides; without it (a configuration read back from
+    a run) keys beyond the schema pass as they are. Raises `ConfigError`.
+    """
+    try:
+        values: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
+    try:
+        return OmegaConf.create(_checked(values, files))
+    except KeyError as error:
+        raise unknown_key(error.args[0], _known_keys(values, files or {})) from None
+
+
+def _checked(values: dict[str, Any], files: Mapping[str, DictConfig] | None) -> dict[str, Any]:
+    checked = {key: _typed(Config, "", key, value) for key, value in values.items()}
+    for group in GROUPS:
+        section = values.get(group)
+        if not isinstance(section, dict):
+            raise ConfigError(
+                f"{group} must be a group of keys, got {section!r}; try {group}={_example(Config, group)}"
+            )
+        schema = _schema(group, section)
+        checked[group] = {key: _group_value(schema, group, key, value, files) for key, value in section.items()}
+    return checked
+
+
+def check_values(cfg: DictConfig, key: str, values: Sequence[Any]) -> list[Any]:
+    """The values that a key has in the runs of a sweep, each of the key's type and within its rule.
+
+    `cfg` is a checked configuration that has the key. Raises `ConfigError`.
+    """
+    group, _, leaf = key.rpartition(".")
+    if not group:
+        check_one = partial(_typed, Config, "", key)
+    else:
+        schema = _schema(group, cfg[group])
+        check_one = partial(_group_value, schema, group, leaf, files={group: cfg[group]})
+    distinct = {repr(value): value for value in values}
+    checked = {text: check_one(value) for text, value in distinct.items()}
+    return [checked[repr(value)] for value in values]
+
+
+def nearest(word: str, words: list[str], count: int = 1) -> str:
+    """`did you mean ...?` for the nearest of the words, or a list of them where none is near."""
+    close = difflib.get_close_matches(word, words, n=count, cutoff=0.5)
+    shown = [*words[:50], "..."] if len(words) > 50 else words
+    return f"did you mean {' or '.join(close)}?" if close else "there are: " + ", ".join(shown)
+
+
+def unknown_key(key: str, known: list[str]) -> ConfigError:
+    """The refusal of a key that isn't there, naming the nearest: in its own group, else by its last word."""
+    if key in known:
+        return ConfigError(f"{key} is a key that no file of the configuration sets; try +{key}=...")
+    group, _, leaf = key.rpartition(".")
+    siblings = [word for word in known if group and word.startswith(f"{group}.")]
+    by_leaf = {word.rsplit(".", 1)[-1]: word for word in reversed(siblings or known)}
+    near = difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.6)
+    hint = f"did you mean {by_leaf[near[0]]}?" if near else "there are: " + ", ".join(siblings or known)
+    return ConfigError(f"{key} is not a key of the configuration; {hint}")
+
+
+def known_keys(cfg: DictConfig) -> list[str]:
+    """Every key that a composed configuration has or may have, in full."""
+    values: Any = OmegaConf.to_container(cfg, resolve=False)
+    return _known_keys(values, {})
+
+
+def _known_keys(values: dict[str, Any], files: Mapping[str, DictConfig]) -> list[str]:
+    keys = [entry.name for entry in fields(Config)]
+    for group in GROUPS:
+        section = values.get(group)
+        section = section if isinstance(section, dict) else {}
+        schema = _schema(group, section)
+        names = [entry.name for entry in fields(schema)] if schema else []
+        source: Mapping = files.get(group, {} if schema else section)
+        keys += [f"{group}.{name}" for name in dict.fromkeys([*names, *map(str, source)]) if name != "_target_"]
+    return keys
+
+
+def _schema(group: str, section: Mapping[str, Any]) -> type | None:
+    return TrainerConfig if group == "trainer" else TARGETS.get(section.get("_target_", ""))
+
+
+def _group_value(schema: type | None, group: str, key: str, value: Any, files: Mapping[str, DictConfig] | None) -> Any:
+    if key.startswith("_") and key.endswith("_"):
+        return value
+    if schema is not None and key in (entry.name for entry in fields(schema)):
+        return _typed(schema, f"{group}.", key, value)
+    if files is None:
+        return value
+    file: Any = OmegaConf.to_container(OmegaConf.create(files.get(group, {})))
+    if key not in file:
+        raise KeyError(f"{group}.{key}")
+    return _like(f"{group}.{key}", value, file[key])
+
+
+_nodes = cache(OmegaConf.structured)
+
+
+def _typed(schema: type, prefix: str, key: str, value: Any) -> Any:
+    entry = next((entry for entry in fields(schema) if entry.name == key), None)
+    if entry is None:
+        raise KeyError(prefix + key)
+    node = _nodes(schema)
+    try:
+        node[key] = value
+        typed = OmegaConf.to_container(node[key]) if OmegaConf.is_config(node[key]) else node[key]
+    except OmegaConfBaseException:
+        typed = None
+        fits = False
+    else:
+        finite = all(map(all_finite, typed if isinstance(typed, list) else [typed]))
+        fits = finite and entry.metadata["holds"](typed)
+    if not fits:
+        raise _refusal(prefix + key, entry.metadata["rule"], value, entry.metadata["example"])
+    return typed
+
+
+def _like(key: str, value: Any, example: Any) -> Any:
+    """The value, if it is of the example's kind."""
+    if example is None or (isinstance(example, str) and example.startswith("${")):
+        return value
+    if isinstance(example, list | dict):
+        if type(value) is not type(example):
+            raise _refusal(key, f"a {'list' if isinstance(example, list) else 'group of keys'}", value, example)
+        if isinstance(example, list) and example:
+            return [_like(key, item, example[0]) for item in value]
+        return value
+    if isinstance(example, bool | str):
+        if type(value) is not type(example):
+            raise _refusal(key, "true or false" if isinstance(example, bool) else "a word", value, example)
+        return value
+    kind = "a whole number" if isinstance(example, int) else "a finite number"
+    if isinstance(value, bool) or not isinstance(value, (int, type(example))) or not all_finite(value):
+        raise _refusal(key, kind, value, example)
+    return type(example)(value)
+
+
+def _refusal(key: str, rule: str, value: Any, example: Any) -> ConfigError:
+    return ConfigError(f"{key} must be {rule}, got {value!r}; try {key}={as_override(example)}")
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """A composed configuration's own keys."""
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+
+
+def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested groups as one level of full keys, `optimizer.lr`."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def as_override(value: Any) -> str:
+    """A value as the command line writes it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "'[" + ",".join(map(as_override, value)) + "]'"
+    return str(value)
+
+
+def _example(schema: type, key: str) -> Any:
+    return next(entry for entry in fields(schema) if entry.name == key).metadata["example"]

@@ -1,0 +1,1 @@
+"""A stack's epoch as one compiled call: a faster mode with a tolerance."""

@@ -1,0 +1,175 @@
+"""A stack's epoch as one compiled call, the runs' axis last in memory. A faster mode with a tolerance, never the
+reference: the compiler rounds otherwise than torch's own kernels. Knows nothing of Lightning's loop or of files.
+
+Shapes: R runs, S distinct orders, K steps of an epoch, B batch, N samples, F features. A weight that is [...] in one
+run is [R, ...] in the eager stack and [..., R] here.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+import torch._inductor
+from torch import Tensor
+from torch._decomp import core_aten_decompositions
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functionalize, grad_and_value
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import _pytree as pytree
+
+from simplenn.stacking.compiled.runs_last import RunsLast
+from simplenn.stacking.rules import Coefficients, Rule
+from simplenn.stacking.steps import Steps, Unknown
+
+Weights = dict[str, Tensor]
+
+
+class State(NamedTuple):
+    """All that the runs' going on depends on."""
+
+    weights: Weights  # name -> [..., R]
+    slots: dict[str, Weights]
+
+
+class Epoch(NamedTuple):
+    """What an epoch leaves."""
+
+    state: State
+    losses: Tensor  # [K, R]
+    metrics: dict[str, Tensor]  # name -> [K, R], a step's mean over its batch
+
+
+class CompiledEpoch:
+    """`epoch(state, x, y, order, place, first_step)` trains all runs for one epoch.
+
+    It compiles at its first call, and again for other shapes; that takes a C++ compiler (`torch` raises
+    `InvalidCxxCompiler` without one), 15 to 20 seconds, or 2 to 3 where inductor's cache
+    knows the graph. Raises what `torch` raises where it can't.
+    """
+
+    def __init__(self, steps: Steps, rule: Rule, batch_size: int) -> None:
+        self._of_one_run = steps
+        self._rule = rule
+        self._batch_size = batch_size
+        named = dict(steps.regressor.named_parameters())
+        self._names = list(named)
+        self._trained = [name for name, weight in named.items() if weight.requires_grad]
+        self._graphs: dict[int, RunsLast] = {}  # by batch size: the last batch may be a smaller one
+        self._compiled: dict[Any, Callable[..., Any]] = {}
+
+    def initial(self, weights: Mapping[str, Tensor]) -> State:
+        """From the stack's weights [R, ...], which stay as they are."""
+        rows = {name: weights[name].movedim(0, -1).clone(memory_format=torch.contiguous_format) for name in self._names}
+        slots = {slot: {name: self._filled(rows[name]) for name in self._trained} for slot in self._rule.slots}
+        return State(rows, slots)
+
+    def _filled(self, like: Tensor) -> Tensor:
+        initial = torch.as_tensor(self._rule.initial, dtype=like.dtype, device=like.device)
+        return initial.expand_as(like).contiguous()
+
+    @torch.no_grad()
+    def epoch(self, state: State, x: Tensor, y: Tensor, order: Tensor, place: Tensor | None, first_step: int) -> Epoch:
+        """One epoch of all runs.
+
+        x [N, F], y [N, 1]; order [N, S] holds sample numbers, place [R] each run's column of it (`None`: all runs
+        have the one order). `first_step` is the epoch's first step, from 1: the rule's coefficients depend on it.
+        """
+        num_steps = -(-len(order) // self._batch_size)
+        steps = [_tensors(self._rule.coefficients(first_step + k), x) for k in range(num_steps)]
+        return self._call((state, _gathered(x, order, place), _gathered(y, order, place), steps))
+
+    def _call(self, inputs: Any) -> Epoch:
+        leaves, spec = pytree.tree_flatten(inputs)
+        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        key = tuple((leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(leaves, spec, tensors)
+        return self._compiled[key](tensors)
+
+    def _compile(self, leaves: list, spec: Any, tensors: list[Tensor]) -> Callable[[list[Tensor]], Epoch]:
+        out_spec: list[Any] = []
+
+        def flat(*tensors: Tensor) -> list[Tensor]:
+            rest = iter(tensors)
+            filled = [next(rest) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+            outputs, out = pytree.tree_flatten(self._steps(*pytree.tree_unflatten(filled, spec)))
+            out_spec[:] = [out]
+            return outputs
+
+        graph = make_fx(flat, tracing_mode="fake")(*tensors)
+        # Where the runs' axis isn't last throughout, the compiler vectorises along two axes at once, and a sum in such
+        # a loop loses its last runs and writes beyond its result (torch 2.13): so it leaves that to the C++ compiler.
+        options = {} if all(graph.in_rules for graph in self._graphs.values()) else {"cpp.simdlen": 1}
+        # in a tracing context, as without one inductor's cache of graphs is bypassed
+        with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
+            call: Any = torch._inductor.compile(graph, list(tensors), options=options)
+        return lambda tensors: pytree.tree_unflatten(call(*tensors), out_spec[0])
+
+    def _steps(self, state: State, x: Tensor, y: Tensor, each: list[dict[str, Any]]) -> Epoch:
+        """What is compiled: x [N, F, R or 1] and y [N, 1, R or 1] in this epoch's order."""
+        weights, slots = pytree.tree_map(torch.clone, tuple(state))  # the rules work in place
+        losses: list[Tensor] = []
+        rows: list[dict[str, Tensor]] = []
+        for k in range(len(each)):
+            batch = slice(k * self._batch_size, (k + 1) * self._batch_size)
+            grads, loss, metrics = self._gradients(weights, x[batch], y[batch])
+            for name in self._trained:
+                slot = {key: by_name[name] for key, by_name in slots.items()}
+                # a gradient that lies otherwise would turn the state's layout with it
+                self._rule.update(weights[name], grads[name].contiguous(), slot, each[k])
+            losses.append(loss)
+            rows.append(metrics)
+        joined = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+        return Epoch(State(weights, slots), torch.stack(losses), joined)
+
+    def _gradients(self, weights: Weights, x: Tensor, y: Tensor) -> tuple[Weights, Tensor, dict[str, Tensor]]:
+        """The loss's gradients [..., R], the loss and the metrics [R], on x [B, F, R or 1] and y [B, 1, R or 1]."""
+        if len(x) not in self._graphs:
+            self._graphs[len(x)] = RunsLast(self._one_run(weights, x[..., 0], y[..., 0]))
+        return self._graphs[len(x)].run(weights, x, y)
+
+    def _one_run(self, weights: Weights, x: Tensor, y: Tensor) -> Any:
+        """The graph of one run's gradients, loss and metrics, from the one `Regressor`."""
+
+        def loss(trained: Weights, others: Weights, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            return self._of_one_run.train(trained | others, (x, y), Unknown())
+
+        def one(weights: Weights, x: Tensor, y: Tensor) -> tuple[Weights, Tensor, dict[str, Tensor]]:
+            trained = {name: weights[name] for name in self._trained}
+            others = {name: weights[name] for name in weights if name not in trained}
+            grads, (value, metrics) = grad_and_value(loss, has_aux=True)(trained, others, x, y)
+            return grads, value, metrics
+
+        table: Any = core_aten_decompositions()
+        before = self._of_one_run.show_trainer(Unknown())
+        try:
+            with sdpa_kernel(SDPBackend.MATH):  # flash attention's decomposition doesn't give what its backward takes
+                return make_fx(functionalize(one), table, tracing_mode="fake")(
+                    {name: weight[..., 0] for name, weight in weights.items()}, x, y
+                )
+        finally:
+            self._of_one_run.show_trainer(before)
+
+
+def _gathered(data: Tensor, order: Tensor, place: Tensor | None) -> Tensor:
+    """[N, F] -> [N, F, R or 1]. Outside of what is compiled: there it isn't vectorised, and done anew for each use."""
+    by_order = data[order].movedim(1, -1).contiguous()
+    # four times as fast as index_select along the last axis
+    return by_order if place is None else by_order.gather(-1, place.expand(*by_order.shape[:-1], -1))
+
+
+def _tensors(coefficients: Coefficients, like: Tensor) -> dict[str, Any]:
+    """Numbers as tensors, so that a step's own numbers are inputs of the compiled call and no part of its code."""
+    numbers = dict(coefficients)
+    if numbers.get("first"):  # the momentum starts from 0: as a later step whose gradient counts in full
+        numbers |= {"first": False, "1-dampening": 1.0}
+    return {k: v if isinstance(v, bool) else _narrow(v, like) for k, v in numbers.items()}
+
+
+def _narrow(number: float | Tensor, like: Tensor) -> Tensor:
+    if isinstance(number, Tensor) and number.dtype == torch.bool:
+        return number
+    return torch.as_tensor(number, device=like.device).to(like.dtype)

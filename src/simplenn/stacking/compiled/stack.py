@@ -1,0 +1,95 @@
+"""A stack whose epochs are one compiled call each, within Lightning's ordinary loop. Knows no files.
+
+Shapes: R runs, S distinct orders, N samples.
+"""
+
+import logging
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.optim import Optimizer
+
+from simplenn.data import TensorDataModule
+from simplenn.regressor import Batch
+from simplenn.stacking.compiled.epoch import CompiledEpoch, State
+from simplenn.stacking.memory import is_out_of_memory
+from simplenn.stacking.stack import Stack
+
+log = logging.getLogger(__name__)
+
+
+class CannotCompile(RuntimeError):
+    """The network, or this machine, has what the compiler can't do; the stack trains without it."""
+
+
+class CompiledStack(Stack):
+    """The first batch of an epoch trains the whole epoch, the others pass: so Lightning's counters, hooks and
+    checkpoint skeletons are those of a stack that isn't compiled. `make_batches` of the data must be `light`."""
+
+    _compiled: CompiledEpoch | None = None
+
+    def configure_optimizers(self) -> Optimizer:
+        optimizer: Any = super().configure_optimizers()
+        optimizer.applied_elsewhere = True
+        return optimizer
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if batch_idx == 0:
+            self._train_epoch()
+        return torch.zeros((), device=self.device, requires_grad=True)
+
+    def _train_epoch(self) -> None:
+        trainer: Any = self.trainer
+        data: TensorDataModule = trainer.datamodule
+        assert data.train is not None
+        x, y = (part.to(self.device) for part in data.train.tensors)
+        batch_size = data.batch_size or len(x)
+        if self._compiled is None:
+            self._compiled = CompiledEpoch(self.steps, self.optimizer.rule, batch_size)
+        orders, place = trainer.train_dataloader.sampler.orders()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the loop over runs is short: threads cost more than they give
+        try:
+            done = self._compiled.epoch(
+                self._runs_last(),
+                x,
+                y,
+                orders.T.to(self.device),
+                None if place is None else place.to(self.device),
+                self.optimizer.num_steps + 1,
+            )
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise CannotCompile(f"{type(error).__name__}: {str(error).splitlines()[0]:.120}") from error
+        finally:
+            torch.set_num_threads(threads)
+        self._take(done.state)
+        for step in range(next(iter(done.metrics.values())).shape[0]):
+            metrics = {name: values[step] for name, values in done.metrics.items()}
+            self.train_metrics.add(metrics, min(batch_size, len(x) - step * batch_size))
+            self.losses.append(done.losses[step])
+
+    def _runs_last(self) -> State:
+        """The stack's own tensors, seen with the runs' axis last: after the first epoch nothing is copied."""
+        weights, slots = self.by_name([tensor.movedim(0, -1).contiguous() for tensor in self.state()])
+        return State(weights, slots)
+
+    def _take(self, state: State) -> None:
+        for name, weight in zip(self.names, self.weights, strict=True):
+            weight.data = state.weights[name].movedim(-1, 0)
+        for slot, by_name in state.slots.items():
+            self.optimizer.slots[slot] = [tensor.movedim(-1, 0) for tensor in by_name.values()]
+
+
+def why_not_compiled(cfg: DictConfig) -> str | None:
+    """Why stacks of this configuration train without the compiler; `None` where it can be tried."""
+    if str(cfg.trainer.get("precision", "32-true")) not in ("32", "32-true"):
+        return f"trainer.precision={cfg.trainer.precision}"
+    if cfg.trainer.get("gradient_clip_val") is not None:
+        return "gradients are clipped"
+    if cfg.trainer.get("limit_train_batches") is not None:
+        return f"trainer.limit_train_batches={cfg.trainer.limit_train_batches}"
+    return None

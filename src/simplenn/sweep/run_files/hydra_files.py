@@ -1,0 +1,110 @@
+"""The `.hydra` files of many jobs: dumped as YAML once, with each job's own values put in."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from simplenn.groups.run_group import Batch
+from simplenn.planning.places import SUBDIR, own_place
+from simplenn.planning.words import override_dirname
+
+MARK = re.compile(r"SIMPLENN_VALUE_(\d+)_")
+PLAIN = re.compile(r"[A-Za-z/][\w./,+-]*[=/][\w./=,+-]*", re.ASCII)  # a word that YAML can only read as a string
+
+
+class HydraFiles:
+    """The files of each of the batch's jobs, as Hydra's `run_job` leaves them. `sweep` is the sweep's directory."""
+
+    def __init__(self, batch: Batch, sweep: Path) -> None:
+        self._batch = batch
+        self._sweep = os.path.abspath(sweep)
+        task: Any = OmegaConf.to_container(batch.composed, resolve=False, enum_to_str=True)
+        node = task.pop("hydra")
+        self._dirname = node["job"]["config"]["override_dirname"]
+        _mark_values(task, batch.columns)
+        _mark_job(node)
+        self._config, self._hydra = _Template(task), _Template({"hydra": node})
+
+    def of(self, run: int) -> dict[str, bytes]:
+        """By file name."""
+        batch = self._batch
+        values = [item for column in batch.columns.values() for item in _items(column[run])]
+        subdir, num, words = batch.subdirs[run], batch.nums[run], batch.overrides[run]
+        job = [
+            _scalar(subdir),
+            _scalar(f"{SUBDIR}'{subdir}'"),
+            "\n    - ".join(map(_scalar, words)),
+            _scalar(override_dirname(words, self._dirname)),
+            f"'{num}'",
+            str(num),
+            _scalar(os.path.join(self._sweep, subdir)),
+        ]
+        return {
+            "config.yaml": self._config.filled([_scalar(value) for value in values]),
+            "hydra.yaml": self._hydra.filled(job),
+            "overrides.yaml": ("".join(f"- {_scalar(word)}\n" for word in words) or "[]\n").encode(),
+        }
+
+
+class _Template:
+    """A YAML text in which numbered marks stand for values."""
+
+    def __init__(self, container: dict[str, Any]) -> None:
+        parts = MARK.split(OmegaConf.to_yaml(OmegaConf.create(container)))
+        self._texts = parts[::2]
+        self._marks = [int(number) for number in parts[1::2]]
+
+    def filled(self, values: Sequence[str]) -> bytes:
+        pieces = [self._texts[0]]
+        for mark, text in zip(self._marks, self._texts[1:], strict=True):
+            pieces += values[mark], text
+        return "".join(pieces).encode()
+
+
+def _mark_values(task: dict[str, Any], columns: dict[str, list[Any]]) -> None:
+    """Puts a mark in place of each value of each column; a list has as many as it has items."""
+    count = 0
+    for key, values in columns.items():
+        *path, leaf = key.split(".")
+        node = task
+        for name in path:
+            node = node[name]
+        marks = [f"SIMPLENN_VALUE_{count + place}_" for place in range(len(_items(values[0])))]
+        node[leaf] = marks if isinstance(values[0], list | tuple) else marks[0]
+        count += len(marks)
+
+
+def _mark_job(node: dict[str, Any]) -> None:
+    """Puts a mark in place of each value that Hydra gives to each job alone."""
+    marks = (f"SIMPLENN_VALUE_{number}_" for number in range(7))
+    subdir, subdir_override, words, dirname, identifier, num, output_dir = marks
+    given: list[str] = node["overrides"]["hydra"]
+    if own_place(given) is not None:
+        places = [place for place, word in enumerate(given) if word.startswith(SUBDIR)]
+        given[places[-1]] = subdir_override
+        node["sweep"]["subdir"] = subdir
+    node["overrides"]["task"] = [words] if node["overrides"]["task"] else []
+    node["job"] |= {"override_dirname": dirname, "id": identifier, "num": num}
+    node["runtime"]["output_dir"] = output_dir
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _scalar(value: Any) -> str:
+    """A value on one line of YAML."""
+    if isinstance(value, str):
+        if PLAIN.fullmatch(value):
+            return value
+        if value.isprintable():
+            return "'" + value.replace("'", "''") + "'"
+        return yaml.safe_dump(value, default_style='"', width=float("inf"), allow_unicode=True).strip()
+    if isinstance(value, float):
+        return yaml.representer.SafeRepresenter().represent_float(value).value
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

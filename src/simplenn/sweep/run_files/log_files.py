@@ -1,0 +1,65 @@
+"""The `train.log` of a batch's runs: what `scripts/train.py` logs of a run that trains alone as a job of a sweep.
+
+Shapes: N training samples, F features.
+"""
+
+import logging
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from simplenn.groups.run_group import Batch
+from simplenn.rundir.run import Result
+from simplenn.rundir.summary import output_lines, run_line
+
+Samples = tuple[list[list[float]], list[float]]
+
+
+class LogFiles:
+    """Makes the files, in the format of the job's own handler; `name` is empty where it has none.
+
+    `samples` are the training set's inputs and targets.
+    """
+
+    def __init__(self, batch: Batch, samples: Samples | None) -> None:
+        job = batch.composed.hydra.job
+        handlers: Any = OmegaConf.to_container(batch.composed.hydra.job_logging, resolve=False) or {}
+        handler = handlers.get("handlers", {}).get("file")
+        self.name = f"{job.name}.log" if handler else ""
+        form = handlers.get("formatters", {}).get(handler["formatter"], {}).get("format") if handler else None
+        self._quiet = bool(batch.cfg.quiet)
+        self._samples = samples if batch.cfg.show_outputs else None
+        self._formatter = logging.Formatter(form)
+        self._finished = batch.finished
+        self._prefixes: dict[tuple[str, int], tuple[str, str]] = {}
+
+    def file(self, result: Result, outputs: list[float] | None) -> bytes:
+        """One run's; `outputs` are those for the samples, [N]."""
+        lines: list[str] = []
+        if result.status == "interrupted":
+            lines.append(self._line("simplenn.training.train", logging.WARNING, f"interrupted by {result.message}"))
+        elif not self._quiet:
+            if result.status == "done" and self._samples is not None and outputs is not None:
+                inputs, targets = self._samples
+                texts = output_lines(inputs, outputs, targets)
+                lines += [self._line("simplenn.training.train", logging.INFO, text) for text in texts]
+            lines.append(self._line("simplenn.rundir.summary", logging.INFO, run_line(result)))
+        return "".join(lines).encode()
+
+    def _line(self, name: str, level: int, message: str) -> str:
+        """As the formatter makes it, which is asked once for each kind of line."""
+        if (name, level) not in self._prefixes:
+            record = logging.makeLogRecord(
+                {
+                    "name": name,
+                    "levelno": level,
+                    "levelname": logging.getLevelName(level),
+                    "msg": "\0",
+                    "created": self._finished,
+                    "msecs": self._finished % 1 * 1000,
+                }
+            )
+            before, _, after = self._formatter.format(record).partition("\0")
+            self._prefixes[name, level] = before, after
+        before, after = self._prefixes[name, level]
+        return f"{before}{message}{after}\n"

@@ -1,0 +1,1 @@
+"""One run, from configuration to result, by Lightning's Trainer. Knows nothing of sweeps."""

@@ -1,0 +1,61 @@
+"""The further processes of one run: those that Lightning starts, with several devices, and those that the user does."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote
+from hydra.types import RunMode
+from omegaconf import DictConfig, read_write
+
+from simplenn.command.directory import quoted
+from simplenn.rank import PARENT
+
+NO_LOG_FILE = "hydra/job_logging=stdout"
+
+
+@contextmanager
+def own_process_group(directory: Path) -> Iterator[None]:
+    """Lets each run of a sweep start processes of its own, and these train this one job, not the whole sweep.
+
+    Lightning starts them with this process's arguments, in Hydra's directory for a single run, and leaves its
+    variables and its process group behind.
+    """
+    environment, arguments = dict(os.environ), sys.argv
+    os.environ[PARENT] = str(os.getpid())
+    if HydraConfig.initialized():
+        sys.argv = [sys.argv[0], *HydraConfig.get().overrides.task, NO_LOG_FILE]
+        job: Any = HydraConfig.get()
+        with read_write(job):
+            job.run.dir = quoted(directory, Quote.double)[1:-1]  # the quotes are Lightning's
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def tells_of_an_end(error: BaseException) -> bool:
+    """Whether it is what torch makes of another process that has ended, and taken its connection along."""
+    return isinstance(error, torch.distributed.DistError) or (
+        isinstance(error, RuntimeError) and "gloo/transport" in str(error)
+    )
+
+
+def leave_the_writing(config: DictConfig, config_name: str) -> None:
+    """Lets Hydra write nothing for this process, as for those that Lightning starts."""
+    loader = GlobalHydra.instance().config_loader()
+    words = [*config.hydra.overrides.task, NO_LOG_FILE]
+    composed = loader.load_configuration(config_name, words, run_mode=RunMode.RUN)
+    with read_write(config):
+        config.hydra.output_subdir = None
+        config.hydra.job_logging = composed.hydra.job_logging

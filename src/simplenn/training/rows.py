@@ -1,0 +1,32 @@
+"""A row of metrics an epoch, taken from Lightning's Trainer. Knows nothing of files."""
+
+import math
+from collections.abc import Iterable
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from simplenn.metric import declared
+from simplenn.rundir.metrics import in_row_order
+
+Row = dict[str, float]
+
+
+class Rows(Checkpoint):
+    """`rows` has `epoch`, `step`, then the metrics. A `Checkpoint`: Lightning calls these after other callbacks."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self.rows = list(rows)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.callback_metrics.clear()  # Lightning shows a metric's last value in epochs that have none, too
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.rows.append(self._row(trainer))
+
+    def _row(self, trainer: Trainer) -> Row:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = {name: v for name, v in values.items() if math.isfinite(v) or not declared(name).may_be_nan}
+        values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        metrics = {name: values[name] for name in in_row_order(values)}
+        return {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **metrics}

@@ -1,0 +1,60 @@
+"""Lightning's Trainer as this project makes it: no logger, bars or tips of its own."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from omegaconf import DictConfig, OmegaConf
+
+from simplenn.rundir import checkpoint
+
+LIGHTNING_ADVICE = (
+    "does not have many workers",
+    "smaller than the logging interval",
+    "GPU available but not used",
+    "The `srun` command is available",
+    "Total length of `list` across ranks is zero",  # no validation set
+    "`isinstance.treespec, LeafSpec.` is deprecated",
+    "There is a performance drop because we have not yet implemented the batching rule",  # torch, for a stack
+)
+
+
+def make_trainer(settings: DictConfig, directory: Path, callbacks: Sequence[Callback] = ()) -> L.Trainer:
+    """A Trainer by the settings of the group `trainer`; only with a callback that saves may it write."""
+    keywords: Any = OmegaConf.to_container(settings)
+    keywords.pop("compile", None)  # the stack's, not Lightning's
+    with without_tips():
+        return L.Trainer(
+            **keywords,
+            default_root_dir=directory,
+            callbacks=list(callbacks),
+            plugins=[checkpoint.SealedCheckpoint()],
+            logger=False,
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+
+
+@contextmanager
+def without_tips() -> Iterator[None]:
+    """Holds back what Lightning says that is no concern of a run's user: tips, hardware found, loader advice."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for advice in LIGHTNING_ADVICE:
+                warnings.filterwarnings("ignore", message=f".*{advice}")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

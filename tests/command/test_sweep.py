@@ -1,0 +1,306 @@
+"""Sweeps as a user starts them. What a launcher leaves is compared with what Hydra's basic launcher leaves."""
+
+import csv
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, script
+from omegaconf import OmegaConf
+
+from simplenn.rundir import checkpoint
+from simplenn.rundir.events import event_files, read_events
+from simplenn.rundir.run import Run
+from simplenn.sweep.results import find
+
+WALL_CLOCK = ("seconds",)
+
+
+def table(sweep: Path) -> list[dict[str, str]]:
+    with (sweep / "results.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal to the last bit, tensors and NaN included."""
+    import torch
+
+    if isinstance(one, dict) and isinstance(other, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return one.dtype == other.dtype and one.shape == other.shape and bool((one == other).all())
+    return one == other
+
+
+def content(run: Run, sweep_dir: Path) -> dict[str, Any]:
+    """Everything in a run's directory, parsed, but for wall-clock times and what names the sweep or its launcher."""
+    result = run.result()
+    assert result is not None
+    hydra: Any = OmegaConf.to_container(OmegaConf.load(run.directory / ".hydra" / "hydra.yaml"))
+    hydra["hydra"].pop("launcher")
+    hydra["hydra"]["runtime"]["choices"].pop("hydra/launcher")
+    overrides = [word for word in hydra["hydra"]["overrides"].pop("hydra") if not word.startswith("hydra/launcher")]
+    (file,) = event_files(run.directory)
+    events = [
+        (
+            event.step,
+            value.tag,
+            value.simple_value,
+            value.image.encoded_image_string,
+            value.metadata.plugin_data.plugin_name,
+        )
+        for event in read_events(file)
+        for value in event.summary.value
+    ]
+    return {
+        "files": sorted(
+            str(path.relative_to(run.directory)).split(".tfevents")[0] for path in run.directory.rglob("*")
+        ),
+        "config": OmegaConf.to_container(run.config),
+        "overrides": run.overrides,
+        "hydra": str(hydra).replace(str(sweep_dir.parent), ""),
+        "hydra overrides": str(overrides).replace(str(sweep_dir.parent), ""),
+        "metrics": run.metrics_file.read_text() if run.metrics_file.exists() else None,
+        "result": {key: value for key, value in vars(result).items() if key not in WALL_CLOCK},
+        "events": events,
+        "log": len((run.directory / "train.log").read_text().splitlines()),
+        **{which: checkpoint.load(path) for which in ("best", "last") if (path := run.checkpoint(which)).exists()},
+    }
+
+
+def test_a_stacked_sweep_leaves_what_hydras_launcher_leaves(tmp_path: Path) -> None:
+    """The same table, and for each run the same directory, parsed; a run that diverges stops alone."""
+    swept = ["optimizer=sgd,adam", "optimizer.lr=0.01,40", "seed=3,4", "trainer.max_epochs=3"]
+    for launcher in ("vectorized", "basic"):
+        (tmp_path / launcher).mkdir()
+        words = ["-m", f"hydra/launcher={launcher}", "hydra.sweep.dir=out", *swept]
+        done = script("train.py", *words, cwd=tmp_path / launcher)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "8 runs: 6 done, 2 diverged" in done.stdout
+    stacked, alone = tmp_path / "vectorized" / "out", tmp_path / "basic" / "out"
+    assert table(stacked) == table(alone)
+    assert [row["status"] for row in table(stacked)].count("diverged") == 2
+    names = [row["run"] for row in table(stacked)]
+    assert names[:2] == ["optimizer=sgd,optimizer.lr=0.01,seed=3", "optimizer=sgd,optimizer.lr=0.01,seed=4"]
+    for name in names:
+        one = content(Run(stacked / "runs" / name), stacked)
+        other = content(Run(alone / "runs" / name), alone)
+        for part in one:
+            assert same(one[part], other[part]), (name, part, one[part], other[part])
+
+
+def test_places_of_the_users_own_are_those_of_hydras_launcher(tmp_path: Path) -> None:
+    """Hydra's own idioms for them don't keep runs from a stack, and each directory is the same, parsed."""
+    places = ["${hydra.job.num}", "'${hydra.job.override_dirname}/${optimizer.lr}_${hydra:job.num}'"]
+    for count, place in enumerate(places):
+        words = [f"hydra.sweep.subdir={place}", "optimizer.lr=0.1,0.2", "++seed=3,4", "trainer.max_epochs=1"]
+        words += ["hydra.job.config.override_dirname.exclude_keys=[seed]"]
+        for launcher in ("vectorized", "basic"):
+            cwd = tmp_path / launcher / str(count)
+            cwd.mkdir(parents=True)
+            done = script("train.py", "-m", f"hydra/launcher={launcher}", "hydra.sweep.dir=out", *words, cwd=cwd)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert ("training 4:" in done.stdout) == (launcher == "vectorized")
+        stacked, alone = (tmp_path / launcher / str(count) / "out" for launcher in ("vectorized", "basic"))
+        assert table(stacked) == table(alone)
+        assert list(table(alone)[0])[:4] == ["run", "optimizer.lr", "seed", "status"]
+        for name in [row["run"] for row in table(alone)]:
+            one, other = content(Run(stacked / name), stacked), content(Run(alone / name), alone)
+            for part in one:
+                assert same(one[part], other[part]), (name, part, one[part], other[part])
+
+
+def test_what_does_not_stack_runs_one_by_one_with_a_reason(tmp_path: Path) -> None:
+    """Every run is in the table, whichever way it trained."""
+    words = ["-m", "++trainer.accumulate_grad_batches=1,2", "seed=1,2", "trainer.max_epochs=2", "name=mixed"]
+    done = script("train.py", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 4 jobs run one by one: trainer.accumulate_grad_batches=2" in done.stdout
+    assert "4 runs: 4 done" in done.stdout
+    sweep = tmp_path / "outputs" / "sweeps" / "mixed"
+    assert [row["status"] for row in table(sweep)] == ["done"] * 4
+    assert list(table(sweep)[0])[:4] == ["run", "seed", "trainer.accumulate_grad_batches", "status"]
+    assert find("trainer.accumulate_grad_batches=2,seed=1", table(sweep)) == table(sweep)[2]["run"]
+    assert all(Run(sweep / "runs" / row["run"]).result() for row in table(sweep))
+    taken = script("train.py", *words, cwd=tmp_path)
+    assert taken.returncode == 2
+    assert "name must be new, got 'mixed'" in taken.stderr
+
+
+def test_a_sweep_kept_in_a_file_is_told_how_it_ended(tmp_path: Path) -> None:
+    """No -m is needed; equal points run once; five of its runs, trained again alone, are equal bit for bit."""
+    words = ["sweep=lr_by_optimizer", "seed=1,2,2", "hydra.sweeper.points=3", "verify=5", "max_stack=4"]
+    done = script("train.py", *words, "optimizer.lr=0.1,1e-1,0.01", "name=kept", "run_dirs=none", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "verified 5 runs alone: status, metrics and weights equal bit for bit" in done.stdout
+    sweep = tmp_path / "outputs" / "sweeps" / "kept"
+    rows = table(sweep)
+    assert f"{len(rows)} runs: {len(rows)} done" in done.stdout
+    assert not (sweep / "runs").exists()
+    best = min(rows, key=lambda row: float(row["train/loss"]))
+    assert f"best:   {best['run']}" in done.stdout
+    assert_alone_again(done.stdout, best, tmp_path)
+
+
+def assert_alone_again(printed: str, best: dict[str, str], cwd: Path) -> None:
+    """The command that a sweep has printed at its end trains the same run."""
+    (line,) = [line for line in printed.splitlines() if line.startswith("alone:")]
+    again = script("train.py", *shlex.split(line)[3:], "name=again", cwd=cwd)
+    assert again.returncode == 0, again.stderr
+    result = Run(cwd / "outputs" / "runs" / "again").result()
+    assert result is not None
+    assert {name: float(best[name]) for name in result.metrics} == result.metrics
+
+
+def test_the_command_for_a_run_alone_finds_the_configuration_where_the_sweep_found_it(tmp_path: Path) -> None:
+    """By an own directory, an own name in it, which makes every command a sweep, and a search path of Hydra's."""
+    text = (ROOT / "conf" / "train.yaml").read_text().replace("hydra:\n", "hydra:\n  mode: MULTIRUN\n")
+    files = {
+        "own/short.yaml": f"{text}\ntrainer:\n  max_epochs: 3\n",
+        "own/optimizer/mine.yaml": "_target_: torch.optim.SGD\nlr: 0.02\nmomentum: 0.5\n",
+        "more/data/few.yaml": "defaults:\n  - sum\nnum_train: 7\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    words = ["seed=1,2", "optimizer=mine", "data=few", f"hydra.searchpath=[file://{tmp_path}/more]", "name=x"]
+    words += ["run_dirs=none", "hydra.sweeper.max_batch_size=1", "hydra/launcher=vectorized"]
+    done = script("train.py", "-cd", "own", "--config-name=short", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = table(tmp_path / "outputs" / "sweeps" / "x")
+    assert [row["epoch"] for row in rows] == ["3", "3"]
+    assert_alone_again(done.stdout, min(rows, key=lambda row: float(row["val/loss"])), tmp_path)
+
+
+def test_hydras_own_sweeper_drives_stacks(tmp_path: Path) -> None:
+    """Any sweeper of Hydra's gets each job's objective and leaves the same tables."""
+    words = ["-m", "hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2", "optimizer.lr=0.1,0.01,0.02,0.03"]
+    done = script("train.py", *words, "trainer.max_epochs=2", "name=basic", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = table(tmp_path / "outputs" / "sweeps" / "basic")
+    assert [(row["run"], row["optimizer.lr"]) for row in rows] == [
+        ("0", "0.1"),
+        ("1", "0.01"),
+        ("2", "0.02"),
+        ("3", "0.03"),
+    ]
+
+
+def test_joblib_trains_in_processes(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2", "trainer.max_epochs=2", "name=x"]
+    done = script("train.py", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [row["status"] for row in table(tmp_path / "outputs" / "sweeps" / "x")] == ["done", "done"]
+
+
+def test_a_signal_ends_a_stack_in_order(tmp_path: Path) -> None:
+    """Exit status 128 + n; what the runs had by then is kept, as `interrupted`."""
+    words = ["-m", "seed=1,2", "name=x", "trainer.max_epochs=3000"]
+    command = [sys.executable, "-u", str(ROOT / "scripts" / "train.py"), *words]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Sweep [10 %]"):
+            break
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, out + err
+    assert "Traceback" not in out + err
+    assert "2 runs: 2 interrupted" in out
+    sweep = tmp_path / "outputs" / "sweeps" / "x"
+    for row in table(sweep):
+        result = Run(sweep / "runs" / row["run"]).result()
+        assert result is not None
+        assert (result.status, result.message, str(result.epoch)) == ("interrupted", "SIGTERM", row["epoch"])
+        assert 300 <= result.epoch < 3000
+
+
+PLANTED = """
+import runpy, sys
+from simplenn.sweep import record, store
+from simplenn.sweep.run_files import directories
+
+def fails(function, optimizer):
+    def planted(batch, *arguments):
+        if optimizer in batch.cfg.optimizer._target_:
+            raise KeyError("planted")
+        return function(batch, *arguments)
+    return planted
+
+store.part_of_batch = fails(store.part_of_batch, "Adagrad")
+record.write_directories = fails(directories.write_directories, "RMSprop")
+if sys.argv.pop(1) == "full":
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+    directories.os.rename = full
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("disk", ["free", "full"])
+def test_an_error_of_one_group_costs_no_other_groups_files(disk: str, tmp_path: Path) -> None:
+    """One line names the group, or the path on a full disk; the rest is written, the summary said, the status 1.
+
+    A group whose runs all diverge at once is no error.
+    """
+    swept = ["optimizer=sgd,adam,adagrad,rmsprop", "optimizer.lr=1e4", "seed=0,1", "trainer.max_epochs=2"]
+    words = [sys.executable, "-c", PLANTED, disk, str(ROOT / "scripts" / "train.py"), "-m", *swept, "name=x"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert "8 runs: 6 done, 2 diverged" in done.stdout
+    sweep = tmp_path / "outputs" / "sweeps" / "x"
+    tables = [row["run"] for row in table(sweep)]
+    assert tables == [f"optimizer={name},seed={seed}" for name in ("sgd", "adam", "rmsprop") for seed in (0, 1)]
+    written = sorted(path.name for path in sweep.glob("runs/*"))
+    told = [line for line in done.stdout.splitlines() if line.startswith("can't")]
+    assert (
+        told[0]
+        == "can't write tables of 2 runs, optimizer=adagrad,seed=0 to optimizer=adagrad,seed=1: KeyError: 'planted'"
+    )
+    if disk == "full":
+        assert written == [] and len(told) == 2
+        path = f"{sweep.relative_to(tmp_path)}/runs/optimizer=sgd,seed=0"
+        assert told[1].endswith(f"{path} can't be written: No space left on device")
+    else:
+        assert written == [f"optimizer={name},seed={seed}" for name in ("adagrad", "adam", "sgd") for seed in (0, 1)]
+        assert len(told) == 2 and told[1].startswith("can't write the directories of 2 runs, optimizer=rmsprop,seed=0")
+
+
+def test_double_precision_leaves_what_runs_alone_leave(train_run: Any, tmp_path: Path) -> None:
+    """The same files; metrics and checkpoints in double precision, to the rounding of its last digits."""
+    import torch
+
+    base = ["trainer.precision=64-true", "trainer.max_epochs=2", "optimizer=adam"]
+    done = script("train.py", "-m", *base, "seed=0,1", "name=x", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    sweep = tmp_path / "outputs" / "sweeps" / "x"
+    for row in table(sweep):
+        train_run(row["run"], *base, row["run"])
+        stacked, alone = Run(sweep / "runs" / row["run"]), Run(tmp_path / row["run"])
+        assert (sweep / "runs" / row["run"] / "checkpoints" / "best.ckpt").exists() == alone.checkpoint("best").exists()
+        one, other = stacked.result(), alone.result()
+        assert one is not None and other is not None
+        assert one.metrics == pytest.approx(other.metrics, rel=1e-9)
+        assert float(row["val/loss"]) == one.metrics["val/loss"]
+        states = [checkpoint.load(run.checkpoint("last")) for run in (stacked, alone)]
+        assert {weight.dtype for weight in states[0]["state_dict"].values()} == {torch.float64}
+        torch.testing.assert_close(*(state["state_dict"] for state in states), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(*(state["optimizer_states"][0]["state"] for state in states), rtol=1e-9, atol=1e-12)
+        tags = [
+            [
+                value.tag
+                for file in event_files(run.directory)
+                for event in read_events(file)
+                for value in event.summary.value
+            ]
+            for run in (stacked, alone)
+        ]
+        assert tags[0] == tags[1] and "predictions" in tags[0]

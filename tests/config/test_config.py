@@ -1,0 +1,217 @@
+"""Refusals: each a configuration and what the one line must say."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, composed, script
+from omegaconf import OmegaConf
+
+from simplenn.config.checking import ConfigError, check
+from simplenn.config.schema import TrainerConfig
+from simplenn.config.targets import check_targets
+
+LR = "optimizer.lr must be a positive number, got {}; try optimizer.lr=0.01"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.lr=abc", LR.format("'abc'")),
+        ("optimizer.lr=-1", LR.format("-1")),
+        ("optimizer.lr=0", LR.format("0")),
+        ("optimizer.lr=nan", LR.format("nan")),
+        ("optimizer.lr=inf", LR.format("inf")),
+        ("optimizer.lr=", LR.format("''")),
+        ("optimizer.lr=null", LR.format("None")),
+        ("optimizer.lr=true", LR.format("True")),
+        ("optimizer.nesterov=maybe", "optimizer.nesterov must be true or false, got 'maybe'"),
+        ("trainer.max_epochs=0", "trainer.max_epochs must be a whole number of 1 or more, got 0"),
+        ("trainer.max_epochs=1.5", "trainer.max_epochs must be a whole number"),
+        ("data.batch_size=0", "data.batch_size must be a whole number of 1 or more, got 0; try data.batch_size=32"),
+        ("data.noise=-0.1", "data.noise must be a number of 0 or more, got -0.1"),
+        ("data.num_features=two", "data.num_features must be a whole number"),
+        ("model.hidden=0", "model.hidden must be a whole number of 1 or more, got 0"),
+        ("model.activation=gelu", "model.activation must be one of relu, sigmoid, tanh, got 'gelu'"),
+        ("seed=-1", "seed must be a whole number from 0 to 4294967295, got -1"),
+        ("name=a/b", "name must be a file name"),
+        ("name=.hidden", "name must be a file name"),
+        ("trainer.precision=8", "trainer.precision must be one of 32-true"),
+        ("+lrr=1", "lrr is not a key of the configuration; did you mean optimizer.lr?"),
+        ("+optimizer.lrr=1", "did you mean optimizer.lr?"),
+        ("+data.batchsize=3", "did you mean data.batch_size?"),
+        ("optimizer=[]", "optimizer must be a group of keys"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_key_value_and_example(override: str, message: str) -> None:
+    """The rule, the value received and the fix, in one line."""
+    cfg = OmegaConf.merge(composed(), {"optimizer": None}) if override == "optimizer=[]" else composed(override)
+    with pytest.raises(ConfigError) as refusal:
+        check(cfg, files={"optimizer": OmegaConf.create({})})  # pyright: ignore[reportArgumentType]
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("optimizer", sorted(path.stem for path in (ROOT / "conf" / "optimizer").glob("*.yaml")))
+def test_every_shipped_optimizer_shows_what_torch_takes(optimizer: str) -> None:
+    """Each file's keys are hyperparameters of the optimizer's own, with the defaults of torch but for lr."""
+    import inspect
+
+    import torch
+
+    node = check(composed(f"optimizer={optimizer}")).optimizer
+    signature = inspect.signature(getattr(torch.optim, node._target_.rpartition(".")[2])).parameters
+    for key, value in node.items():
+        if key not in ("_target_", "lr"):
+            default = signature[str(key)].default
+            assert (tuple(value) if isinstance(default, tuple) else value) == default
+
+
+def test_every_known_key_of_the_trainer_can_be_set() -> None:
+    """All stand in the group's file, those that it doesn't decide with Lightning's own defaults."""
+    import inspect
+
+    import lightning.pytorch as L
+
+    node = check(composed()).trainer
+    assert set(node) == {entry.name for entry in fields(TrainerConfig)}
+    signature = inspect.signature(L.Trainer).parameters
+    for key in ("num_nodes", "gradient_clip_algorithm", "accumulate_grad_batches", "detect_anomaly"):
+        assert node[key] == signature[key].default
+
+
+def test_whole_numbers_become_the_keys_type() -> None:
+    cfg = check(composed("optimizer.lr=1", "data.noise=0"))
+    assert isinstance(cfg.optimizer.lr, float)
+    assert isinstance(cfg.data.noise, float)
+
+
+OWN = OmegaConf.create({"_target_": "torch.optim.Adadelta", "lr": 1.0, "rho": 0.9, "steps": 3, "flags": [True]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rho": "abc"}, "optimizer.rho must be a finite number, got 'abc'; try optimizer.rho=0.9"),
+        ({"rho": float("nan")}, "optimizer.rho must be a finite number"),
+        ({"steps": 1.5}, "optimizer.steps must be a whole number, got 1.5"),
+        ({"flags": [1]}, "optimizer.flags must be true or false, got 1"),
+        ({"rhoo": 1.0}, "optimizer.rhoo is not a key of the configuration; did you mean optimizer.rho?"),
+    ],
+)
+def test_a_file_of_ones_own_is_its_own_schema(change: dict, message: str) -> None:
+    """A key of a group without a dataclass takes the type that its value in the group's own file has."""
+    cfg = composed()
+    cfg.optimizer = OmegaConf.merge(OWN, change)
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?").replace("[", r"\[")):
+        check(cfg, files={"optimizer": OWN})
+    cfg.optimizer = OmegaConf.merge(OWN, {"rho": 0.5})
+    assert check(cfg, files={"optimizer": OWN}).optimizer.rho == 0.5
+
+
+@pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "builtins.eval", "torchvision.x", "simplenn", 3])
+def test_a_target_outside_the_allowed_packages_is_refused(target: object) -> None:
+    with pytest.raises(ConfigError, match=r"model\._target_ must name a class in torch, lightning, simplenn"):
+        check_targets({"model": {"_target_": target}})
+    with pytest.raises(ConfigError, match=r"model\.layers\.0\._target_"):
+        check_targets({"model": {"_target_": "torch.nn.Linear", "layers": [{"_target_": target}]}})
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["torch.hub.load", "torch.load", "simplenn.rank.os.system", "torch.utils.data.DataLoader", "torch.nn.Nope"],
+)
+def test_an_allowed_package_gives_only_networks_data_and_optimizers(target: str) -> None:
+    """Functions, and classes of other kinds, are not called, though their package is allowed."""
+    from torch import nn
+
+    from simplenn.config.targets import build
+
+    cfg = composed()
+    cfg.model = {"_target_": target}
+    with pytest.raises(ConfigError, match=r"model\._target_ must name"):
+        build(check(cfg), "model", nn.Module)
+
+
+COMMANDS = [
+    (("optimizer.lr=abc",), LR.format("'abc'")),
+    (("optimizer.lrr=1",), "optimizer.lrr is not a key of the configuration; did you mean optimizer.lr?"),
+    (
+        ("optimizer.maximize=false",),
+        "optimizer.maximize is a key that no file of the configuration sets; try +optimizer.",
+    ),
+    (("optimizer=addam",), "optimizer must be one of adagrad, adam, adamw, rmsprop, sgd, got 'addam'"),
+    (("optimizer=null",), "Config group override must be a string or a list"),
+    (("optimizer.lr=1,2",), "is more than one value; add -m to train a run for each"),
+    (("-m", "optimizer.lr=0.1,abc"), LR.format("'abc'")),
+    (("-m", "optimizer=adam,addam"), "got 'addam'"),
+    (("-m", "resume=true", "name=x"), "resume=true is for one run"),
+    (
+        ("-m", "seed=1,2", "hydra.sweeper.max_batch_size=-1"),
+        "max_batch_size must be a whole number of 1 or more, got -1",
+    ),
+    (("-m", "seed=1,2", "hydra.sweeper.max_batch_size=0"), "max_batch_size must be a whole number of 1 or more, got 0"),
+    (("resume=true",), "resume=true must say which run, got no name"),
+    (("resume=true", "name=nope"), "nope is not a run's directory"),
+    (("model._target_=os.system",), "add 'allow=[os]' on the command line"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), COMMANDS)
+def test_a_refused_command_writes_nothing(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    """Exit status 2, one line, no file, and neither torch nor lightning imported."""
+    guard = tmp_path / "guard"
+    for package in ("torch", "lightning"):
+        (guard / package).mkdir(parents=True)
+        (guard / package / "__init__.py").write_text("raise SystemExit('imported')")
+    work = tmp_path / "work"
+    work.mkdir()
+    import os
+    import subprocess
+    import sys
+
+    refused = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "train.py"), *arguments],
+        cwd=work,
+        env={**os.environ, "PYTHONPATH": str(guard)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2, refused.stderr
+    assert message in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert refused.stdout == ""
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("optimizer.nesterov=true",), "Nesterov momentum requires a momentum"),
+        (("trainer.strategy=foo",), "trainer cannot be built as configured"),
+        (
+            ("-m", "optimizer.momentum=0.9,0", "optimizer.nesterov=true", "optimizer.lr=0.1,1", "seed=1,2"),
+            "optimizer cannot be built as configured: Nesterov momentum requires a momentum and zero dampening; "
+            "with optimizer.momentum=0.0, optimizer.lr=0.1; see conf/optimizer/\n",
+        ),
+    ],
+)
+def test_what_only_torch_can_tell_is_refused_before_anything_is_written(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    refused = script("train.py", *arguments, cwd=tmp_path)
+    assert refused.returncode == 2, refused.stderr
+    assert message in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_gpu_is_refused_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from simplenn.training.train import rehearse
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="needs a GPU that torch can use, and there is none; try trainer=cpu"):
+        rehearse(check(composed("trainer=gpu")))
