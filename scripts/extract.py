@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from simplenn.command.exit_status import run_command
-from simplenn.config.checking import ConfigError
+from simplenn.errors import ConfigError
 from simplenn.sweep.results import find, parse, read_results, where
 
 MOST_SHOWN = 20

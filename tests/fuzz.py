@@ -30,10 +30,11 @@ from simplenn.groups.run_group import best_values, cells, final_values, join
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
+from simplenn.setup import build_run
 from simplenn.stacking import Outcome, Snapshot, prove, train_in_chunks
 from simplenn.stacking.agreement import ROUNDING, TOLERANCE, Alone, first_difference, is_exact
 from simplenn.stacking.training import config_of
-from simplenn.training.train import build_run, train
+from simplenn.training.train import train
 
 NUM_NUDGES = 8
 Columns = dict[str, list[Any]]

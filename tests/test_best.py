@@ -17,8 +17,8 @@ from simplenn.regressor import Regressor
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Result, Run
+from simplenn.setup import build_run
 from simplenn.stacking import Outcome, prove, train_stack
-from simplenn.training.train import build_run
 
 TrainRun = Callable[..., Result]
 LUCKLESS = ["experiment=post", "optimizer.lr=0.08685", "seed=27"]  # whose loss jumps to thousands in one step

@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 
 from simplenn.config.checking import check
 from simplenn.data import TensorDataModule
+from simplenn.setup import build_run
 from simplenn.stacking import train_stack
 from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.compiled.epoch import CompiledEpoch
@@ -31,7 +32,6 @@ from simplenn.stacking.rules import RULES
 from simplenn.stacking.stack import Means
 from simplenn.stacking.steps import Steps
 from simplenn.stacking.weights import InitialWeights
-from simplenn.training.train import build_run
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 WORK = {"post": "experiment=post", "sum": "data=sum"}

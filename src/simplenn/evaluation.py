@@ -14,8 +14,8 @@ from simplenn.errors import ConfigError
 from simplenn.regressor import Regressor
 from simplenn.rundir import checkpoint
 from simplenn.rundir.run import Run
+from simplenn.setup import build_run
 from simplenn.training.shapes import first_samples, predicted
-from simplenn.training.train import build_run
 from simplenn.training.trainer import make_trainer, without_tips
 
 ONE_DEVICE = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}

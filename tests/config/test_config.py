@@ -7,9 +7,10 @@ import pytest
 from conftest import ROOT, composed, script
 from omegaconf import OmegaConf
 
-from simplenn.config.checking import ConfigError, check
+from simplenn.config.checking import check
 from simplenn.config.schema import TrainerConfig
 from simplenn.config.targets import check_targets
+from simplenn.errors import ConfigError
 
 LR = "optimizer.lr must be a positive number, got {}; try optimizer.lr=0.01"
 

@@ -15,12 +15,12 @@ from torch import Tensor
 from simplenn.command.proofs import Planned, Proofs
 from simplenn.config.checking import check
 from simplenn.regressor import Regressor
+from simplenn.setup import build_run
 from simplenn.stacking import Proof, proof, prove, train_stack
 from simplenn.stacking.agreement import first_difference, is_exact
 from simplenn.stacking.proof import chosen
 from simplenn.stacking.training import config_of, with_compiler
 from simplenn.training import trainer as trainer_module
-from simplenn.training.train import build_run
 
 COLUMNS = {"seed": [0, 1, 2], "optimizer.lr": [0.003, 0.01, 0.02]}
 EQUAL = None

@@ -18,6 +18,7 @@ from simplenn.config.checking import check
 from simplenn.data import EpochBatches
 from simplenn.rundir import metrics
 from simplenn.rundir.run import Result, Run
+from simplenn.setup import build_run
 from simplenn.signals import Interrupted
 from simplenn.stacking import Outcome, Snapshot, chunks, prove, recorder, train_in_chunks, train_stack
 from simplenn.stacking.batches import StackBatches
@@ -25,7 +26,6 @@ from simplenn.stacking.compiled.stack import CannotCompile
 from simplenn.stacking.divergence import Divergence
 from simplenn.stacking.weights import InitialWeights
 from simplenn.training.divergence import Diverged
-from simplenn.training.train import build_run
 
 Columns = dict[str, list]
 TrainRun = Callable[..., Result]

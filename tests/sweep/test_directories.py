@@ -27,12 +27,13 @@ from simplenn.groups.run_group import Batch, join
 from simplenn.rundir import checkpoint, events
 from simplenn.rundir.metrics import read_rows, write_rows
 from simplenn.rundir.run import Run
+from simplenn.setup import build_run
 from simplenn.stacking import train_in_chunks
 from simplenn.sweep.run_files.checkpoints import Checkpoints
 from simplenn.sweep.run_files.directories import wanted, write_directories
 from simplenn.sweep.run_files.event_records import masked_checksums
 from simplenn.sweep.run_files.metrics_files import csv_texts
-from simplenn.training.train import build_run, train
+from simplenn.training.train import train
 
 SWEPT = ["optimizer.lr", "optimizer.momentum"]
 GRID = ("optimizer.lr=1e-2,1,1e30", "optimizer.momentum=0,0.5", "seed=7", "data.num_train=48")

@@ -14,16 +14,16 @@ from conftest import script
 from safetensors.torch import load_file
 from sweeps import batch_of, result, train_alone
 
-from simplenn.config.checking import ConfigError
+from simplenn.errors import ConfigError
 from simplenn.groups.run_group import Alone, join
 from simplenn.rundir import checkpoint
 from simplenn.rundir.run import Run
+from simplenn.setup import build_run
 from simplenn.sweep.extraction import extract
 from simplenn.sweep.results import find, read_results, where
 from simplenn.sweep.run_files.directories import write_directories
 from simplenn.sweep.store import CHECKPOINTS, CURVES, STRUCTURES, WEIGHTS, read_batches, write_store
 from simplenn.training.recorder import read_rows
-from simplenn.training.train import build_run
 
 SWEPT = ["model.hidden", "optimizer", "optimizer.lr"]
 GRID = ("model.hidden=4,5", "optimizer=adam,sgd", "optimizer.lr=1e30,0.01", "data.num_train=32")

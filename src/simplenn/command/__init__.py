@@ -1,1 +1,5 @@
-"""What the scripts share: exit statuses, checks before work, a directory, resume, the sweep from jobs to files."""
+"""What the scripts share: exit statuses, checks before any work, a directory of one's own, resume, and a sweep from its
+jobs to its files. Must not know any update rule, nor any file's format.
+
+May import: errors, signals, rank, config, rundir, groups, planning, training, setup, stacking, sweep.
+"""

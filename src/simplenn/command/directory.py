@@ -8,11 +8,10 @@ import shlex
 import time
 from pathlib import Path
 
-from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, open_dict, read_write
 
 from simplenn.errors import ConfigError
-from simplenn.planning.words import given
+from simplenn.planning.words import given, quoted
 
 SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
 
@@ -88,11 +87,6 @@ def reserve(directory: Path, *, numbered: bool) -> Path:
             candidate = _free(directory)
         else:
             return candidate
-
-
-def quoted(directory: Path, quote: Quote = Quote.single) -> str:
-    """The path as a value of Hydra's override grammar, whatever characters are in it."""
-    return QuotedString(text=str(directory), quote=quote).with_quotes()
 
 
 def _explicit(config: DictConfig, kind: str) -> bool:

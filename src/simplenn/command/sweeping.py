@@ -158,7 +158,7 @@ class Sweeping:
             return 0
         if self._progress is not None:
             self._progress.close()
-        from simplenn.rundir import summary
+        from simplenn.sweep import summary
 
         record = self._record()
         with signals.held():

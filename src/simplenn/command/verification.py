@@ -9,9 +9,10 @@ from simplenn.groups.run_group import Batch
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
+from simplenn.setup import build_run
 from simplenn.stacking.agreement import TOLERANCE, Alone, Difference, first_difference, is_exact
 from simplenn.stacking.training import config_of
-from simplenn.training.train import build_run, train
+from simplenn.training.train import train
 
 log = logging.getLogger(__name__)
 

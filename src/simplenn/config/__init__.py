@@ -1,2 +1,5 @@
-"""A configuration held against its schema: types, rules, what may be named by `_target_`. Imports neither torch nor
-Hydra until a class is asked for."""
+"""A configuration held against its schema: types, rules, and what `_target_` may name. Must not know how a run is
+trained. Imports neither torch nor Hydra before a class is asked for.
+
+May import: errors.
+"""

@@ -1,1 +1,5 @@
-"""Some runs of a sweep as data: what they share, what differs, how they ended. Knows neither training nor files."""
+"""Some runs of a sweep as data: what they share, what differs and how they ended. Must not know how runs are planned
+or trained, or what files they leave.
+
+May import: signals, metric, rundir.
+"""

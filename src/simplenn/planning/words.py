@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
+from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
 Job = Sequence[str]
@@ -55,3 +57,8 @@ def override_dirname(job: Job, settings: Mapping[str, Any]) -> str:
     """`hydra.job.override_dirname` of a job, by `hydra.job.config.override_dirname`."""
     words: list[Any] = [_Word(key_of(word).partition("@")[0], word) for word in job if not is_hydras(word)]
     return get_overrides_dirname(words, list(settings["exclude_keys"]), settings["item_sep"], settings["kv_sep"])
+
+
+def quoted(directory: Path, quote: Quote = Quote.single) -> str:
+    """The path as a value of Hydra's override grammar, whatever characters are in it."""
+    return QuotedString(text=str(directory), quote=quote).with_quotes()

@@ -1,7 +1,10 @@
-"""Many runs of one configuration, trained at once along a leading axis. Knows torch and Lightning, not Hydra or files.
+"""Many runs of one configuration, trained at once along a leading axis. Knows torch and Lightning; must not know
+Hydra or files.
 
 `prove` tells whether a group of runs can be stacked; `train_in_chunks` trains any number of runs, `train_stack` those
 of one stack.
+
+May import: signals, metric, network, data, regressor, config, setup, groups, training.
 """
 
 from simplenn.groups.outcome import Outcome, Snapshot

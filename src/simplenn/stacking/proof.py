@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from simplenn import signals
+from simplenn.setup import build_run
 from simplenn.stacking.agreement import Alone, Difference, first_difference, is_exact
 from simplenn.stacking.chunks import default_max_stack
 from simplenn.stacking.kept import first_difference as first_kept_difference
@@ -31,7 +32,7 @@ from simplenn.training.progress import EpochBar, EpochLines
 from simplenn.training.randomness import EpochSeed
 from simplenn.training.rows import Rows
 from simplenn.training.shares import Shares
-from simplenn.training.train import build_run, callbacks_of
+from simplenn.training.train import callbacks_of
 from simplenn.training.trainer import make_trainer, without_tips
 
 log = logging.getLogger(__name__)

@@ -21,11 +21,11 @@ from torch.utils.data import TensorDataset
 from simplenn.config.targets import combinations, optimizer_factory
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
+from simplenn.setup import build_data, build_run
 from simplenn.stacking.kept import MACHINERY, first_difference, kept_by_data
 from simplenn.stacking.optimizer import SWITCHES
 from simplenn.stacking.rules import RULES
 from simplenn.stacking.steps import NotFollowed
-from simplenn.training.train import build_data, build_run
 
 TRAINER_VALUES: dict[str, tuple[Any, ...]] = {  # what a key may be; a key not named here must be null
     "devices": (1, "1"),

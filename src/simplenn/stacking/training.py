@@ -18,6 +18,7 @@ from torch import Tensor
 from simplenn import signals
 from simplenn.data import TensorDataModule
 from simplenn.groups.outcome import Outcome, Snapshot
+from simplenn.setup import build_run
 from simplenn.signals import Interrupted
 from simplenn.stacking.batches import StackBatches, agree
 from simplenn.stacking.compiled.stack import CannotCompile, CompiledStack, why_not_compiled
@@ -25,7 +26,6 @@ from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.recorder import Keeper, Kept
 from simplenn.stacking.stack import Stack
 from simplenn.stacking.weights import InitialWeights
-from simplenn.training.train import build_run
 from simplenn.training.trainer import make_trainer, without_tips
 
 Columns = Mapping[str, Sequence[Any]]

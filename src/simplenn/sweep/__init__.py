@@ -1,4 +1,5 @@
-"""A sweep on disk: its tables and arrays (`store`), its runs' directories (`directories`). Knows no training.
+"""Many runs on disk: the sweep's tables and arrays (`store`), its runs' directories (`run_files`), how it ended. Must
+not know how runs are trained. Nothing is imported here: `results` answers without torch.
 
-`batch.Batch` is what both are written from. Nothing is imported here: `results` answers without torch.
+May import: errors, metric, data, regressor, config, setup, rundir, groups, planning.
 """

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from simplenn.config.checking import ConfigError
+from simplenn.errors import ConfigError
+from simplenn.setup import build_run
 from simplenn.sweep.run_files.directories import write_directories
 from simplenn.sweep.store import read_batches
-from simplenn.training.train import build_run
 
 
 def extract(sweep: Path, names: Sequence[str], allow: Sequence[str] = ()) -> dict[Path, bool]:

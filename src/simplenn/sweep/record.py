@@ -19,11 +19,11 @@ from simplenn.metric import cost, objective_of
 from simplenn.planning.single_run import arguments
 from simplenn.planning.words import is_hydras, swept_keys
 from simplenn.rundir.run import Run, Unwritable, run_name
+from simplenn.setup import build_run
 from simplenn.sweep.attempts import Attempts
 from simplenn.sweep.part import parts_of_alone
 from simplenn.sweep.run_files.directories import wanted, write_directories
 from simplenn.sweep.store import write_store
-from simplenn.training.train import build_run
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simplenn.config.checking import ConfigError, nearest
+from simplenn.config.checking import nearest
+from simplenn.errors import ConfigError
 from simplenn.rundir.run import replacing
 
 if TYPE_CHECKING:

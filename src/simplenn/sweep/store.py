@@ -22,7 +22,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from simplenn.config.checking import ConfigError
+from simplenn.errors import ConfigError
 from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.groups.run_group import Alone, Batch
 from simplenn.rundir.run import write_atomically

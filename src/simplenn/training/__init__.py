@@ -1,1 +1,4 @@
-"""One run, from configuration to result, by Lightning's Trainer. Knows nothing of sweeps."""
+"""One run, from its configuration to its result, by Lightning's Trainer. Must not know that there are sweeps.
+
+May import: errors, signals, rank, metric, data, regressor, config, setup, rundir, planning.
+"""

@@ -13,11 +13,10 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
-from torch import nn
 
 from simplenn import signals
 from simplenn.config.checking import check
-from simplenn.config.targets import build, optimizer_factory, try_optimizers
+from simplenn.config.targets import try_optimizers
 from simplenn.data import TensorDataModule
 from simplenn.errors import ConfigError
 from simplenn.rank import is_main_process, refuse_other_number
@@ -25,6 +24,7 @@ from simplenn.regressor import Regressor
 from simplenn.rundir.rewind import rewind
 from simplenn.rundir.run import Result, Run, Unwritable, package_versions
 from simplenn.rundir.summary import output_lines
+from simplenn.setup import build_run
 from simplenn.signals import Interrupted
 from simplenn.training.divergence import Diverged, DivergenceCheck
 from simplenn.training.processes import own_process_group, tells_of_an_end
@@ -37,20 +37,6 @@ from simplenn.training.shares import Shares
 from simplenn.training.trainer import make_trainer, without_tips
 
 log = logging.getLogger(__name__)
-
-
-def build_run(cfg: DictConfig) -> tuple[Regressor, L.LightningDataModule]:
-    """The network with its initial weights, which the seed alone decides, and the data. Raises `ConfigError`."""
-    L.seed_everything(cfg.seed, verbose=False)
-    regressor = Regressor(build(cfg, "model", nn.Module), optimizer_factory(cfg))
-    return regressor, build_data(cfg)
-
-
-def build_data(cfg: DictConfig) -> L.LightningDataModule:
-    data = build(cfg, "data", L.LightningDataModule)
-    if isinstance(data, TensorDataModule):
-        data.shuffle_seed = cfg.seed
-    return data
 
 
 def callbacks_of(cfg: DictConfig, rows: Rows) -> list[Callback]:
