@@ -24,7 +24,7 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 from plain import Left, State
 
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.stacking import train_stack
 from simplenn.stacking.agreement import TOLERANCE
 from simplenn.stacking.stack import Stack
@@ -108,7 +108,7 @@ def main() -> None:
 
 
 def _compare(overrides: list[str], hidden: int, columns: Columns, arguments: Any) -> None:
-    cfg = check(composed("quiet=true", "trainer=cpu", f"model.hidden={hidden}", *overrides))
+    cfg = check_config(composed("quiet=true", "trainer=cpu", f"model.hidden={hidden}", *overrides))
     configs = [config_of(cfg, columns, run) for run in range(arguments.runs)]
     loops = [plain.train(one) for one in configs]
     print(told(f"hidden={hidden}", stray(cfg, columns, loops)), flush=True)

@@ -25,13 +25,13 @@ from conftest import composed
 from omegaconf import DictConfig
 from plain import Left, State, flat
 
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.groups.run_group import best_values, cells, final_values, join
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
 from simplenn.setup import build_run
-from simplenn.stacking import Outcome, Snapshot, prove, train_in_chunks
+from simplenn.stacking import Outcome, Snapshot, prove, train_in_stacks
 from simplenn.stacking.agreement import ROUNDING, TOLERANCE, Alone, first_difference, is_exact
 from simplenn.stacking.training import config_of
 from simplenn.training.train import train
@@ -153,7 +153,7 @@ def _log(rng: random.Random, low: float, high: float) -> float:
 def hold(case: Case, wide: bool = False) -> tuple[list[str], Counter[str]]:
     """Trains the case three ways: what differs, a line each, and how many runs were of which kind."""
     first = [f"{key}={values[0]}" for key, values in case.columns.items()]  # as the plan composes a group
-    cfg = check(composed("quiet=true", "trainer=cpu", *case.overrides, *first))
+    cfg = check_config(composed("quiet=true", "trainer=cpu", *case.overrides, *first))
     runs = range(len(next(iter(case.columns.values()))))
     configs = [config_of(cfg, case.columns, run) for run in runs]
     loops, alone = [plain.train(one) for one in configs], [train_alone(one) for one in configs]
@@ -170,7 +170,7 @@ def hold(case: Case, wide: bool = False) -> tuple[list[str], Counter[str]]:
         return found, kinds + Counter({"not proven": len(runs)})
     if proof.reason is not None:
         return [*found, f"not stacked: {proof.reason}"], kinds
-    outcome = join([o for _, o in train_in_chunks(cfg, case.columns, case.max_stack, initial=proof.initial)])
+    outcome = join([o for _, o in train_in_stacks(cfg, case.columns, case.max_stack, initial=proof.initial)])
     for r in runs:
         kinds["stacked"] += 1
         if exact:

@@ -7,7 +7,7 @@ import torch
 from conftest import script
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.groups.run_group import Batch, in_row_order
 from simplenn.rundir import checkpoint
@@ -40,7 +40,7 @@ def batch_of(runs: list[Run], varying: list[str], swept: list[str]) -> Batch:
     composed = OmegaConf.merge(runs[0].config, OmegaConf.load(runs[0].directory / ".hydra" / "hydra.yaml"))
     assert isinstance(composed, DictConfig)
     return Batch(
-        cfg=check(runs[0].config),
+        cfg=check_config(runs[0].config),
         composed=composed,
         columns={key: [_plain(OmegaConf.select(run.config, key)) for run in runs] for key in varying},
         names=[run.directory.name for run in runs],

@@ -10,7 +10,7 @@ from conftest import composed
 from torch import Tensor
 
 from simplenn import metric
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.groups.run_group import best_rows, best_values, objectives
 from simplenn.metric import Metric
 from simplenn.regressor import Regressor
@@ -26,7 +26,7 @@ LUCKLESS = ["experiment=post", "optimizer.lr=0.08685", "seed=27"]  # whose loss 
 
 def loss_of(overrides: list[str], weights: dict[str, Tensor], split: str) -> float:
     """The loss on all samples of a split as one batch, by the plain formula."""
-    regressor, data = build_run(check(composed("trainer=cpu", *overrides)))
+    regressor, data = build_run(check_config(composed("trainer=cpu", *overrides)))
     regressor.load_state_dict(weights)
     data.setup("fit")
     x, y = getattr(data, split).tensors
@@ -51,7 +51,7 @@ def test_the_best_weights_are_those_that_the_best_loss_was_measured_on(
     assert loss_of(overrides, kept["state_dict"], split) == best[tag]
     assert checkpoint.epochs_completed(kept) == best["epoch"] - (split == "train")
 
-    cfg = check(composed("quiet=true", "trainer=cpu", *overrides))
+    cfg = check_config(composed("quiet=true", "trainer=cpu", *overrides))
     outcome = train_stack(cfg, {"seed": [cfg.seed, 1], "optimizer.lr": [cfg.optimizer.lr, 0.01]})
     assert {name: values[0] for name, values in best_values(outcome).items()} == result.best
     assert all(torch.equal(weight, outcome.best.weights[name][0]) for name, weight in kept["state_dict"].items())
@@ -90,7 +90,7 @@ def test_a_metric_says_which_way_is_better_and_whether_it_may_be_undefined(
     assert result.best["val/r2"] == chosen["val/r2"] and result.best["train/mae"] == chosen["train/mae"]
     assert result.objective == (rows[-1][value] if objective == "loss" else -rows[-1][value])
 
-    cfg = check(composed("quiet=true", "trainer=cpu", *words))
+    cfg = check_config(composed("quiet=true", "trainer=cpu", *words))
     columns: dict[str, list[Any]] = {"seed": [0, 1]}
     assert prove(cfg, columns).reason is None
     outcome = train_stack(cfg, columns)

@@ -72,12 +72,12 @@ for epoch in range(100):
 PROOF = """
 import itertools, json, sys, time
 from hydra import compose, initialize_config_dir
-from simplenn.config import check
+from simplenn.config.checking import check_config
 from simplenn.stacking import prove
-from simplenn.training import rehearse
+from simplenn.training.train import rehearse
 
 with initialize_config_dir(sys.argv[1], version_base="1.3"):
-    cfg = check(compose("train", sys.argv[2:]))
+    cfg = check_config(compose("train", sys.argv[2:]))
 rehearse(cfg)
 seeds, rates = zip(*itertools.product(range(10), (0.001, 0.01, 0.1)))
 begun = time.perf_counter()

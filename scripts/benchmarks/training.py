@@ -21,7 +21,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.data import TensorDataModule
 from simplenn.setup import build_run
 from simplenn.stacking import train_stack
@@ -42,7 +42,7 @@ Columns = dict[str, list[Any]]
 def configured(work: str, *, compiled: bool = False, epochs: int | None = None) -> DictConfig:
     words = [WORK[work], "optimizer=adam", "trainer=cpu"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = check(compose("train", [*words, *([f"trainer.max_epochs={epochs}"] if epochs else [])]))
+        cfg = check_config(compose("train", [*words, *([f"trainer.max_epochs={epochs}"] if epochs else [])]))
     cfg.trainer.compile = compiled
     return cfg
 

@@ -8,7 +8,7 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor
 
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.data import TensorDataModule
 from simplenn.errors import ConfigError
 from simplenn.regressor import Regressor
@@ -27,7 +27,7 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
     `allow` names packages that its configuration may use beside the usual ones; what the run itself says
     about that doesn't count. Raises `ConfigError` where a checkpoint is missing or damaged.
     """
-    cfg = check(run.config)
+    cfg = check_config(run.config)
     cfg.allow = list(allow)
     regressor, data = build_run(cfg)
     path = run.checkpoint(which)
@@ -51,7 +51,7 @@ def evaluate(run: Run, regressor: Regressor, data: L.LightningDataModule) -> dic
         data.setup("test")
         if not data.test_dataloader():
             raise ConfigError(f"evaluate.py needs data with a test set, and {type(data).__name__} has none")
-    settings = check(run.config).trainer
+    settings = check_config(run.config).trainer
     settings.update(ONE_DEVICE)
     trainer = make_trainer(settings, run.directory)
     with without_tips():

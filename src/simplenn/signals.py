@@ -26,7 +26,7 @@ def install() -> None:
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def deferred() -> Iterator[None]:
     """Within, a signal waits, so that what is begun gets finished. Raises `Interrupted` at the end if one came."""
     global _holding
     before = len(_received)
@@ -39,13 +39,13 @@ def held() -> Iterator[None]:
         raise Interrupted(_received[0])
 
 
-def check() -> None:
+def raise_if_received() -> None:
     """Raises `Interrupted` if a signal came at a point where an exception is lost, as in a finalizer."""
     if _received:
         raise Interrupted(_received[0])
 
 
-def behind(error: BaseException) -> Interrupted | None:
+def cause_of(error: BaseException) -> Interrupted | None:
     """The signal that an error comes from, if one does: torch may answer one within `vmap` with an error of its own."""
     if isinstance(error, Interrupted):
         return error

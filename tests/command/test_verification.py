@@ -9,7 +9,7 @@ from conftest import composed
 from omegaconf import DictConfig
 
 from simplenn.command.verification import verify
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.groups.run_group import Batch
 from simplenn.stacking import train_stack
 
@@ -17,7 +17,7 @@ COLUMNS: dict[str, list[Any]] = {"seed": [0, 1, 2], "optimizer.lr": [0.01, 0.1, 
 
 
 def trained(*overrides: str) -> Batch:
-    cfg = check(composed("quiet=true", "trainer=cpu", "data=sum", "trainer.max_epochs=3", *overrides))
+    cfg = check_config(composed("quiet=true", "trainer=cpu", "data=sum", "trainer.max_epochs=3", *overrides))
     names = [f"seed={seed}" for seed in COLUMNS["seed"]]
     return Batch(
         cfg=cfg,

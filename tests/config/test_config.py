@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT, composed, script
 from omegaconf import OmegaConf
 
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.config.schema import TrainerConfig
 from simplenn.config.targets import check_targets
 from simplenn.errors import ConfigError
@@ -48,7 +48,7 @@ def test_a_wrong_value_is_refused_with_key_value_and_example(override: str, mess
     """The rule, the value received and the fix, in one line."""
     cfg = OmegaConf.merge(composed(), {"optimizer": None}) if override == "optimizer=[]" else composed(override)
     with pytest.raises(ConfigError) as refusal:
-        check(cfg, files={"optimizer": OmegaConf.create({})})  # pyright: ignore[reportArgumentType]
+        check_config(cfg, files={"optimizer": OmegaConf.create({})})  # pyright: ignore[reportArgumentType]
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -60,7 +60,7 @@ def test_every_shipped_optimizer_shows_what_torch_takes(optimizer: str) -> None:
 
     import torch
 
-    node = check(composed(f"optimizer={optimizer}")).optimizer
+    node = check_config(composed(f"optimizer={optimizer}")).optimizer
     signature = inspect.signature(getattr(torch.optim, node._target_.rpartition(".")[2])).parameters
     for key, value in node.items():
         if key not in ("_target_", "lr"):
@@ -74,7 +74,7 @@ def test_every_known_key_of_the_trainer_can_be_set() -> None:
 
     import lightning.pytorch as L
 
-    node = check(composed()).trainer
+    node = check_config(composed()).trainer
     assert set(node) == {entry.name for entry in fields(TrainerConfig)}
     signature = inspect.signature(L.Trainer).parameters
     for key in ("num_nodes", "gradient_clip_algorithm", "accumulate_grad_batches", "detect_anomaly"):
@@ -82,7 +82,7 @@ def test_every_known_key_of_the_trainer_can_be_set() -> None:
 
 
 def test_whole_numbers_become_the_keys_type() -> None:
-    cfg = check(composed("optimizer.lr=1", "data.noise=0"))
+    cfg = check_config(composed("optimizer.lr=1", "data.noise=0"))
     assert isinstance(cfg.optimizer.lr, float)
     assert isinstance(cfg.data.noise, float)
 
@@ -105,9 +105,9 @@ def test_a_file_of_ones_own_is_its_own_schema(change: dict, message: str) -> Non
     cfg = composed()
     cfg.optimizer = OmegaConf.merge(OWN, change)
     with pytest.raises(ConfigError, match=message.replace("?", r"\?").replace("[", r"\[")):
-        check(cfg, files={"optimizer": OWN})
+        check_config(cfg, files={"optimizer": OWN})
     cfg.optimizer = OmegaConf.merge(OWN, {"rho": 0.5})
-    assert check(cfg, files={"optimizer": OWN}).optimizer.rho == 0.5
+    assert check_config(cfg, files={"optimizer": OWN}).optimizer.rho == 0.5
 
 
 @pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "builtins.eval", "torchvision.x", "simplenn", 3])
@@ -131,7 +131,7 @@ def test_an_allowed_package_gives_only_networks_data_and_optimizers(target: str)
     cfg = composed()
     cfg.model = {"_target_": target}
     with pytest.raises(ConfigError, match=r"model\._target_ must name"):
-        build(check(cfg), "model", nn.Module)
+        build(check_config(cfg), "model", nn.Module)
 
 
 COMMANDS = [
@@ -215,4 +215,4 @@ def test_a_missing_gpu_is_refused_with_the_fix(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="needs a GPU that torch can use, and there is none; try trainer=cpu"):
-        rehearse(check(composed("trainer=gpu")))
+        rehearse(check_config(composed("trainer=gpu")))

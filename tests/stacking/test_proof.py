@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from simplenn.command.proofs import Planned, Proofs
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.regressor import Regressor
 from simplenn.setup import build_run
 from simplenn.stacking import Proof, proof, prove, train_stack
@@ -35,7 +35,7 @@ def configured(*overrides: str, model: Any = None, data: Any = None) -> DictConf
         cfg.model = {"_target_": f"networks.{model[0]}", **model[1]}
     if data is not None:
         cfg.data._target_ = f"networks.{data}"
-    return check(cfg)
+    return check_config(cfg)
 
 
 def assert_equal_or_single(cfg: DictConfig, reason: str | None, columns: dict[str, list[Any]] = COLUMNS) -> None:

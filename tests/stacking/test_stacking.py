@@ -14,13 +14,13 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.data import EpochBatches
 from simplenn.rundir import metrics
 from simplenn.rundir.run import Result, Run
 from simplenn.setup import build_run
 from simplenn.signals import Interrupted
-from simplenn.stacking import Outcome, Snapshot, chunks, prove, recorder, train_in_chunks, train_stack
+from simplenn.stacking import Outcome, Snapshot, chunks, prove, recorder, train_in_stacks, train_stack
 from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.compiled.stack import CannotCompile
 from simplenn.stacking.divergence import Divergence
@@ -49,7 +49,7 @@ def configured(*overrides: str, network: dict[str, Any] | None = None) -> DictCo
     cfg = composed("quiet=true", "trainer=cpu", *overrides)
     if network is not None:
         cfg.model, cfg.allow = network, ["test_stacking"]
-    return check(cfg)
+    return check_config(cfg)
 
 
 def assert_as_alone(
@@ -167,7 +167,7 @@ def test_neighbours_order_and_chunks_change_nothing() -> None:
     assert_same(whole, order, mixed, list(range(6)))
     sound = train_stack(cfg, {key: [values[r] for r in (1, 3)] for key, values in columns.items()})
     assert_same(whole, [1, 3], sound, [0, 1])
-    for runs, part in train_in_chunks(cfg, columns, max_stack=4):
+    for runs, part in train_in_stacks(cfg, columns, max_stack=4):
         assert_same(whole, list(runs), part, list(range(len(runs))))
 
 
@@ -325,7 +325,7 @@ def _stop(trainer: Any) -> None:
 def test_chunks_end_with_an_interruption() -> None:
     """No stack is begun after a signal; the one that it ended is handed over."""
     cfg = configured("data=sum", "trainer.max_epochs=2")
-    parts = list(train_in_chunks(cfg, {"seed": [0, 1, 2]}, max_stack=1, callbacks=[Signal(2)]))
+    parts = list(train_in_stacks(cfg, {"seed": [0, 1, 2]}, max_stack=1, callbacks=[Signal(2)]))
     assert [runs for runs, _ in parts] == [range(1)] and parts[0][1].epoch == [1]
 
 
@@ -347,7 +347,7 @@ def test_a_stack_that_does_not_fit_is_halved(
 
     monkeypatch.setattr(chunks, "train_stack", fits_two)
     with caplog.at_level(logging.INFO, "simplenn.stacking.chunks"):
-        parts = list(train_in_chunks(cfg, columns))
+        parts = list(train_in_stacks(cfg, columns))
     assert [len(runs) for runs, _ in parts] == [2, 2, 1]
     assert [record.message for record in caplog.records] == [
         "a stack of 5 runs doesn't fit in memory; trying again with 3",
@@ -366,7 +366,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.Mon
 
         monkeypatch.setattr(chunks, "train_stack", fails)
         with pytest.raises(type(error)):
-            list(train_in_chunks(configured(), {"seed": seeds}, max_stack=8))
+            list(train_in_stacks(configured(), {"seed": seeds}, max_stack=8))
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def assert_moved_alike(cfg: DictConfig, columns: Columns, eager: Outcome, compil
 def test_compiled_stack_equals_the_eager_one_within_the_tolerance(words: tuple[str, ...]) -> None:
     """The same runs diverge, the same counters; the others' weights move as far within 1 part in 1,000."""
     columns = {"seed": [0, 1, 1, 2], "optimizer.lr": [1e-3, 1e-2, 1e30, 3e-2]}
-    configs = [check(composed(*words, "trainer=cpu", "trainer.max_epochs=5")) for _ in range(2)]
+    configs = [check_config(composed(*words, "trainer=cpu", "trainer.max_epochs=5")) for _ in range(2)]
     for cfg, wanted in zip(configs, (False, True), strict=True):
         cfg.trainer.compile = wanted
     eager, compiled = (train_stack(cfg, columns) for cfg in configs)

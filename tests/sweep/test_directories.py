@@ -21,14 +21,14 @@ from sweeps import batch_of, result, train_alone
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.evaluation import evaluate, load_run
 from simplenn.groups.run_group import Batch, join
 from simplenn.rundir import checkpoint, events
 from simplenn.rundir.metrics import read_rows, write_rows
 from simplenn.rundir.run import Run
 from simplenn.setup import build_run
-from simplenn.stacking import train_in_chunks
+from simplenn.stacking import train_in_stacks
 from simplenn.sweep.run_files.checkpoints import Checkpoints
 from simplenn.sweep.run_files.directories import wanted, write_directories
 from simplenn.sweep.run_files.event_records import masked_checksums
@@ -187,10 +187,10 @@ def test_stacks_may_keep_other_states_of_the_optimizer(
     """A run without momentum has no buffer for it, its neighbour in the next stack has: each checkpoint is as alone."""
     base = [f"optimizer={optimizer}", "trainer.max_epochs=2", "data.num_train=48"]
     base += ["optimizer.centered=true"] if optimizer == "rmsprop" else []
-    cfg = check(composed("quiet=true", "trainer=cpu", *base))
+    cfg = check_config(composed("quiet=true", "trainer=cpu", *base))
     columns = {"optimizer.momentum": momentum}
     names = ["0", "1"]
-    outcome = join([outcome for _, outcome in train_in_chunks(cfg, columns, max_stack=1)])
+    outcome = join([outcome for _, outcome in train_in_stacks(cfg, columns, max_stack=1)])
     batch = Batch(cfg, cfg, columns, names, names, [[], []], [0, 1], {}, outcome)
     bulk = Checkpoints(batch, build_run(cfg)[0]).files(outcome.last, [0, 1])
     for run, name in enumerate(names):

@@ -81,11 +81,11 @@ def _pass_run(config: DictConfig, config_name: str) -> None:
 
 def check_job(config: DictConfig) -> DictConfig:
     """The checked configuration of one job, its `hydra` node left out. Raises `ConfigError`; imports no torch."""
-    from simplenn.config.checking import as_override, check, without_hydra
+    from simplenn.config.checking import as_override, check_config, without_hydra
     from simplenn.config.group_files import GroupFiles
     from simplenn.config.targets import check_targets
 
-    checked = check(without_hydra(config), GroupFiles(config))
+    checked = check_config(without_hydra(config), GroupFiles(config))
     if checked.allow and "allow" not in map(key_of, given(config, "task")):
         packages = list(checked.allow)
         raise ConfigError(

@@ -133,11 +133,11 @@ class Sweeping:
     def train(self, group: Group) -> list[float]:
         """Trains the group's runs, stack by stack; their objectives."""
         from simplenn.groups.run_group import objectives
-        from simplenn.stacking import train_in_chunks
+        from simplenn.stacking import train_in_stacks
 
         assert self._sweep is not None
         trained = self._groups[id(group)]
-        stacks = train_in_chunks(
+        stacks = train_in_stacks(
             trained.cfg, trained.columns, self._sweep.max_stack, self._callbacks(), initial=trained.initial
         )
         try:
@@ -161,7 +161,7 @@ class Sweeping:
         from simplenn.sweep import summary
 
         record = self._record()
-        with signals.held():
+        with signals.deferred():
             record.write_tables()
             record.write_directories(self._sweep.run_dirs)
         summary.say_sweep(record)

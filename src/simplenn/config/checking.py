@@ -21,7 +21,7 @@ from simplenn.errors import ConfigError
 GROUPS = ("data", "model", "optimizer", "trainer")  # data first: the model takes its num_features from there
 
 
-def check(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None) -> DictConfig:
+def check_config(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None) -> DictConfig:
     """The configuration resolved, every value of its key's type and within its key's rule.
 
     `files` holds each group's own file as it was before overrides; without it (a configuration read back from

@@ -1,15 +1,15 @@
 """Many runs of one configuration, trained at once along a leading axis. Knows torch and Lightning; must not know
 Hydra or files.
 
-`prove` tells whether a group of runs can be stacked; `train_in_chunks` trains any number of runs, `train_stack` those
+`prove` tells whether a group of runs can be stacked; `train_in_stacks` trains any number of runs, `train_stack` those
 of one stack.
 
 May import: signals, metric, network, data, regressor, config, setup, groups, training.
 """
 
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.stacking.chunks import default_max_stack, train_in_chunks
+from simplenn.stacking.chunks import default_max_stack, train_in_stacks
 from simplenn.stacking.proof import Proof, prove
 from simplenn.stacking.training import train_stack
 
-__all__ = ["Outcome", "Proof", "Snapshot", "default_max_stack", "prove", "train_in_chunks", "train_stack"]
+__all__ = ["Outcome", "Proof", "Snapshot", "default_max_stack", "prove", "train_in_stacks", "train_stack"]

@@ -27,7 +27,7 @@ STATE_COPIES = 4  # now, last, spare, best
 NUM_CURVES = 6
 
 
-def train_in_chunks(
+def train_in_stacks(
     cfg: DictConfig,
     columns: Columns,
     max_stack: int | None = None,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from simplenn.stacking.rules import RULES, Hyperparameters, Number, narrowed
-from simplenn.stacking.steps import NotFollowed
+from simplenn.stacking.steps import NotStackable
 
 SWITCHES = ("nesterov", "amsgrad", "centered", "decoupled_weight_decay")
 
@@ -68,7 +68,7 @@ class StackedOptimizer(Optimizer):
         shaped = {(weight.dim(), weight.dtype): narrowed(coefficients, weight) for weight in self.trained}
         for i, weight in enumerate(self.trained):
             if weight.grad is None:
-                raise NotFollowed("the loss doesn't depend on every weight")
+                raise NotStackable("the loss doesn't depend on every weight")
             state = {slot: tensors[i] for slot, tensors in self.slots.items()}
             self.rule.update(weight, weight.grad, state, shaped[weight.dim(), weight.dtype])
         return loss

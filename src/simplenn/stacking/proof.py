@@ -24,7 +24,7 @@ from simplenn.stacking.chunks import default_max_stack
 from simplenn.stacking.kept import first_difference as first_kept_difference
 from simplenn.stacking.kept import kept_by
 from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
-from simplenn.stacking.steps import NotFollowed
+from simplenn.stacking.steps import NotStackable
 from simplenn.stacking.training import Columns, config_of, num_runs_of, train_stack, with_compiler
 from simplenn.stacking.weights import InitialWeights
 from simplenn.training.divergence import Diverged, DivergenceCheck
@@ -59,10 +59,10 @@ def prove(
     """
     try:
         return _prove(cfg, columns, name_of, max_stack)
-    except NotFollowed as error:
+    except NotStackable as error:
         return Proof(str(error))
     except Exception as error:
-        signals.check()
+        signals.raise_if_received()
         text = " ".join(str(error).split())
         if "called random operation" in text:  # torch's own words
             return Proof("the network draws random numbers")
@@ -72,7 +72,7 @@ def prove(
 def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max_stack: int | None) -> Proof:
     num_runs = num_runs_of(columns)
     if num_runs == 1:
-        raise NotFollowed("there is no other run that differs in numbers alone")
+        raise NotStackable("there is no other run that differs in numbers alone")
     refuse_by_keys(cfg)
     runs = chosen(columns)
     seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
@@ -82,7 +82,7 @@ def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max
     trial = _Trial(_shortened(cfg, len(data.train_dataloader())), columns, runs, initial)
     difference = trial.difference(runs, compiled=False, exact=is_exact(cfg, regressor.network))
     if difference is not None:
-        raise NotFollowed(f"in a stack {name_of(difference[0])} is not as alone: {difference[1]}")
+        raise NotStackable(f"in a stack {name_of(difference[0])} is not as alone: {difference[1]}")
     if not cfg.trainer.get("compile"):
         return Proof(None, initial=initial)
     reason = _not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg)))
@@ -96,7 +96,7 @@ def _not_compiled(trial: "_Trial", size: int) -> str | None:
     try:
         difference = trial.difference([trial.runs[place % len(trial.runs)] for place in range(size)], compiled=True)
     except Exception as error:
-        signals.check()
+        signals.raise_if_received()
         return " ".join(str(error).split())
     return None if difference is None else f"compiled, a run is not as alone: {difference[1]}"
 
@@ -156,7 +156,7 @@ class _Trial:
 
 
 def _train_alone(cfg: DictConfig) -> Alone:
-    """By the ordinary path. Raises what the run raises, and `NotFollowed` for what only its training shows."""
+    """By the ordinary path. Raises what the run raises, and `NotStackable` for what only its training shows."""
     regressor, data = build_run(cfg)
     before = deepcopy(regressor)
     memory = _Memory()
@@ -172,7 +172,7 @@ def _train_alone(cfg: DictConfig) -> Alone:
         kept_by(before), kept_by(regressor), [*before.parameters(), *regressor.parameters()]
     )
     if changed:
-        raise NotFollowed(f"{changed} changes while the network trains")
+        raise NotStackable(f"{changed} changes while the network trains")
     return Alone(status, message, diverged or len(memory.rows), memory.rows, memory.weights, memory.optimizer)
 
 

@@ -21,7 +21,7 @@ from simplenn.stacking.stack import Stack
 
 
 @dataclass(frozen=True)
-class Kept:
+class Recorded:
     """All that is kept at the end of an epoch, in one object: a signal finds either the last epoch's or this one's.
 
     `last` is the state of each run after its last completed epoch, `best` the one that its best objective was measured
@@ -38,14 +38,14 @@ class Kept:
     validated: Tensor  # [R] whether the run has had the objective over validation data, which alone counts from then on
 
 
-class Keeper(Callback):
+class StackRecorder(Callback):
     """`curves` has a row of [R] by metric for each epoch, NaN for a run that has no such row."""
 
     def __init__(self) -> None:
         self.curves: list[dict[str, Tensor]] = []
         self.steps: list[int] = []
         self.skeletons: dict[int, dict[str, Any]] = {}
-        self.kept: Kept | None = None
+        self.recorded: Recorded | None = None
         self._validated = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -55,7 +55,7 @@ class Keeper(Callback):
         zeros = torch.zeros(pl_module.num_runs, dtype=torch.int64, device=state[0].device)
         self.divergence = Divergence(pl_module.num_runs, state[0].device)
         initial = [tensor.clone() for tensor in state]
-        self.kept = Kept(
+        self.recorded = Recorded(
             epochs=0,
             last=initial,
             last_epoch=zeros,
@@ -76,7 +76,7 @@ class Keeper(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        signals.check()
+        signals.raise_if_received()
 
     @torch.no_grad()
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -86,7 +86,7 @@ class Keeper(Callback):
         undefined = {name: value for name, value in metrics.items() if declared(name).may_be_nan}
         defined = {name: value for name, value in metrics.items() if name not in undefined}
         metrics |= {name: torch.where(value.isfinite(), value, torch.nan) for name, value in undefined.items()}
-        state, before = pl_module.state(), self.kept
+        state, before = pl_module.state(), self.recorded
         assert before is not None
         live = self.divergence.watch(
             epoch, self._steps_before, pl_module.losses, [weight.data for weight in pl_module.weights], defined
@@ -107,7 +107,12 @@ class Keeper(Callback):
                 trainer.callback_metrics[name] = value.nanmedian()  # for the progress bar; log() costs a millisecond
 
     def _keep(
-        self, trainer: Trainer, before: Kept, state: list[Tensor], metrics: Mapping[str, Tensor], live: Tensor | None
+        self,
+        trainer: Trainer,
+        before: Recorded,
+        state: list[Tensor],
+        metrics: Mapping[str, Tensor],
+        live: Tensor | None,
     ) -> None:
         epoch = trainer.current_epoch + 1
         reached = torch.full_like(before.last_epoch, epoch)
@@ -120,10 +125,10 @@ class Keeper(Callback):
         self.curves[epoch - 1 :] = [dict(metrics)]
         self.steps[epoch - 1 :] = [trainer.global_step]
         self.skeletons[epoch] = _skeleton(trainer)
-        self.kept = _judged(before, after, metrics)
+        self.recorded = _judged(before, after, metrics)
 
 
-def _judged(before: Kept, after: Kept, metrics: Mapping[str, Tensor]) -> Kept:
+def _judged(before: Recorded, after: Recorded, metrics: Mapping[str, Tensor]) -> Recorded:
     """Finds the runs that are at their best: at no more than their least cost so far, as `metrics.Best` does for one.
 
     A stopped run's values are NaN, which is no more than nothing.

@@ -25,7 +25,7 @@ from simplenn.setup import build_data, build_run
 from simplenn.stacking.kept import MACHINERY, first_difference, kept_by_data
 from simplenn.stacking.optimizer import SWITCHES
 from simplenn.stacking.rules import RULES
-from simplenn.stacking.steps import NotFollowed
+from simplenn.stacking.steps import NotStackable
 
 TRAINER_VALUES: dict[str, tuple[Any, ...]] = {  # what a key may be; a key not named here must be null
     "devices": (1, "1"),
@@ -48,15 +48,15 @@ MOST_SEEDS = 5  # for which the data are set up and compared
 
 
 def refuse_by_keys(cfg: DictConfig) -> None:
-    """Raises `NotFollowed`, as all of these do."""
+    """Raises `NotStackable`, as all of these do."""
     if cfg.get("histograms"):
-        raise NotFollowed("histograms=true")
+        raise NotStackable("histograms=true")
     settings: Any = OmegaConf.to_container(cfg.trainer)
     for key, value in settings.items():
         if value is not None and key not in TRAINER_FREE and value not in TRAINER_VALUES.get(key, ()):
-            raise NotFollowed(f"trainer.{key}={value}")
+            raise NotStackable(f"trainer.{key}={value}")
     if torch.backends.mps.is_available() and cfg.trainer.get("accelerator", "auto") != "cpu":
-        raise NotFollowed("Apple's GPUs have no double precision")
+        raise NotStackable("Apple's GPUs have no double precision")
 
 
 def refuse_by_parts(cfg: DictConfig, columns: Mapping[str, Sequence[Any]]) -> tuple[Regressor, TensorDataModule]:
@@ -75,17 +75,17 @@ def refuse_trainer(trainer: Trainer, known: Container[type]) -> None:
     unknown = [type(callback).__name__ for callback in attending.callbacks if type(callback) not in known]
     unknown += [type(logger).__name__ for logger in trainer.loggers]
     if unknown:
-        raise NotFollowed(f"the Trainer has {', '.join(unknown)}")
+        raise NotStackable(f"the Trainer has {', '.join(unknown)}")
 
 
 def _refuse_regressor(regressor: Regressor) -> None:
     for name in _overridden(regressor, LightningModule, OF_REGRESSOR):
-        raise NotFollowed(f"the Regressor has its own {name}")
+        raise NotStackable(f"the Regressor has its own {name}")
     bare = vars(LightningModule())
     settings = {name: value for name, value in bare.items() if name not in ("_modules", "_parameters", "_buffers")}
     changed = first_difference(settings, {name: vars(regressor).get(name) for name in settings})
     if changed:
-        raise NotFollowed(f"the Regressor sets {changed.lstrip('_')}")
+        raise NotStackable(f"the Regressor sets {changed.lstrip('_')}")
 
 
 def _refuse_optimizers(cfg: DictConfig, regressor: Regressor, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -99,49 +99,49 @@ def _refuse_optimizers(cfg: DictConfig, regressor: Regressor, columns: Mapping[s
 
 def _refuse_optimizer(optimizer: Any, regressor: Regressor, settings: Mapping[str, Any]) -> None:
     if not isinstance(optimizer, Optimizer):
-        raise NotFollowed(f"configure_optimizers returns {type(optimizer).__name__} in place of one optimizer")
+        raise NotStackable(f"configure_optimizers returns {type(optimizer).__name__} in place of one optimizer")
     if type(optimizer) not in RULES:
-        raise NotFollowed(f"there is no rule for many runs of {type(optimizer).__name__}")
+        raise NotStackable(f"there is no rule for many runs of {type(optimizer).__name__}")
     group, *others = optimizer.param_groups
     if others or list(map(id, group["params"])) != list(map(id, regressor.parameters())):
-        raise NotFollowed("the optimizer has not all weights in one group")
+        raise NotStackable("the optimizer has not all weights in one group")
     for name, value in optimizer.defaults.items():
         if value and name not in SWITCHES and isinstance(value, bool):
-            raise NotFollowed(f"optimizer.{name}=true")
+            raise NotStackable(f"optimizer.{name}=true")
         if group[name] != value or _plain(settings.get(name, value)) != _plain(value):
-            raise NotFollowed(f"configure_optimizers sets {name}")
+            raise NotStackable(f"configure_optimizers sets {name}")
     if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks or "step" in vars(optimizer):
-        raise NotFollowed("the optimizer has a step of its own")
+        raise NotStackable("the optimizer has a step of its own")
     if extra := group.keys() - optimizer.defaults.keys() - {"params"}:  # `initial_lr`, of a scheduler
-        raise NotFollowed(f"configure_optimizers sets {', '.join(sorted(extra))}")
+        raise NotStackable(f"configure_optimizers sets {', '.join(sorted(extra))}")
 
 
 def _refuse_network(regressor: Regressor) -> None:
     if next(regressor.buffers(), None) is not None:
-        raise NotFollowed("the network has buffers")
+        raise NotStackable("the network has buffers")
     weights = list(regressor.parameters())
     if len(list(regressor.named_parameters(remove_duplicate=False))) > len(weights):
-        raise NotFollowed("the network uses one weight twice")
+        raise NotStackable("the network uses one weight twice")
     if any(isinstance(weight, UninitializedParameter) for weight in weights):
-        raise NotFollowed("the network makes weights only as it is run")
+        raise NotStackable("the network makes weights only as it is run")
     if not any(weight.requires_grad for weight in weights):
-        raise NotFollowed("the network has nothing to train")
+        raise NotStackable("the network has nothing to train")
     if any(weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in weights):
-        raise NotFollowed("the network's weights have hooks")
+        raise NotStackable("the network's weights have hooks")
     for part in regressor.modules():
         if part._backward_hooks or part._backward_pre_hooks:
-            raise NotFollowed("the network has backward hooks")
+            raise NotStackable("the network has backward hooks")
 
 
 def _refuse_data(data: LightningDataModule) -> None:
     kind = type(data).__name__
     if not isinstance(data, TensorDataModule):
-        raise NotFollowed(f"{kind} is not a TensorDataModule")
+        raise NotStackable(f"{kind} is not a TensorDataModule")
     for name in _overridden(data, TensorDataModule, {*OF_DATA, "shuffle_seed"}):
-        raise NotFollowed(f"{kind} has its own {name}")
+        raise NotStackable(f"{kind} has its own {name}")
     for name in ("batch_size", "shuffle", *SPLITS):
         if hasattr(type(data), name):
-            raise NotFollowed(f"{kind}.{name} is worked out each time")
+            raise NotStackable(f"{kind}.{name} is worked out each time")
 
 
 def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> TensorDataModule:
@@ -160,24 +160,24 @@ def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> TensorDataModule:
         for split in SPLITS:
             samples = getattr(data, split)
             if samples is not None and (type(samples) is not TensorDataset or len(samples.tensors) != 2):
-                raise NotFollowed(f"the data module's {split} is not a TensorDataset of inputs and targets")
+                raise NotStackable(f"the data module's {split} is not a TensorDataset of inputs and targets")
         modules.append(data)
         different = first_difference(kept_by_data(modules[0]), kept_by_data(data))
         if different:
-            raise NotFollowed(f"the data module's {different} depends on the seed, or is drawn anew each time")
+            raise NotStackable(f"the data module's {different} depends on the seed, or is drawn anew each time")
     return modules[0]
 
 
 @contextmanager
 def without_drawing(who: str, but_torch: bool = False) -> Iterator[None]:
-    """Raises `NotFollowed` at the end where numbers have been drawn from the global random states in between.
+    """Raises `NotStackable` at the end where numbers have been drawn from the global random states in between.
 
     `but_torch` leaves torch's own to others: it is set anew at each epoch, and `vmap` refuses to draw from it.
     """
     before = _random_states(but_torch)
     yield
     if _random_states(but_torch) != before:
-        raise NotFollowed(f"{who} draws from the global random state")
+        raise NotStackable(f"{who} draws from the global random state")
 
 
 def _random_states(but_torch: bool) -> tuple[Any, ...]:

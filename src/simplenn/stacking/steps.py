@@ -16,7 +16,7 @@ from simplenn.regressor import Batch, Regressor
 Weights = Mapping[str, Tensor]
 
 
-class NotFollowed(RuntimeError):
+class NotStackable(RuntimeError):
     """Something that a stack doesn't follow; the message says what, as the reason to train run by run."""
 
 
@@ -24,7 +24,7 @@ class Steps:
     """What `regressor` computes with other weights than its own, which are lost, and what it logs in doing so.
 
     `weights` go by the names of `Regressor.named_parameters`. What is logged must be means over an epoch, since that is
-    what a stack adds up. Raises `NotFollowed`.
+    what a stack adds up. Raises `NotStackable`.
     """
 
     def __init__(self, regressor: Regressor) -> None:
@@ -51,7 +51,7 @@ class Steps:
         result = self._call("training_step", "train", weights, batch, batch_idx)
         loss = result.get("loss") if isinstance(result, Mapping) else result
         if not isinstance(loss, Tensor):
-            raise NotFollowed(f"training_step returns {type(result).__name__} in place of a loss")
+            raise NotStackable(f"training_step returns {type(result).__name__} in place of a loss")
         return loss.reshape(()) if loss.numel() == 1 else loss, self._logged
 
     def validate(self, weights: Weights, batch: Batch, batch_idx: Any) -> dict[str, Tensor]:
@@ -82,7 +82,7 @@ class Steps:
         each_epoch = self._stage == "val" if on_epoch is None else on_epoch
         is_mean = reduce_fx in ("mean", torch.mean) and batch_size in (None, self._num_samples)
         if each_step or not each_epoch or not is_mean or not name.startswith(f"{self._stage}/"):
-            raise NotFollowed(f"{name} is logged other than as {self._stage}/..., a mean over the epoch's samples")
+            raise NotStackable(f"{name} is logged other than as {self._stage}/..., a mean over the epoch's samples")
         tensor = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
         if not tensor.is_floating_point() or tensor.dtype in (torch.float16, torch.bfloat16):
             tensor = tensor.to(torch.get_default_dtype())
@@ -102,7 +102,7 @@ def _without_hooks() -> Iterator[None]:
 
 
 def _no_hooks(*_: Any) -> NoReturn:
-    raise NotFollowed("a step hooks into gradients")
+    raise NotStackable("a step hooks into gradients")
 
 
 class _Method(nn.Module):
@@ -127,14 +127,14 @@ class TrainerView:
     def __getattr__(self, name: str) -> Any:
         if name in TrainerView.SHARED:
             return getattr(self._trainer, name)
-        raise NotFollowed(f"the Regressor asks for trainer.{name}")
+        raise NotStackable(f"the Regressor asks for trainer.{name}")
 
 
 class Unknown:
     """A value that is different each time, of which nothing may be asked while a graph is made for all times."""
 
     def _refuse(self, *_: Any) -> NoReturn:
-        raise NotFollowed("a step depends on its number, its epoch or the Trainer")
+        raise NotStackable("a step depends on its number, its epoch or the Trainer")
 
     __getattr__ = __bool__ = __eq__ = __ne__ = __hash__ = __index__ = __int__ = __float__ = _refuse
     __add__ = __radd__ = __mod__ = __mul__ = __rmul__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse

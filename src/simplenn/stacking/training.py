@@ -23,7 +23,7 @@ from simplenn.signals import Interrupted
 from simplenn.stacking.batches import StackBatches, agree
 from simplenn.stacking.compiled.stack import CannotCompile, CompiledStack, why_not_compiled
 from simplenn.stacking.optimizer import hyperparameters
-from simplenn.stacking.recorder import Keeper, Kept
+from simplenn.stacking.recorder import Recorded, StackRecorder
 from simplenn.stacking.stack import Stack
 from simplenn.stacking.weights import InitialWeights
 from simplenn.training.trainer import make_trainer, without_tips
@@ -72,21 +72,21 @@ def _train(
         (type(alone), hyperparameters(alone.defaults, columns)),
         shared=agree(seeds, data.shuffle),
     )
-    keeper = Keeper()
-    trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [keeper, *callbacks])
+    recorder = StackRecorder()
+    trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [recorder, *callbacks])
     signalled = None
     try:
         with without_tips():
             trainer.fit(stack, datamodule=data)
     except (Interrupted, Exception) as error:
-        signalled = signals.behind(error)
+        signalled = signals.cause_of(error)
         if signalled is None:
             raise
-        if keeper.kept is None:
+        if recorder.recorded is None:
             raise signalled from error
-    assert keeper.kept is not None
+    assert recorder.recorded is not None
     lrs = columns.get("optimizer.lr", [alone.defaults["lr"]] * num_runs)
-    return _outcome(stack, keeper, keeper.kept, torch.tensor(lrs, dtype=torch.float64), signalled, begun)
+    return _outcome(stack, recorder, recorder.recorded, torch.tensor(lrs, dtype=torch.float64), signalled, begun)
 
 
 def config_of(cfg: DictConfig, columns: Columns, run: int) -> DictConfig:
@@ -109,21 +109,21 @@ def num_runs_of(columns: Columns) -> int:
 
 
 def _outcome(
-    stack: Stack, keeper: Keeper, kept: Kept, lrs: Tensor, signalled: Interrupted | None, begun: float
+    stack: Stack, recorder: StackRecorder, recorded: Recorded, lrs: Tensor, signalled: Interrupted | None, begun: float
 ) -> Outcome:
-    told = keeper.divergence.epochs_and_messages()
+    told = recorder.divergence.epochs_and_messages()
     undone = ("done", "") if signalled is None else ("interrupted", signalled.signal_name)
     ends = [("diverged", message) if epoch else undone for epoch, message in told]
-    steps = keeper.steps[: kept.epochs]
+    steps = recorder.steps[: recorded.epochs]
     return Outcome(
         status=[status for status, _ in ends],
         message=[message for _, message in ends],
-        epoch=[epoch or kept.epochs for epoch, _ in told],
+        epoch=[epoch or recorded.epochs for epoch, _ in told],
         steps=steps,
-        curves=_curves(keeper.curves[: kept.epochs], kept.last_epoch.cpu(), lrs),
-        last=_snapshot(stack, kept.last, kept.last_epoch, steps),
-        best=_snapshot(stack, kept.best, kept.best_epoch, steps),
-        skeletons={epoch: skeleton for epoch, skeleton in keeper.skeletons.items() if epoch <= kept.epochs},
+        curves=_curves(recorder.curves[: recorded.epochs], recorded.last_epoch.cpu(), lrs),
+        last=_snapshot(stack, recorded.last, recorded.last_epoch, steps),
+        best=_snapshot(stack, recorded.best, recorded.best_epoch, steps),
+        skeletons={epoch: skeleton for epoch, skeleton in recorder.skeletons.items() if epoch <= recorded.epochs},
         seconds=time.monotonic() - begun,
         interruption=signalled,
     )

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from simplenn.config.targets import build, optimizer_factory
 from simplenn.regressor import Regressor
 from simplenn.stacking.kept import first_difference, kept_by
-from simplenn.stacking.steps import NotFollowed
+from simplenn.stacking.steps import NotStackable
 
 
 class InitialWeights:
     """Each seed's weights, bit for bit those of `training.build_run`, made once per distinct seed.
 
-    Raises `NotFollowed` where something else than the weights depends on the seed, too.
+    Raises `NotStackable` where something else than the weights depends on the seed, too.
     """
 
     def __init__(self, cfg: DictConfig) -> None:
@@ -57,7 +57,7 @@ class InitialWeights:
             weights = dict(made.named_parameters())
             different = first_difference(kept, kept_by(made), [*registered, *weights.values()])
             if different or list(weights) != list(stacked):
-                raise NotFollowed(f"{different or 'which weights there are'} depends on the seed")
+                raise NotStackable(f"{different or 'which weights there are'} depends on the seed")
             for name, weight in weights.items():
                 stacked[name][i] = weight
         return stacked

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
 from simplenn import signals
-from simplenn.config.checking import check
+from simplenn.config.checking import check_config
 from simplenn.config.targets import try_optimizers
 from simplenn.data import TensorDataModule
 from simplenn.errors import ConfigError
@@ -86,7 +86,7 @@ def train(cfg: DictConfig, directory: Path) -> Result:
     resumed run. Only `Interrupted` is raised, and `ConfigError` where another process is at work in the directory
     or its record can't be gone on from.
     """
-    cfg = check(cfg)
+    cfg = check_config(cfg)
     run = Run(directory)
     if not is_main_process(cfg.trainer):
         _take_part(cfg, run)
@@ -124,8 +124,8 @@ def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
     try:
         _finish(cfg, recorder, *_fit(cfg, run, recorder))
     except (Interrupted, Exception) as error:
-        cause = signals.behind(error) or error  # a signal may have ended another process first
-    with signals.held():  # a second signal finds the result written
+        cause = signals.cause_of(error) or error  # a signal may have ended another process first
+    with signals.deferred():  # a second signal finds the result written
         result = _conclude(recorder, cause, cfg.seed, seconds_before + time.monotonic() - begun)
         result = _written(result, recorder.close, result)
         result = _written(result, run.write_result, result)
