@@ -26,7 +26,7 @@ from omegaconf import DictConfig
 from plain import Left, State, flat
 
 from simplenn.config.checking import check_config
-from simplenn.groups.run_group import best_values, cells, final_values, join
+from simplenn.groups.metrics import best_values, cells, final_values, join
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run

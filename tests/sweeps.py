@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from simplenn.config.checking import check_config
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.groups.run_group import Batch, in_row_order
+from simplenn.groups.metrics import Batch, in_row_order
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Result, Run

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from simplenn.command.verification import verify
 from simplenn.config.checking import check_config
-from simplenn.groups.run_group import Batch
+from simplenn.groups.metrics import Batch
 from simplenn.stacking import train_stack
 
 COLUMNS: dict[str, list[Any]] = {"seed": [0, 1, 2], "optimizer.lr": [0.01, 0.1, 1e30]}

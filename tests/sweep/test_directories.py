@@ -23,7 +23,7 @@ from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
 from simplenn.config.checking import check_config
 from simplenn.evaluation import evaluate, load_run
-from simplenn.groups.run_group import Batch, join
+from simplenn.groups.metrics import Batch, join
 from simplenn.rundir import checkpoint, events
 from simplenn.rundir.metrics import read_rows, write_rows
 from simplenn.rundir.run import Run

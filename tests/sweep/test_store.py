@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from sweeps import batch_of, result, train_alone
 
 from simplenn.errors import ConfigError
-from simplenn.groups.run_group import Alone, join
+from simplenn.groups.metrics import Alone, join
 from simplenn.rundir import checkpoint
 from simplenn.rundir.run import Run
 from simplenn.setup import build_run

@@ -132,7 +132,7 @@ class Sweeping:
 
     def train(self, group: Group) -> list[float]:
         """Trains the group's runs, stack by stack; their objectives."""
-        from simplenn.groups.run_group import objectives
+        from simplenn.groups.metrics import objectives
         from simplenn.stacking import train_in_stacks
 
         assert self._sweep is not None

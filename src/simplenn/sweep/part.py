@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simplenn.groups.run_group import Alone, Batch, best_values, final_values, row_counts
+from simplenn.groups.metrics import Alone, Batch, best_values, final_values, row_counts
 from simplenn.rundir import checkpoint, metrics
 from simplenn.rundir.run import Run
 

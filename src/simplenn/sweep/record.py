@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from simplenn.groups.run_group import Alone, Batch, join, objectives
+from simplenn.groups.metrics import Alone, Batch, join, objectives
 from simplenn.metric import cost, objective_of
 from simplenn.planning.single_run import arguments
 from simplenn.planning.words import is_hydras, swept_keys

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from simplenn.errors import ConfigError
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.groups.run_group import Alone, Batch
+from simplenn.groups.metrics import Alone, Batch
 from simplenn.rundir.run import write_atomically
 from simplenn.sweep.curves import read_curves, write_curves
 from simplenn.sweep.part import part_of_batch, parts_of_alone

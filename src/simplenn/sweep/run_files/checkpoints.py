@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from simplenn.groups.outcome import Snapshot
-from simplenn.groups.run_group import Batch
+from simplenn.groups.metrics import Batch
 from simplenn.regressor import Regressor
 from simplenn.sweep.run_files.archives import Archive, placeholder
 

@@ -21,7 +21,7 @@ import torch
 from torch.func import functional_call, vmap
 
 from simplenn.data import TensorDataModule
-from simplenn.groups.run_group import Batch, best_values, columns_of, final_values, kinds, row_counts
+from simplenn.groups.metrics import Batch, best_values, columns_of, final_values, kinds, row_counts
 from simplenn.regressor import Regressor
 from simplenn.rundir.predictions import PredictionFigure
 from simplenn.rundir.review import graph_of

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from tensorboard.compat.proto.event_pb2 import Event
 
 from simplenn.config.checking import flatten
-from simplenn.groups.run_group import Batch, best_rows, best_values, row_counts
+from simplenn.groups.metrics import Batch, best_rows, best_values, row_counts
 from simplenn.rundir import events
 from simplenn.rundir.predictions import PredictionFigure
 from simplenn.rundir.review import group_name, setting

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from simplenn.groups.run_group import Batch
+from simplenn.groups.metrics import Batch
 from simplenn.planning.places import SUBDIR, own_place
 from simplenn.planning.words import override_dirname
 

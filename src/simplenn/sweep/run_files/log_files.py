@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from simplenn.groups.run_group import Batch
+from simplenn.groups.metrics import Batch
 from simplenn.rundir.run import Result
 from simplenn.rundir.summary import output_lines, run_line
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simplenn.groups.run_group import columns_of
+from simplenn.groups.metrics import columns_of
 
 
 def csv_texts(
