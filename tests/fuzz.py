@@ -26,7 +26,8 @@ from omegaconf import DictConfig
 from plain import Left, State, flat
 
 from simplenn.config.checking import check_config
-from simplenn.groups.metrics import best_values, cells, final_values, join
+from simplenn.groups.joining import join_outcomes
+from simplenn.groups.metrics import best_values, cells, final_values
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
@@ -170,7 +171,7 @@ def hold(case: Case, wide: bool = False) -> tuple[list[str], Counter[str]]:
         return found, kinds + Counter({"not proven": len(runs)})
     if proof.reason is not None:
         return [*found, f"not stacked: {proof.reason}"], kinds
-    outcome = join([o for _, o in train_in_stacks(cfg, case.columns, case.max_stack, initial=proof.initial)])
+    outcome = join_outcomes([o for _, o in train_in_stacks(cfg, case.columns, case.max_stack, initial=proof.initial)])
     for r in runs:
         kinds["stacked"] += 1
         if exact:

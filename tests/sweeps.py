@@ -9,10 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from simplenn.config.checking import check_config
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.groups.metrics import Batch, in_row_order
+from simplenn.groups.run_group import RunGroup
 from simplenn.rundir import checkpoint
-from simplenn.rundir.metrics import read_rows
+from simplenn.rundir.metrics import in_row_order, read_rows
 from simplenn.rundir.run import Result, Run
+from simplenn.sweep.single_runs import read_outcome
 
 
 def train_alone(directory: Path, *overrides: str) -> list[Run]:
@@ -35,21 +36,28 @@ def result(run: Run) -> Result:
     return found
 
 
-def batch_of(runs: list[Run], varying: list[str], swept: list[str]) -> Batch:
-    """What a stack of these runs hands over, read from what each left."""
+def group_of(runs: list[Run], varying: list[str], swept: list[str]) -> RunGroup:
+    """The group of these runs, had they trained as a stack, read from what each left."""
     composed = OmegaConf.merge(runs[0].config, OmegaConf.load(runs[0].directory / ".hydra" / "hydra.yaml"))
     assert isinstance(composed, DictConfig)
-    return Batch(
-        cfg=check_config(runs[0].config),
+    group = RunGroup(
         composed=composed,
+        checked=check_config(runs[0].config),
         columns={key: [_plain(OmegaConf.select(run.config, key)) for run in runs] for key in varying},
-        names=[run.directory.name for run in runs],
         subdirs=[f"runs/{run.directory.name}" for run in runs],
         overrides=[run.overrides for run in runs],
         nums=[node(run).job.num for run in runs],
         swept={key: [dict(word.split("=", 1) for word in run.overrides)[key] for run in runs] for key in swept},
-        outcome=outcome_of(runs),
     )
+    return group.trained(outcome_of(runs), stacked=True)
+
+
+def single(run: Run, num: int, swept: dict[str, Any], root: Path) -> RunGroup:
+    """A run that trained by itself, as the sweep in `root` has it."""
+    cfg = DictConfig({})
+    subdir = str(run.directory.relative_to(root))
+    group = RunGroup(cfg, [num], [[]], {}, [subdir], swept={key: [value] for key, value in swept.items()})
+    return group.trained(read_outcome(run), stacked=False)
 
 
 def outcome_of(runs: list[Run]) -> Outcome:

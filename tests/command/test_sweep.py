@@ -228,13 +228,13 @@ from simplenn.sweep import record, store
 from simplenn.sweep.run_files import directories
 
 def fails(function, optimizer):
-    def planted(batch, *arguments):
-        if optimizer in batch.cfg.optimizer._target_:
+    def planted(group, *arguments):
+        if optimizer in group.cfg.optimizer._target_:
             raise KeyError("planted")
-        return function(batch, *arguments)
+        return function(group, *arguments)
     return planted
 
-store.part_of_batch = fails(store.part_of_batch, "Adagrad")
+store._states = fails(store._states, "Adagrad")
 record.write_directories = fails(directories.write_directories, "RMSprop")
 if sys.argv.pop(1) == "full":
     def full(*arguments):

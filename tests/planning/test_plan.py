@@ -14,9 +14,10 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from simplenn.command.sweeping import Sweeping, Trained, batched_by
+from simplenn.command.sweeping import Sweeping, batched_by
+from simplenn.groups.run_group import RunGroup
 from simplenn.planning.grid import jobs_of, run_names
-from simplenn.planning.planner import JobGroup, Planner
+from simplenn.planning.planner import Planner
 from simplenn.planning.words import swept_keys
 
 PARSER = OverridesParser.create()
@@ -95,12 +96,12 @@ def values(config: DictConfig) -> dict[str, Any]:
     return found
 
 
-def assert_as_composed(groups: Sequence[JobGroup], jobs: Sequence[Sequence[str]], planner: Planner) -> None:
+def assert_as_composed(groups: Sequence[RunGroup], jobs: Sequence[Sequence[str]], planner: Planner) -> None:
     """Every job is in one group, with the configuration that composing it in full gives."""
     assert sorted(num for group in groups for num in group.nums) == list(range(len(jobs)))
     for group in groups:
         for i, num in enumerate(group.nums):
-            derived = group.config.copy()
+            derived = group.composed.copy()
             for key, column in group.columns.items():
                 OmegaConf.update(derived, key, column[i])
             assert values(derived) == values(planner.compose(jobs[num]))
@@ -182,8 +183,7 @@ def test_a_place_of_the_users_own_is_that_of_hydras_basic_launcher(
     groups = planner.plan(jobs, 5)
     assert [len(group.nums) for group in groups] == [8, 8]
     for group in groups:
-        places = [basic_place(planner, job, num, monkeypatch) for job, num in zip(group.jobs, group.nums, strict=True)]
-        assert [group.subdir(index) for index in range(8)] == places
+        assert group.subdirs == [basic_place(planner, jobs[num - 5], num, monkeypatch) for num in group.nums]
 
 
 def test_a_place_with_a_number_that_something_else_has_too(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,6 @@ def test_a_job_that_is_sent_elsewhere_does_not_take_the_plan_along(planner: Plan
     task = batched_by(sweeping)(lambda cfg: 0.0)
     sizes = []
     for words in (["seed=1"], ["seed=range(1000)", "optimizer=sgd,adam"]):
-        for group in planner.plan(grid(*words)):
-            sweeping._take_on(Trained(group, group.config))
+        sweeping._planned += planner.plan(grid(*words))
         sizes.append(len(cloudpickle.dumps(task)))
     assert sizes[0] == sizes[1] < 5000

@@ -12,8 +12,9 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from omegaconf import DictConfig
 from torch import Tensor
 
-from simplenn.command.proofs import Planned, Proofs
+from simplenn.command.proofs import Proofs
 from simplenn.config.checking import check_config
+from simplenn.groups.run_group import RunGroup
 from simplenn.regressor import Regressor
 from simplenn.setup import build_run
 from simplenn.stacking import Proof, proof, prove, train_stack
@@ -375,7 +376,7 @@ def test_the_batches_of_a_sweep_share_its_groups_proof(monkeypatch: pytest.Monke
     monkeypatch.setattr("simplenn.stacking.prove", count)
     cfg, proofs = configured(), Proofs()
     whole, *parts = (
-        Planned(cfg, {"seed": seeds, "optimizer.lr": rates}, str)
+        RunGroup(cfg, seeds, [], {"seed": seeds, "optimizer.lr": rates}, [str(seed) for seed in seeds], checked=cfg)
         for seeds, rates in (([0, 1, 2], [1, 2, 3]), ([0, 1], [1, 2]), ([2], [3]), ([2], [4]), ([5], [2]))
     )
     proofs.plan(whole)

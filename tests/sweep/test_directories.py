@@ -17,13 +17,14 @@ from conftest import composed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from sweeps import batch_of, result, train_alone
+from sweeps import group_of, result, train_alone
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
 from simplenn.config.checking import check_config
 from simplenn.evaluation import evaluate, load_run
-from simplenn.groups.metrics import Batch, join
+from simplenn.groups.joining import join_outcomes
+from simplenn.groups.run_group import RunGroup
 from simplenn.rundir import checkpoint, events
 from simplenn.rundir.metrics import read_rows, write_rows
 from simplenn.rundir.run import Run
@@ -41,14 +42,14 @@ REST = ("trainer.max_epochs=4", "trainer.check_val_every_n_epoch=2", "show_outpu
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Run], list[Run], Batch]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Run], list[Run], RunGroup]:
     """Six runs, some of them diverging, trained alone, and as written in bulk; in directories of one path."""
     root = tmp_path_factory.mktemp("pair")
     alone = train_alone(root / "sweep", *GRID, *REST)
-    batch = batch_of(alone, SWEPT, SWEPT)
+    group = group_of(alone, SWEPT, SWEPT)
     (root / "sweep").rename(root / "alone")
-    assert write_directories(batch, root / "sweep", *build_run(batch.cfg)) == [True] * 6
-    return [Run(root / "alone" / sub) for sub in batch.subdirs], [Run(root / "sweep" / s) for s in batch.subdirs], batch
+    assert write_directories(group, root / "sweep", *build_run(group.cfg)) == [True] * 6
+    return [Run(root / "alone" / sub) for sub in group.subdirs], [Run(root / "sweep" / s) for s in group.subdirs], group
 
 
 def files(run: Run) -> set[str]:
@@ -56,15 +57,15 @@ def files(run: Run) -> set[str]:
     return {re.sub(r"(tfevents)\..*", r"\1", str(path)) for path in paths}
 
 
-def test_the_files_are_the_same(pair: tuple[list[Run], list[Run], Batch]) -> None:
+def test_the_files_are_the_same(pair: tuple[list[Run], list[Run], RunGroup]) -> None:
     """Name for name; the runs of the sweep end in more than one way."""
-    alone, bulk, batch = pair
-    assert set(batch.outcome.status) == {"done", "diverged"}
+    alone, bulk, group = pair
+    assert set(group.ended.status) == {"done", "diverged"}
     assert [files(run) for run in bulk] == [files(run) for run in alone]
     assert any("checkpoints/best.ckpt" not in files(run) for run in bulk)
 
 
-def test_the_text_files_are_the_same(pair: tuple[list[Run], list[Run], Batch]) -> None:
+def test_the_text_files_are_the_same(pair: tuple[list[Run], list[Run], RunGroup]) -> None:
     """`.hydra/` parsed, `metrics.csv` to the letter, `result.json` and `train.log` but for the time."""
     for alone, bulk in zip(*pair[:2], strict=True):
         for name in ("config", "hydra", "overrides"):
@@ -79,7 +80,7 @@ def test_the_text_files_are_the_same(pair: tuple[list[Run], list[Run], Batch]) -
         assert one == other
 
 
-def test_the_checkpoints_are_the_same(pair: tuple[list[Run], list[Run], Batch]) -> None:
+def test_the_checkpoints_are_the_same(pair: tuple[list[Run], list[Run], RunGroup]) -> None:
     """Key by key and type by type, with torch's own checksums intact, for the last and the best."""
     for alone, bulk in zip(*pair[:2], strict=True):
         for which in ("last", "best"):
@@ -105,7 +106,7 @@ def assert_same(one: Any, other: Any) -> None:
         assert one == other
 
 
-def test_the_event_files_are_the_same(pair: tuple[list[Run], list[Run], Batch]) -> None:
+def test_the_event_files_are_the_same(pair: tuple[list[Run], list[Run], RunGroup]) -> None:
     """Event by event, but for the time: hyperparameters, graph, scalars, picture, status."""
     for alone, bulk in zip(*pair[:2], strict=True):
         one, other = ([timeless(event) for event in recorded(run)] for run in (alone, bulk))
@@ -132,14 +133,14 @@ def timeless(event: Any) -> Any:
     return event
 
 
-def test_a_metric_that_is_undefined_is_left_out(pair: tuple[list[Run], list[Run], Batch], tmp_path: Path) -> None:
+def test_a_metric_that_is_undefined_is_left_out(pair: tuple[list[Run], list[Run], RunGroup], tmp_path: Path) -> None:
     """Of that run in that epoch alone: no cell, no scalar; the run beside it keeps its own."""
     name, epoch = "train/mae", 1
-    batch = pair[2].take([0, 1])
-    assert batch.outcome.status == ["done", "done"]
-    batch.outcome.curves[name][epoch - 1, 0] = torch.nan
-    assert write_directories(batch, tmp_path, *build_run(batch.cfg)) == [True] * 2
-    for run, (alone, subdir) in enumerate(zip(pair[0][:2], batch.subdirs, strict=True)):
+    group = pair[2].take([0, 1])
+    assert group.ended.status == ["done", "done"]
+    group.ended.curves[name][epoch - 1, 0] = torch.nan
+    assert write_directories(group, tmp_path, *build_run(group.cfg)) == [True] * 2
+    for run, (alone, subdir) in enumerate(zip(pair[0][:2], group.subdirs, strict=True)):
         written = Run(tmp_path / subdir)
         rows, expected = read_rows(alone.metrics_file), [timeless(event) for event in recorded(alone)]
         if run == 0:
@@ -154,16 +155,18 @@ def test_a_metric_that_is_undefined_is_left_out(pair: tuple[list[Run], list[Run]
         assert (result(written).metrics[name], result(written).best[name]) == (rows[-1][name], best)
 
 
-def test_a_directory_that_is_there_is_left_as_it_is(pair: tuple[list[Run], list[Run], Batch], tmp_path: Path) -> None:
+def test_a_directory_that_is_there_is_left_as_it_is(
+    pair: tuple[list[Run], list[Run], RunGroup], tmp_path: Path
+) -> None:
     """And nothing half-written remains beside those that are new."""
-    batch = pair[2].take([3, 1])
-    (tmp_path / batch.subdirs[0]).mkdir(parents=True)
-    assert write_directories(batch, tmp_path, *build_run(batch.cfg)) == [False, True]
-    assert list((tmp_path / batch.subdirs[0]).iterdir()) == []
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == set(batch.names)
+    group = pair[2].take([3, 1])
+    (tmp_path / group.subdirs[0]).mkdir(parents=True)
+    assert write_directories(group, tmp_path, *build_run(group.cfg)) == [False, True]
+    assert list((tmp_path / group.subdirs[0]).iterdir()) == []
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == set(group.names)
 
 
-def test_a_run_from_bulk_evaluates_and_trains_on(pair: tuple[list[Run], list[Run], Batch], tmp_path: Path) -> None:
+def test_a_run_from_bulk_evaluates_and_trains_on(pair: tuple[list[Run], list[Run], RunGroup], tmp_path: Path) -> None:
     """As the run that trained alone does: the same test losses, the same epochs after a resume."""
     alone, bulk, _ = pair
     metrics = [evaluate(run, *load_run(run)[:2]) for run in (alone[1], bulk[1])]
@@ -190,9 +193,9 @@ def test_stacks_may_keep_other_states_of_the_optimizer(
     cfg = check_config(composed("quiet=true", "trainer=cpu", *base))
     columns = {"optimizer.momentum": momentum}
     names = ["0", "1"]
-    outcome = join([outcome for _, outcome in train_in_stacks(cfg, columns, max_stack=1)])
-    batch = Batch(cfg, cfg, columns, names, names, [[], []], [0, 1], {}, outcome)
-    bulk = Checkpoints(batch, build_run(cfg)[0]).files(outcome.last, [0, 1])
+    outcome = join_outcomes([outcome for _, outcome in train_in_stacks(cfg, columns, max_stack=1)])
+    group = RunGroup(cfg, [0, 1], [[], []], columns, names, checked=cfg).trained(outcome, stacked=True)
+    bulk = Checkpoints(group, build_run(cfg)[0]).files(outcome.last, [0, 1])
     for run, name in enumerate(names):
         train_run(name, *base, f"optimizer.momentum={momentum[run]}")
         together = torch.load(io.BytesIO(bulk[run]), weights_only=True)

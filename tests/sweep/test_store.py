@@ -12,17 +12,17 @@ import pytest
 import torch
 from conftest import script
 from safetensors.torch import load_file
-from sweeps import batch_of, result, train_alone
+from sweeps import group_of, result, single, train_alone
 
 from simplenn.errors import ConfigError
-from simplenn.groups.metrics import Alone, join
+from simplenn.groups.joining import join_outcomes
 from simplenn.rundir import checkpoint
 from simplenn.rundir.run import Run
 from simplenn.setup import build_run
 from simplenn.sweep.extraction import extract
 from simplenn.sweep.results import find, read_results, where
 from simplenn.sweep.run_files.directories import write_directories
-from simplenn.sweep.store import CHECKPOINTS, CURVES, STRUCTURES, WEIGHTS, read_batches, write_store
+from simplenn.sweep.store import CHECKPOINTS, CURVES, STRUCTURES, WEIGHTS, read_groups, write_store
 from simplenn.training.recorder import read_rows
 
 SWEPT = ["model.hidden", "optimizer", "optimizer.lr"]
@@ -35,11 +35,11 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Run]]:
     which have their jobs in another order; the last two trained alone."""
     root = tmp_path_factory.mktemp("store") / "sweep"
     runs = train_alone(root, *GRID, "trainer.max_epochs=3", "progress=none")
-    batches = [batch_of(part, ["optimizer.lr"], SWEPT) for part in ([runs[3], runs[2]], runs[4:6], runs[:2])]
-    names = [run.directory.name for run in runs[6:]]
-    words = [dict(word.split("=", 1) for word in run.overrides) for run in runs[6:]]
-    swept = {key: [own[key] for own in words] for key in SWEPT}
-    write_store(root, batches, Alone(names, [f"runs/{name}" for name in names], [6, 7], swept))
+    groups = [group_of(part, ["optimizer.lr"], SWEPT) for part in ([runs[3], runs[2]], runs[4:6], runs[:2])]
+    for num, run in enumerate(runs[6:], 6):
+        overrides = dict(override.split("=", 1) for override in run.overrides)
+        groups.append(single(run, num, {key: overrides[key] for key in SWEPT}, root))
+    write_store(root, groups)
     return root, runs
 
 
@@ -85,9 +85,9 @@ def test_one_shape_needs_no_blocks(sweep: tuple[Path, list[Run]], tmp_path: Path
     """A run alone that left no checkpoint, and no result, is interrupted in the table and NaN in the weights."""
     _, runs = sweep
     (tmp_path / "runs" / "cut").mkdir(parents=True)
-    batch = batch_of(runs[:2], ["optimizer.lr"], SWEPT)
-    batch.nums = [3, 0]
-    write_store(tmp_path, [batch], Alone(["cut"], ["runs/cut"], [1], {}))
+    group = group_of(runs[:2], ["optimizer.lr"], SWEPT)
+    group.nums = [3, 0]
+    write_store(tmp_path, [group, single(Run(tmp_path / "runs" / "cut"), 1, {}, tmp_path)])
     assert [row["status"] for row in read_results(tmp_path)] == ["done", "interrupted", "diverged"]
     tensors = load_file(tmp_path / WEIGHTS)
     assert tensors["rows"].tolist() == [0, 1, 2]
@@ -100,12 +100,12 @@ def test_one_shape_needs_no_blocks(sweep: tuple[Path, list[Run]], tmp_path: Path
 def test_extracting_gives_the_directory_that_bulk_writing_gives(sweep: tuple[Path, list[Run]], tmp_path: Path) -> None:
     """Byte for byte, but for the checkpoints, whose pickles may name one string twice: those tensor for tensor."""
     _, runs = sweep
-    batches = [batch_of(runs[:2], ["optimizer.lr"], SWEPT), batch_of(runs[2:4], ["optimizer.lr"], SWEPT)]
-    write_store(tmp_path, batches)
-    for batch in batches:
-        write_directories(batch, tmp_path, *build_run(batch.cfg))
+    groups = [group_of(runs[:2], ["optimizer.lr"], SWEPT), group_of(runs[2:4], ["optimizer.lr"], SWEPT)]
+    write_store(tmp_path, groups)
+    for group in groups:
+        write_directories(group, tmp_path, *build_run(group.cfg))
     (tmp_path / "runs").rename(tmp_path / "bulk")
-    names = [batches[1].names[1], batches[0].names[0], batches[0].names[1]]
+    names = [groups[1].names[1], groups[0].names[0], groups[0].names[1]]
     assert list(extract(tmp_path, names)) == [tmp_path / "runs" / name for name in names]
     for name in names:
         paths = sorted(path for path in (tmp_path / "runs" / name).rglob("*") if path.is_file())
@@ -119,15 +119,15 @@ def test_extracting_gives_the_directory_that_bulk_writing_gives(sweep: tuple[Pat
     assert set(extract(tmp_path, names).values()) == {False}
 
 
-def test_a_batch_joined_from_chunks_is_the_batch_whole(sweep: tuple[Path, list[Run]], tmp_path: Path) -> None:
-    """Where one chunk was shorter, too: the store's files are the same to the byte."""
+def test_a_group_joined_from_its_stacks_is_the_group_whole(sweep: tuple[Path, list[Run]], tmp_path: Path) -> None:
+    """Where one stack ended earlier, too: the store's files are the same to the byte."""
     _, runs = sweep
-    whole = batch_of(runs[:2], ["optimizer.lr"], SWEPT)
-    parts = [whole.take([run]).outcome for run in range(2)]
+    whole = group_of(runs[:2], ["optimizer.lr"], SWEPT)
+    parts = [whole.take([run]).ended for run in range(2)]
     assert parts[0].curves["lr"].isnan().all()
     parts[0].steps, parts[0].curves = [], {}
     write_store(tmp_path / "whole", [whole])
-    write_store(tmp_path / "parts", [replace(whole, outcome=join(parts))])
+    write_store(tmp_path / "parts", [replace(whole, outcome=join_outcomes(parts))])
     for name in ("results.csv", WEIGHTS, CHECKPOINTS):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
     frames = [polars.read_parquet(tmp_path / name / CURVES) for name in ("whole", "parts")]
@@ -137,13 +137,13 @@ def test_a_batch_joined_from_chunks_is_the_batch_whole(sweep: tuple[Path, list[R
 def test_states_of_one_memory_are_kept_as_two(sweep: tuple[Path, list[Run]], tmp_path: Path) -> None:
     """Where a run's best state is its last, in memory too, both are read back."""
     _, runs = sweep
-    batch = batch_of(runs[2:4], ["optimizer.lr"], SWEPT)
-    batch.outcome.best = batch.outcome.last
-    write_store(tmp_path, [batch])
-    (found,) = read_batches(tmp_path, batch.names)
-    for which in (found.outcome.last, found.outcome.best):
-        assert torch.equal(which.epoch, batch.outcome.last.epoch)
-        for name, weight in batch.outcome.last.weights.items():
+    group = group_of(runs[2:4], ["optimizer.lr"], SWEPT)
+    group.ended.best = group.ended.last
+    write_store(tmp_path, [group])
+    (found,) = read_groups(tmp_path, group.names)
+    for which in (found.ended.last, found.ended.best):
+        assert torch.equal(which.epoch, group.ended.last.epoch)
+        for name, weight in group.ended.last.weights.items():
             assert torch.equal(which.weights[name], weight)
 
 
@@ -152,8 +152,8 @@ def test_states_of_one_memory_are_kept_as_two(sweep: tuple[Path, list[Run]], tmp
 def test_a_damaged_file_is_named(name: str, damage: str, sweep: tuple[Path, list[Run]], tmp_path: Path) -> None:
     """Nothing is written from it."""
     _, runs = sweep
-    batch = batch_of(runs[:2], ["optimizer.lr"], SWEPT)
-    write_store(tmp_path, [batch])
+    group = group_of(runs[:2], ["optimizer.lr"], SWEPT)
+    write_store(tmp_path, [group])
     path = tmp_path / name
     data = path.read_bytes()
     middle = len(data) // 2
@@ -163,7 +163,7 @@ def test_a_damaged_file_is_named(name: str, damage: str, sweep: tuple[Path, list
     if damage == "gone":
         path.unlink()
     with pytest.raises(ConfigError, match=rf"{name} is (damaged|missing)"):
-        extract(tmp_path, batch.names)
+        extract(tmp_path, group.names)
     assert not (tmp_path / "runs").exists()
 
 
@@ -189,15 +189,15 @@ def test_runs_are_chosen_by_name_or_by_column(sweep: tuple[Path, list[Run]], tmp
 def test_the_script_writes_what_is_asked_for(sweep: tuple[Path, list[Run]], tmp_path: Path) -> None:
     """It says where, and what to do next; a run that is there is left; a refusal is one line and imports no torch."""
     _, runs = sweep
-    batch = batch_of(runs[:2], ["optimizer.lr"], SWEPT)
-    write_store(tmp_path, [batch])
-    (tmp_path / "runs" / batch.names[0]).mkdir(parents=True)
+    group = group_of(runs[:2], ["optimizer.lr"], SWEPT)
+    write_store(tmp_path, [group])
+    (tmp_path / "runs" / group.names[0]).mkdir(parents=True)
     done = script("extract.py", str(tmp_path), "--where", "optimizer=adam", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"{tmp_path / 'runs' / batch.names[0]} is there already; left as it is" in done.stdout
+    assert f"{tmp_path / 'runs' / group.names[0]} is there already; left as it is" in done.stdout
     assert "1 written, 1 there already" in done.stdout
     assert "evaluate: python scripts/evaluate.py" in done.stdout
-    assert result(Run(tmp_path / "runs" / batch.names[1])).status == "done"
+    assert result(Run(tmp_path / "runs" / group.names[1])).status == "done"
     refused = script("extract.py", str(tmp_path), "--allow", "p", "optimizer=adem", cwd=tmp_path)
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
     assert "is not a run of the sweep" in refused.stderr

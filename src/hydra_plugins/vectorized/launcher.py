@@ -6,7 +6,7 @@ one, jobs run one by one exactly as under Hydra's basic launcher.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,10 +15,23 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, filter_overrides, run_job, setup_globals
 from omegaconf import DictConfig, open_dict
 
-from simplenn.planning.planner import JobGroup, Planner
+from simplenn.groups.run_group import RunGroup
+from simplenn.planning.planner import Planner
 from simplenn.planning.words import Job
 
 log = logging.getLogger(__name__)
+
+
+class PreparedGroup(Protocol):
+    """A group of runs as `Batched.prepare` hands it back: `reason` says why its jobs must run one by one, `None` where
+    they need not."""
+
+    group: RunGroup
+    reason: str | None
+
+    def train(self) -> list[float]:
+        """Runs the group's jobs; the return values of the first of them, in order. The others must run one by one."""
+        ...
 
 
 class Batched(Protocol):
@@ -28,16 +41,13 @@ class Batched(Protocol):
         """Whether jobs that differ in this key alone can be handed on together."""
         ...
 
-    def check(self, groups: Sequence[JobGroup], sweep: DictConfig) -> None:
-        """Refuses a sweep before any of its jobs starts; groups that it has seen already cost nothing."""
+    def check(self, groups: Sequence[RunGroup], sweep: DictConfig) -> None:
+        """For a sweeper that plans the whole sweep before it writes anything: refuses it where a job is refused, else
+        makes the sweep's directory."""
         ...
 
-    def why_not(self, group: JobGroup) -> str | None:
-        """Why the jobs of a group must run one by one; `None` where they need not."""
-        ...
-
-    def train(self, group: JobGroup) -> list[float]:
-        """Runs a group's jobs; the return values of the first of them, in order. The others must run one by one."""
+    def prepare(self, groups: Sequence[RunGroup], sweep: DictConfig) -> Sequence[PreparedGroup]:
+        """The groups of one launch, each with what trains it. Refuses groups that have not been checked."""
         ...
 
 
@@ -52,51 +62,44 @@ ConfigStore.instance().store(
 
 
 class VectorizedLauncher(BasicLauncher):
-    """`planner` is that of the whole sweep; a sweeper that plans sets its own."""
+    """`plan` are the groups of the whole sweep, where the sweeper has made them; else each launch makes its own."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.planner: Planner | None = None
+        self.plan: Sequence[RunGroup] | None = None
+        self._planner: Planner | None = None  # keeps what it has composed for the next launch
 
     def launch(self, job_overrides: Sequence[Job], initial_job_idx: int) -> Sequence[JobReturn]:
         batched: Batched | None = getattr(self.task_function, "batched", None)
         if batched is None:
             return super().launch(job_overrides, initial_job_idx)
         assert self.config is not None
-        assert self.hydra_context is not None
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        if self.planner is None:
-            self.planner = Planner(self.hydra_context.config_loader, self.config, batched.per_run)
-        groups = self.planner.plan(job_overrides, initial_job_idx)
-        batched.check(groups, self.config)
-        reasons = [batched.why_not(group) for group in groups]
-        for reason, count in _counts(groups, reasons).items():
-            log.info("%d of %d jobs run one by one: %s", count, len(job_overrides), reason)
+        jobs = dict(enumerate(job_overrides, initial_job_idx))
+        prepared = batched.prepare(self._groups(jobs, batched), self.config)
+        for reason, count in _counts(prepared).items():
+            log.info("%d of %d jobs run one by one: %s", count, len(jobs), reason)
         returns: dict[int, JobReturn] = {}
-        for group, reason in zip(groups, reasons, strict=True):
-            if reason is None:
-                returns |= self._together(group, batched.train)
-            else:
-                returns |= {num: self._alone(num, job) for num, job in zip(group.nums, group.jobs, strict=True)}
-        return [returns[num] for num in range(initial_job_idx, initial_job_idx + len(job_overrides))]
+        for group in prepared:
+            values = group.train() if group.reason is None else []
+            for num, value in zip(group.group.nums, values, strict=False):
+                returns[num] = _return_of_stacked(jobs[num], value)
+            for num in group.group.nums[len(values) :]:
+                returns[num] = self._run_single(num, jobs[num])
+        return [returns[num] for num in jobs]
 
-    def _together(self, group: JobGroup, train: Callable[[JobGroup], list[float]]) -> dict[int, JobReturn]:
-        """The returns by job number; without the job's configuration, which would cost more than its training."""
-        values = train(group)
-        returns = {
-            num: JobReturn(
-                overrides=filter_overrides(job),
-                task_name=JobRuntime.instance().get("name"),
-                status=JobStatus.COMPLETED,
-                _return_value=value,
-            )
-            for num, job, value in zip(group.nums, group.jobs, values, strict=False)
-        }
-        rest = list(zip(group.nums, group.jobs, strict=True))[len(values) :]
-        return returns | {num: self._alone(num, job) for num, job in rest}
+    def _groups(self, jobs: dict[int, Job], batched: Batched) -> list[RunGroup]:
+        """The groups of this launch's jobs, by number."""
+        assert self.config is not None
+        assert self.hydra_context is not None
+        if self.plan is None:
+            self._planner = self._planner or Planner(self.hydra_context.config_loader, self.config, batched.per_run)
+            return self._planner.plan(list(jobs.values()), min(jobs, default=0))
+        parts = [group.with_nums(jobs) for group in self.plan]
+        return [part for part in parts if part is not None]
 
-    def _alone(self, num: int, job: Job) -> JobReturn:
+    def _run_single(self, num: int, job: Job) -> JobReturn:
         """As Hydra's basic launcher runs a job."""
         assert self.config is not None
         assert self.hydra_context is not None
@@ -113,13 +116,25 @@ class VectorizedLauncher(BasicLauncher):
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
+        # the job has set up logging for itself
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         return result
 
 
-def _counts(groups: Sequence[JobGroup], reasons: Sequence[str | None]) -> Counter[str]:
+def _return_of_stacked(job: Job, value: float) -> JobReturn:
+    """Without the job's configuration: composing it would cost more than its training did."""
+    return JobReturn(
+        overrides=filter_overrides(job),
+        task_name=JobRuntime.instance().get("name"),
+        status=JobStatus.COMPLETED,
+        _return_value=value,
+    )
+
+
+def _counts(prepared: Sequence[PreparedGroup]) -> Counter[str]:
+    """The number of jobs that run one by one, by reason."""
     counts: Counter[str] = Counter()
-    for group, reason in zip(groups, reasons, strict=True):
-        if reason is not None:
-            counts[reason] += len(group.nums)
+    for group in prepared:
+        if group.reason is not None:
+            counts[group.reason] += len(group.group)
     return counts

@@ -37,6 +37,10 @@ ConfigStore.instance().store(group="hydra/sweeper", name="vectorized", node=Vect
 
 
 class VectorizedSweeper(BasicSweeper):
+    """Where the task function has a batched counterpart, nothing is written before every job has been checked."""
+
+    claims_directory = True  # by the counterpart's check; other sweepers write at once, wherever they are told to
+
     def __init__(self, points: int | None, max_batch_size: int | None, params: dict[str, Any] | None = None) -> None:
         super().__init__(max_batch_size, {key: str(value) for key, value in (params or {}).items()})
         self._points = points
@@ -61,8 +65,10 @@ class VectorizedSweeper(BasicSweeper):
         if self._batched is not None:
             planner = Planner(loader, self.config, self._batched.per_run)
             jobs = self._placed(_distinct(jobs, planner))
-            self._batched.check(planner.plan(jobs), self.config)
-            self.launcher.planner = planner  # pyright: ignore[reportAttributeAccessIssue] (a launcher that plans takes it on)
+            plan = planner.plan(jobs)
+            self._batched.check(plan, self.config)
+            if hasattr(self.launcher, "plan"):  # ours; others run the jobs one by one
+                self.launcher.plan = plan  # pyright: ignore[reportAttributeAccessIssue]
         else:
             self.validate_batch_is_legal(jobs)
         sweep_dir = Path(self.config.hydra.sweep.dir)

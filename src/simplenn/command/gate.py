@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
@@ -21,12 +21,8 @@ from simplenn.errors import ConfigError, Refused
 from simplenn.planning.words import given, key_of
 from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
 
-
-class JobGroup(Protocol):
-    """Jobs of a sweep whose configurations differ in `columns` alone: the values by full key."""
-
-    config: DictConfig
-    columns: dict[str, list[Any]]
+if TYPE_CHECKING:
+    from simplenn.groups.run_group import RunGroup
 
 
 class Gate(Callback):
@@ -40,10 +36,13 @@ class Gate(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config.get("resume"):
             raise Refused("resume=true is for one run, got a multirun; name the run that is to go on")
-        if not checks_first(config):
+        if not claims_directory(config):
+            from simplenn.command import directory
+
             with _closed_on_errors():
                 _refuse_several_commands(config)
-                take_directory(config)
+                directory.refuse_taken(config, "sweep")
+                directory.claim(config, "sweep")
         if config.get("quiet"):
             with read_write(config):
                 config.hydra.hydra_logging.root.level = "WARNING"
@@ -95,48 +94,45 @@ def check_job(config: DictConfig) -> DictConfig:
     return checked
 
 
-def checks_first(sweep: DictConfig) -> bool:
-    """Whether the sweeper has its jobs checked before it makes the sweep's directory; others make it at once."""
-    return sweep.hydra.sweeper.get("_target_") == "hydra_plugins.vectorized.sweeper.VectorizedSweeper"
+def claims_directory(sweep: DictConfig) -> bool:
+    """Whether the command's sweeper lets its jobs be checked before a directory is made for them."""
+    from hydra.utils import get_class
+
+    return getattr(get_class(sweep.hydra.sweeper._target_), "claims_directory", False)
 
 
-def take_directory(sweep: DictConfig) -> None:
-    from simplenn.command import directory
+def check_sweep(groups: "Sequence[RunGroup]", sweep: DictConfig, *, claim: bool) -> None:
+    """Checks every job of a sweep, then, where `claim`, makes its directory. Raises `Refused` before that.
 
-    directory.refuse_taken(sweep, "sweep")
-    directory.claim(sweep, "sweep")
-
-
-def check_sweep(groups: Sequence[JobGroup], sweep: DictConfig, *, take: bool) -> list[DictConfig]:
-    """Checks every job of a sweep, then, where `take`, takes its directory. Returns each group's configuration,
-    checked; the groups' columns become of their keys' types. Raises `Refused`; nothing is written before.
+    From then on the groups have a checked configuration, and their columns are of their keys' types.
     """
     from simplenn.command import directory
 
     with _closed_on_errors():
-        jobs = [_check_group(group, sweep) for group in groups]
-        _check_compiler(jobs)
-        if take:
+        for group in groups:
+            _check_group(group, sweep)
+        _check_compiler([group.cfg for group in groups])
+        if claim:
             directory.refuse_taken(sweep, "sweep")
-        for group, job in zip(groups, jobs, strict=True):
-            _rehearse(job, group.columns)
-        if take:
+        for group in groups:
+            _rehearse(group.cfg, group.columns)
+        if claim:
             directory.claim(sweep, "sweep")
-    return jobs
 
 
-def _check_group(group: JobGroup, sweep: DictConfig) -> DictConfig:
+def _check_group(group: "RunGroup", sweep: DictConfig) -> None:
     from simplenn.config.checking import check_values
     from simplenn.config.schema import COMMAND_KEYS
 
     for key in COMMAND_KEYS:
-        if group.config[key] != sweep[key]:
+        if group.composed[key] != sweep[key]:
             raise ConfigError(f"{key} is the whole sweep's and can't differ between its jobs; give it one value")
-    checked = check_job(group.config)
-    _refuse_several_commands(checked)
+    group.checked = check_job(group.composed)
+    _refuse_several_commands(group.cfg)
     for key, values in group.columns.items():
-        group.columns[key] = check_values(checked, key, values)
-    return checked
+        group.columns[key] = check_values(group.cfg, key, values)
+    if not group.columns:
+        group.columns["seed"] = group.seeds
 
 
 def _check_compiler(jobs: Sequence[DictConfig]) -> None:

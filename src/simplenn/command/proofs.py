@@ -3,63 +3,55 @@
 Imports torch only to prove.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from simplenn.config.checking import flatten
+from simplenn.groups.run_group import RunGroup
 
 if TYPE_CHECKING:
     from simplenn.stacking import Proof
 
-Columns = Mapping[str, Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A group of runs before any of them is trained; `name_of` tells a run's name by its number."""
-
-    cfg: DictConfig
-    columns: Columns
-    name_of: Callable[[int], str]
-
-    @property
-    def kind(self) -> str:
-        """The same for groups that differ in the values of their columns alone."""
-        values: Any = OmegaConf.to_container(self.cfg)
-        shared = {key: value for key, value in flatten(values).items() if key not in self.columns}
-        return repr((sorted(shared.items(), key=str), sorted(self.columns)))
-
-    def spans(self, other: "Planned") -> bool:
-        """Whether the other's values all lie between this one's extremes; of seeds, each counts for itself."""
-        return all(
-            set(values) <= set(self.columns[key])
-            if key == "seed"
-            else min(self.columns[key]) <= min(values) and max(values) <= max(self.columns[key])
-            for key, values in other.columns.items()
-        )
-
 
 class Proofs:
     def __init__(self) -> None:
-        self._planned: dict[str, Planned] = {}
-        self._proven: dict[str, tuple[Planned, Proof]] = {}
+        self._planned: dict[str, RunGroup] = {}
+        self._proven: dict[str, tuple[RunGroup, Proof]] = {}
 
-    def plan(self, group: Planned) -> None:
-        """Tells of a group; of its kind the one that spans the others is proven for all."""
-        before = self._planned.get(group.kind)
-        if before is None or group.spans(before):
-            self._planned[group.kind] = group
+    def plan(self, group: RunGroup) -> None:
+        """Announces a group; of groups that differ in their columns' values alone, the one that spans the others is
+        proven for all."""
+        structure = _structure(group)
+        before = self._planned.get(structure)
+        if before is None or _spans(group, before):
+            self._planned[structure] = group
 
-    def of(self, group: Planned, max_stack: int | None) -> "Proof":
+    def of(self, group: RunGroup, max_stack: int | None) -> "Proof":
         """The group's proof, or that of one that spans it."""
         from simplenn.stacking import prove
 
-        kind = group.kind
-        if kind not in self._proven or not self._proven[kind][0].spans(group):
-            planned = self._planned.get(kind, group)
-            whole = planned if planned.spans(group) else group
-            self._proven[kind] = whole, prove(whole.cfg, whole.columns, whole.name_of, max_stack)
-        return self._proven[kind][1]
+        structure = _structure(group)
+        if structure not in self._proven or not _spans(self._proven[structure][0], group):
+            planned = self._planned.get(structure, group)
+            whole = planned if _spans(planned, group) else group
+            names = whole.names
+            self._proven[structure] = whole, prove(whole.cfg, whole.columns, names.__getitem__, max_stack)
+        return self._proven[structure][1]
+
+
+def _structure(group: RunGroup) -> str:
+    """The same for groups that differ in the values of their columns alone."""
+    values: Any = OmegaConf.to_container(group.cfg)
+    shared = {key: value for key, value in flatten(values).items() if key not in group.columns}
+    return repr((sorted(shared.items(), key=str), sorted(group.columns)))
+
+
+def _spans(group: RunGroup, other: RunGroup) -> bool:
+    """Whether the other's values all lie between the group's extremes; of seeds, each counts for itself."""
+    return all(
+        set(values) <= set(group.columns[key])
+        if key == "seed"
+        else min(group.columns[key]) <= min(values) and max(values) <= max(group.columns[key])
+        for key, values in other.columns.items()
+    )

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from simplenn.groups.metrics import Batch
+from simplenn.groups.run_group import RunGroup
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
@@ -17,28 +17,28 @@ from simplenn.training.train import train
 log = logging.getLogger(__name__)
 
 
-def verify(batches: Sequence[Batch], count: int) -> bool:
-    """Trains `count` runs of the batches alone, and says how they compare; whether all are within what is promised."""
-    places = [(batch, run) for batch in batches for run in range(len(batch))]
+def verify(groups: Sequence[RunGroup], count: int) -> bool:
+    """Trains `count` runs of the groups alone, and says how they compare; whether all are within what is promised."""
+    places = [(group, run) for group in groups for run in range(len(group))]
     if not places:
         log.info("verify: nothing to verify, as no runs have trained together")
         return True
-    runs = [places[i] for i in chosen([_learning_rate(batch, run) for batch, run in places], count)]
+    runs = [places[i] for i in chosen([_learning_rate(group, run) for group, run in places], count)]
     are_good, are_equal = True, True
-    for batch, run in runs:
-        beyond, bits = compare(batch, run)
+    for group, run in runs:
+        beyond, bits = compare(group, run)
         are_good, are_equal = are_good and beyond is None, are_equal and bits
         if beyond is not None:
-            log.error("verify: %s is not as alone: %s", batch.names[run], beyond)
+            log.error("verify: %s is not as alone: %s", group.names[run], beyond)
     if are_good:
         how = "equal bit for bit" if are_equal else f"within {TOLERANCE:g} of their way"
         log.info("verified %d runs alone: status, metrics and weights %s", len(runs), how)
     return are_good
 
 
-def compare(batch: Batch, run: int) -> tuple[Difference | None, bool]:
+def compare(group: RunGroup, run: int) -> tuple[Difference | None, bool]:
     """The first difference beyond what is promised of this run, and whether it is equal bit for bit."""
-    one = config_of(batch.cfg, batch.columns, run)
+    one = config_of(group.cfg, group.columns, run)
     one.quiet, one.progress, one.show_outputs = True, "none", False
     with tempfile.TemporaryDirectory() as folder:
         directory = Run(Path(folder))
@@ -49,8 +49,8 @@ def compare(batch: Batch, run: int) -> tuple[Difference | None, bool]:
     regressor, _ = build_run(one)
     exact = is_exact(one, regressor.network)
     initial = regressor.state_dict()
-    different = first_difference(batch.outcome, run, alone, initial, exact=True)
-    beyond = different if exact else first_difference(batch.outcome, run, alone, initial, exact=False)
+    different = first_difference(group.ended, run, alone, initial, exact=True)
+    beyond = different if exact else first_difference(group.ended, run, alone, initial, exact=False)
     return beyond, different is None
 
 
@@ -63,6 +63,6 @@ def chosen(learning_rates: Sequence[float], count: int) -> list[int]:
     return [order[round(i * (len(order) - 1) / (count - 1))] for i in range(count)]
 
 
-def _learning_rate(batch: Batch, run: int) -> float:
-    values = batch.columns.get("optimizer.lr")
-    return float(values[run] if values else batch.cfg.optimizer.get("lr", 0.0))
+def _learning_rate(group: RunGroup, run: int) -> float:
+    values = group.columns.get("optimizer.lr")
+    return float(values[run] if values else group.cfg.optimizer.get("lr", 0.0))

@@ -1,102 +1,15 @@
-"""The runs of one structure, as the sweep's files are written from them. Knows no files.
+"""What the curves of an outcome say of each run: its rows, its final and its best values, its objective.
 
 Shapes: R runs, T epochs.
 """
 
-import socket
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-import torch
-from omegaconf import DictConfig
-from torch import Tensor
 
-from simplenn.groups.outcome import Outcome, Snapshot
+from simplenn.groups.outcome import Outcome
 from simplenn.metric import OBJECTIVE, cost
 from simplenn.rundir.metrics import in_row_order
-from simplenn.rundir.run import package_versions
-
-
-@dataclass
-class Batch:
-    """R runs that were trained in stacks: what they share, what each has of its own, how they ended.
-
-    `cfg` is the checked configuration, `composed` the same as Hydra composed it for any one of the jobs, with the
-    `hydra` node. `columns` holds what differs from run to run, by full key, as Hydra parsed it. `subdirs` are the
-    runs' directories in the sweep's, `overrides` their task overrides, `nums` Hydra's job numbers, and `swept` the
-    values of the keys that the sweep goes over, for `results.csv`. `finished` is in seconds since the epoch.
-    """
-
-    cfg: DictConfig
-    composed: DictConfig
-    columns: dict[str, list[Any]]
-    names: list[str]
-    subdirs: list[str]
-    overrides: list[list[str]]
-    nums: list[int]
-    swept: dict[str, list[Any]]
-    outcome: Outcome
-    finished: float = field(default_factory=time.time)
-    host: str = field(default_factory=socket.gethostname)
-    versions: dict[str, str] = field(default_factory=package_versions)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @property
-    def seconds(self) -> float:
-        """Of each run: its share of the time that the stacks took."""
-        return round(self.outcome.seconds / len(self), 3)
-
-    @property
-    def seeds(self) -> list[int]:
-        return self.columns.get("seed") or [int(self.cfg.seed)] * len(self)
-
-    def take(self, runs: Sequence[int]) -> "Batch":
-        """The batch with these runs only."""
-        columns, swept = ({k: [v[r] for r in runs] for k, v in part.items()} for part in (self.columns, self.swept))
-        lists = {key: [getattr(self, key)[r] for r in runs] for key in ("names", "subdirs", "overrides", "nums")}
-        outcome = _take(self.outcome, runs, self.seconds * len(runs))
-        return replace(self, columns=columns, swept=swept, outcome=outcome, **lists)
-
-
-@dataclass
-class Alone:
-    """Runs of the sweep that trained one by one, each in its own directory; fields as in `Batch`."""
-
-    names: list[str]
-    subdirs: list[str]
-    nums: list[int]
-    swept: dict[str, list[Any]]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def take(self, runs: Sequence[int]) -> "Alone":
-        """These runs only."""
-        lists = {key: [getattr(self, key)[r] for r in runs] for key in ("names", "subdirs", "nums")}
-        return Alone(**lists, swept={key: [values[r] for r in runs] for key, values in self.swept.items()})
-
-
-def join(outcomes: Sequence[Outcome]) -> Outcome:
-    """One outcome of the runs of several stacks, in this order. A stack that was cut short has fewer epochs."""
-    longest = max(outcomes, key=lambda outcome: len(outcome.steps))
-    names = dict.fromkeys(name for outcome in outcomes for name in outcome.curves)
-    return Outcome(
-        status=[word for outcome in outcomes for word in outcome.status],
-        message=[word for outcome in outcomes for word in outcome.message],
-        epoch=[epoch for outcome in outcomes for epoch in outcome.epoch],
-        steps=longest.steps,
-        curves={name: torch.cat([_curve(o, name, len(longest.steps)) for o in outcomes], dim=1) for name in names},
-        last=_join_snapshots([outcome.last for outcome in outcomes]),
-        best=_join_snapshots([outcome.best for outcome in outcomes]),
-        skeletons={epoch: kept for outcome in outcomes for epoch, kept in outcome.skeletons.items()},
-        seconds=sum(outcome.seconds for outcome in outcomes),
-        interruption=next((o.interruption for o in outcomes if o.interruption is not None), None),
-    )
 
 
 def row_counts(outcome: Outcome) -> np.ndarray:
@@ -183,60 +96,3 @@ def objectives(outcome: Outcome) -> np.ndarray:
         values = np.where(np.isnan(costs), values, costs)
     done = np.array([status == "done" for status in outcome.status])
     return np.where(done, values, np.inf)
-
-
-def _curve(outcome: Outcome, name: str, num_epochs: int) -> Tensor:
-    """[T, R], filled up with NaN."""
-    shape = len(outcome.steps), len(outcome.status)
-    found = outcome.curves.get(name)
-    found = torch.full(shape, torch.nan, dtype=torch.float64) if found is None else found
-    return torch.cat([found, torch.full((num_epochs - shape[0], shape[1]), torch.nan, dtype=torch.float64)])
-
-
-def _join_snapshots(parts: Sequence[Snapshot]) -> Snapshot:
-    fullest = max(parts, key=lambda part: len(part.optimizer))  # one without momentum has no buffer for it
-    return Snapshot(
-        epoch=torch.cat([part.epoch for part in parts]),
-        weights={name: torch.cat([part.weights[name] for part in parts]) for name in fullest.weights},
-        optimizer={
-            slot: {name: torch.cat([_state(part, slot, name, like) for part in parts]) for name, like in state.items()}
-            for slot, state in fullest.optimizer.items()
-        },
-        absent={slot: torch.cat([_absent(part, slot) for part in parts]) for slot in fullest.optimizer},
-    )
-
-
-def _state(part: Snapshot, slot: str, name: str, like: Tensor) -> Tensor:
-    return part.optimizer[slot][name] if slot in part.optimizer else like.new_zeros(len(part.epoch), *like.shape[1:])
-
-
-def _absent(part: Snapshot, slot: str) -> Tensor:
-    all_or_none = torch.full_like(part.epoch, slot not in part.optimizer, dtype=torch.bool)
-    return part.absent.get(slot, all_or_none)
-
-
-def _take(outcome: Outcome, runs: Sequence[int], seconds: float) -> Outcome:
-    rows = torch.as_tensor(runs, dtype=torch.int64)
-    return replace(
-        outcome,
-        status=[outcome.status[r] for r in runs],
-        message=[outcome.message[r] for r in runs],
-        epoch=[outcome.epoch[r] for r in runs],
-        curves={name: curve[:, rows] for name, curve in outcome.curves.items()},
-        last=take_snapshot(outcome.last, rows),
-        best=take_snapshot(outcome.best, rows),
-        seconds=seconds,
-    )
-
-
-def take_snapshot(snapshot: Snapshot, rows: Tensor) -> Snapshot:
-    """The snapshot of these runs only."""
-    return Snapshot(
-        epoch=snapshot.epoch[rows],
-        weights={name: tensor[rows] for name, tensor in snapshot.weights.items()},
-        optimizer={
-            slot: {name: tensor[rows] for name, tensor in tensors.items()}
-            for slot, tensors in snapshot.optimizer.items()
-        },
-        absent={slot: mask[rows] for slot, mask in snapshot.absent.items()},
-    )

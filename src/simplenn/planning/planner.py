@@ -6,35 +6,20 @@ beside it. A key that something else in the configuration interpolates belongs t
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from simplenn.groups.run_group import RunGroup
 from simplenn.planning.places import SUBDIR, places
-from simplenn.planning.words import Job, key_of
+from simplenn.planning.words import Job, is_hydras, key_of
 
 SAMPLE = 3  # jobs of a plan that are composed in full and compared
 WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 DECIMAL = re.compile(r"[+-]?[0-9]+\.[0-9]+(e[+-]?[0-9]+)?")
-
-
-@dataclass
-class JobGroup:
-    """Jobs whose configurations differ in `columns` alone: the values by full key, in the order of `nums`."""
-
-    config: DictConfig
-    nums: list[int]
-    jobs: list[Job]
-    columns: dict[str, list[Any]]
-    subdirs: list[str] = field(default_factory=list)
-
-    def subdir(self, index: int) -> str:
-        """Where the job's directory is within the sweep's."""
-        return self.subdirs[index]
 
 
 class Planner:
@@ -47,38 +32,35 @@ class Planner:
         self._per_run = per_run
         self._numbers: dict[str, tuple[str, Any] | None] = {}
         self._composed: dict[tuple[str, ...], tuple[DictConfig, list[str]]] = {}
-        self._planned: tuple[int, list[Job], list[JobGroup]] | None = None
 
     def compose(self, job: Job) -> DictConfig:
         return self._loader.load_sweep_config(self.sweep, list(job))
 
-    def plan(self, jobs: Sequence[Job], first: int = 0) -> list[JobGroup]:
-        """The same groups again for the same jobs of the same numbers. Raises what composing a job raises."""
-        if self._planned is None or self._planned[:2] != (first, list(jobs)):
-            groups = self._as_hydra_means(self._grouped(jobs, first))
-            for group in groups:
-                group.subdirs = places(group.config, group.nums, group.jobs, group.columns)
-            self._planned = first, list(jobs), groups
-        return self._planned[2]
+    def plan(self, jobs: Sequence[Job], first: int = 0) -> list[RunGroup]:
+        """The jobs in groups; they are numbered from `first`. Raises what composing a job raises."""
+        groups = self._as_hydra_means(self._grouped(jobs, first), jobs, first)
+        for group in groups:
+            own = [jobs[num - first] for num in group.nums]
+            group.overrides = [[word for word in job if not is_hydras(word)] for job in own]
+            group.subdirs = places(group.composed, group.nums, own, group.columns)
+        return groups
 
-    def _grouped(self, jobs: Sequence[Job], first: int) -> list[JobGroup]:
-        groups: dict[tuple[Any, ...], JobGroup] = {}
+    def _grouped(self, jobs: Sequence[Job], first: int) -> list[RunGroup]:
+        groups: dict[tuple[Any, ...], RunGroup] = {}
         for num, job in enumerate(jobs, first):
             structure = tuple(
                 word.partition("=")[0] if self.number(word) else word for word in job if not word.startswith(SUBDIR)
             )
             values = dict(number for word in job if (number := self.number(word)))
             if structure not in self._composed:
-                config = self.compose(job)
-                self._composed[structure] = config, _linked(config, values)
-            config, linked = self._composed[structure]
+                composed = self.compose(job)
+                self._composed[structure] = composed, _linked(composed, values)
+            composed, linked = self._composed[structure]
             fixed = tuple(str(values.pop(key)) for key in linked)
             if (structure, fixed) not in groups:
-                config = self.compose(job) if fixed else config
-                groups[structure, fixed] = JobGroup(config, [], [], {key: [] for key in values})
+                groups[structure, fixed] = _empty_group(self.compose(job) if fixed else composed, values)
             group = groups[structure, fixed]
             group.nums.append(num)
-            group.jobs.append(job)
             for key, value in values.items():
                 group.columns[key].append(value)
         return list(groups.values())
@@ -100,25 +82,32 @@ class Planner:
             return float(text)
         return self._parser.parse_override(word).value()
 
-    def _as_hydra_means(self, groups: list[JobGroup]) -> list[JobGroup]:
-        """The groups, if a sample of jobs composed in full agrees with them; else every job by itself."""
-        every = [(group, index) for group in groups if group.columns for index in range(1, len(group.nums))]
-        for group, index in random.Random(0).sample(every, min(SAMPLE, len(every))):
-            full = _values(self.compose(group.jobs[index]))
-            short = _values(group.config)
-            for key, column in group.columns.items():
-                *path, leaf = key.split(".")
-                node = short
-                for part in path:
-                    node = node[part]
-                node[leaf] = column[index]
-            if full != short:
-                return [
-                    JobGroup(self.compose(job), [num], [job], {})
-                    for group in groups
-                    for num, job in zip(group.nums, group.jobs, strict=True)
-                ]
+    def _as_hydra_means(self, groups: list[RunGroup], jobs: Sequence[Job], first: int) -> list[RunGroup]:
+        """The groups, if a sample of jobs composed in full agrees with them; else every job in a group of its own."""
+        every = [(group, run) for group in groups if group.columns for run in range(1, len(group))]
+        for group, run in random.Random(0).sample(every, min(SAMPLE, len(every))):
+            if _values(self.compose(jobs[group.nums[run] - first])) != _values_of_run(group, run):
+                singles = [_empty_group(self.compose(job), {}) for job in jobs]
+                for num, single in enumerate(singles, first):
+                    single.nums.append(num)
+                return singles
         return groups
+
+
+def _empty_group(composed: DictConfig, columns: Iterable[str]) -> RunGroup:
+    return RunGroup(composed, nums=[], overrides=[], columns={key: [] for key in columns}, subdirs=[])
+
+
+def _values_of_run(group: RunGroup, run: int) -> dict[str, Any]:
+    """What the group says that composing this run's job gives."""
+    values = _values(group.composed)
+    for key, column in group.columns.items():
+        *path, leaf = key.split(".")
+        node = values
+        for part in path:
+            node = node[part]
+        node[leaf] = column[run]
+    return values
 
 
 def _linked(config: DictConfig, values: Mapping[str, Any]) -> list[str]:

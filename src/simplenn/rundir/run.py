@@ -193,11 +193,6 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
         raise
 
 
-def run_name(subdir: str) -> str:
-    """The name of a run of a sweep, by its place in the sweep's directory."""
-    return subdir.removeprefix("runs/")
-
-
 def find_run(path: Path) -> Run:
     """The run at a path. Raises `ConfigError`, naming the nearest, where there is none."""
     if not (path / ".hydra" / "config.yaml").is_file():

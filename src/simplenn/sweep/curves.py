@@ -12,33 +12,37 @@ import numpy as np
 from simplenn.rundir.run import replacing
 
 if TYPE_CHECKING:
-    from simplenn.sweep.part import Part
+    from simplenn.groups.run_group import RunGroup
 
 LEVEL = 1  # of zstd: curves in double precision hardly get smaller above it
 
 
-def write_curves(path: Path, parts: "Sequence[Part]", order: np.ndarray) -> None:
-    """`order` puts the parts' runs, one after the other, into the file's order."""
+def write_curves(path: Path, groups: "Sequence[RunGroup]", order: np.ndarray) -> None:
+    """`order` puts the groups' runs, one after the other, into the file's order."""
     import polars
 
+    from simplenn.groups.metrics import row_counts
+
     places = np.argsort(order)  # of each run in the file
-    counts = np.concatenate([part.counts for part in parts])
+    counts_by_group = [row_counts(group.ended) for group in groups]
+    counts = np.concatenate(counts_by_group)
     starts = np.zeros(len(order) + 1, np.int64)
     np.cumsum(counts[order], out=starts[1:])
-    names = [name for part in parts for name in part.names]
+    names = [name for group in groups for name in group.names]
     frame = polars.DataFrame(
         {
             "run": _names([names[k] for k in order.tolist()], counts[order]),
             "epoch": (np.arange(starts[-1]) - np.repeat(starts[:-1], counts[order]) + 1).astype(np.int32),
         }
     )
-    for metric in dict.fromkeys(name for part in parts for name in part.curves):
+    for metric in dict.fromkeys(name for group in groups for name in group.ended.curves):
         column = np.full(starts[-1], np.nan)
         first = 0
-        for part in parts:
-            if metric in part.curves:
-                _fill(column, part.curves[metric], part.counts, starts[places[first : first + len(part)]])
-            first += len(part)
+        for group, own_counts in zip(groups, counts_by_group, strict=True):
+            own_starts = starts[places[first : first + len(group)]]
+            if metric in group.ended.curves:
+                _fill(column, group.ended.curves[metric].numpy(), own_counts, own_starts)
+            first += len(group)
         frame = frame.with_columns(polars.Series(metric, column, nan_to_null=bool(np.isnan(column).any())))
     with replacing(path) as temporary:
         frame.write_parquet(temporary, compression="zstd", compression_level=LEVEL, statistics=False)

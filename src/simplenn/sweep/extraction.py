@@ -6,7 +6,7 @@ from pathlib import Path
 from simplenn.errors import ConfigError
 from simplenn.setup import build_run
 from simplenn.sweep.run_files.directories import write_directories
-from simplenn.sweep.store import read_batches
+from simplenn.sweep.store import read_groups
 
 
 def extract(sweep: Path, names: Sequence[str], allow: Sequence[str] = ()) -> dict[Path, bool]:
@@ -16,12 +16,12 @@ def extract(sweep: Path, names: Sequence[str], allow: Sequence[str] = ()) -> dic
     that doesn't count. Raises `ConfigError` where the sweep's files are missing or damaged.
     """
     directories = {}
-    for batch in read_batches(sweep, names):
-        cfg = batch.cfg.copy()
+    for group in read_groups(sweep, names):
+        cfg = group.cfg.copy()
         cfg.allow = list(allow)
-        new = write_directories(batch, sweep, *build_run(cfg))
+        new = write_directories(group, sweep, *build_run(cfg))
         directories |= {
-            name: (sweep / sub, flag) for name, sub, flag in zip(batch.names, batch.subdirs, new, strict=True)
+            name: (sweep / sub, flag) for name, sub, flag in zip(group.names, group.subdirs, new, strict=True)
         }
     for name in names:
         own = next((path for path in (sweep / "runs" / name, sweep / name) if path.is_dir()), sweep / "runs" / name)

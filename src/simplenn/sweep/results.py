@@ -20,27 +20,30 @@ from simplenn.errors import ConfigError
 from simplenn.rundir.run import replacing
 
 if TYPE_CHECKING:
-    from simplenn.sweep.part import Part
+    from simplenn.groups.run_group import RunGroup
 
 RESULTS = "results.csv"
 NEAREST = 3
 
 
-def write_results(path: Path, parts: "list[Part]", order: np.ndarray) -> None:
-    """`order` puts the parts' runs, one after the other, into the table's order."""
+def write_results(path: Path, groups: "Sequence[RunGroup]", order: np.ndarray) -> None:
+    """`order` puts the groups' runs, one after the other, into the table's order."""
     import polars
 
-    columns = {"run": _joined([part.names for part in parts], order)}
-    for key in dict.fromkeys(key for part in parts for key in part.swept):
-        columns[key] = _uniform(_joined([part.swept.get(key) or [None] * len(part) for part in parts], order))
-    columns["status"] = _joined([part.status for part in parts], order)
-    columns["epoch"] = _joined([part.epoch for part in parts], order)
+    from simplenn.groups.metrics import best_values, final_values
+
+    columns = {"run": _joined([group.names for group in groups], order)}
+    for key in dict.fromkeys(key for group in groups for key in group.swept):
+        columns[key] = _uniform(_joined([group.swept.get(key) or [None] * len(group) for group in groups], order))
+    columns["status"] = _joined([group.ended.status for group in groups], order)
+    columns["epoch"] = _joined([group.ended.epoch for group in groups], order)
     frame = polars.DataFrame(columns, strict=False)
     numbers = {}
-    for prefix, kind in (("", "finals"), ("best/", "bests")):
-        for name in dict.fromkeys(name for part in parts for name in getattr(part, kind)):
-            values = [getattr(part, kind).get(name, np.full(len(part), np.nan)) for part in parts]
-            numbers[prefix + name] = polars.Series(np.concatenate(values)[order], nan_to_null=True)
+    for prefix, values_of in (("", final_values), ("best/", best_values)):
+        found = [values_of(group.ended) for group in groups]
+        for name in dict.fromkeys(name for values in found for name in values):
+            own = [values.get(name, np.full(len(group), np.nan)) for values, group in zip(found, groups, strict=True)]
+            numbers[prefix + name] = polars.Series(np.concatenate(own)[order], nan_to_null=True)
     frame = frame.with_columns(**{name: values for name, values in numbers.items() if name not in columns})
     with replacing(path) as temporary:
         frame.write_csv(temporary)

@@ -1,4 +1,4 @@
-"""The sweep's table and arrays on disk, and the batches read back from them.
+"""The sweep's table and arrays on disk, and run groups read back from them.
 
     results.csv              a row per run, in the order of Hydra's job numbers: see `results`
     curves.parquet           a row per run and epoch: see `curves`
@@ -19,15 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from simplenn.errors import ConfigError
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.groups.metrics import Alone, Batch
+from simplenn.groups.run_group import RunGroup
 from simplenn.rundir.run import write_atomically
 from simplenn.sweep.curves import read_curves, write_curves
-from simplenn.sweep.part import part_of_batch, parts_of_alone
 from simplenn.sweep.results import RESULTS, write_results
 from simplenn.sweep.weights import load, read_weights, save, write_weights
 
@@ -35,32 +34,29 @@ CURVES = "curves.parquet"
 WEIGHTS = "weights.safetensors"
 CHECKPOINTS = "checkpoints.safetensors"
 STRUCTURES = "structures.json"
-LISTS = ("names", "subdirs", "overrides", "nums", "columns", "swept")  # of a batch, kept as they are
+LISTS = ("subdirs", "overrides", "nums", "columns", "swept")  # of a group, kept as they are
 OUTCOME_LISTS = ("status", "message", "epoch", "steps")
 
 
-def write_store(sweep: Path, batches: Sequence[Batch], alone: Alone | None = None) -> None:
-    """Writes the files for every run of the sweep: those of the batches, and those that trained alone."""
+def write_store(sweep: Path, groups: Sequence[RunGroup]) -> None:
+    """Writes the files for every run of the sweep. Those of runs that trained one by one are in directories of their
+    own: of these only the tables have something."""
     (sweep / STRUCTURES).unlink(missing_ok=True)  # its checksums are those of the files before
-    parts = [part_of_batch(batch) for batch in batches]
-    parts += parts_of_alone(alone, sweep) if alone else []
-    order = np.argsort([num for part in parts for num in part.nums], kind="stable")
-    write_results(sweep / RESULTS, parts, order)
-    write_curves(sweep / CURVES, parts, order)
-    write_weights(sweep / WEIGHTS, parts, order)
-    states = {f"{k}/{key}": tensor for k, batch in enumerate(batches) for key, tensor in _states(batch).items()}
-    save(sweep / CHECKPOINTS, states, {"num_structures": len(batches)})
-    places = np.argsort(order).tolist()
-    structures = []
-    for batch in batches:
-        structures.append(_described(batch, places[: len(batch)]))
-        places = places[len(batch) :]
+    order = np.argsort([num for group in groups for num in group.nums], kind="stable")
+    write_results(sweep / RESULTS, groups, order)
+    write_curves(sweep / CURVES, groups, order)
+    write_weights(sweep / WEIGHTS, groups, order)
+    places = np.split(np.argsort(order), np.cumsum([len(group) for group in groups])[:-1])
+    stacked = [(group, rows.tolist()) for group, rows in zip(groups, places, strict=True) if group.stacked]
+    states = {f"{k}/{key}": state for k, (group, _) in enumerate(stacked) for key, state in _states(group).items()}
+    save(sweep / CHECKPOINTS, states, {"num_structures": len(stacked)})
     digests = {name: _digest(sweep / name) for name in (CURVES, WEIGHTS, CHECKPOINTS)}
-    write_atomically(sweep / STRUCTURES, json.dumps({"structures": structures, "sha256": digests}).encode())
+    content = {"structures": [_described(group, rows) for group, rows in stacked], "sha256": digests}
+    write_atomically(sweep / STRUCTURES, json.dumps(content).encode())
 
 
-def read_batches(sweep: Path, names: Sequence[str]) -> list[Batch]:
-    """The runs of these names that trained in stacks, by structure. Raises `ConfigError` for a damaged file."""
+def read_groups(sweep: Path, names: Sequence[str]) -> list[RunGroup]:
+    """The runs of these names that trained in stacks. Raises `ConfigError` for a damaged file."""
     content = _read_structures(sweep)
     wanted = set(names)
     chosen = []
@@ -71,24 +67,25 @@ def read_batches(sweep: Path, names: Sequence[str]) -> list[Batch]:
     for name, digest in content["sha256"].items() if chosen else ():
         _check_file(sweep / name, digest)
     try:
-        return [_read_batch(sweep, number, structure, runs) for number, structure, runs in chosen]
+        return [_read_group(sweep, number, structure, runs) for number, structure, runs in chosen]
     except (KeyError, IndexError, TypeError) as error:
         raise ConfigError(f"{sweep / STRUCTURES} is damaged: {type(error).__name__}: {error}") from error
 
 
-def _described(batch: Batch, rows: Sequence[int]) -> dict[str, Any]:
+def _described(group: RunGroup, rows: Sequence[int]) -> dict[str, Any]:
     """What JSON can hold; `rows` are the runs' in `results.csv`."""
-    outcome = batch.outcome
+    outcome = group.ended
     epochs = {*outcome.last.epoch.tolist(), *outcome.best.epoch.tolist()} & set(outcome.skeletons)
     return {
-        "cfg": OmegaConf.to_yaml(batch.cfg),
-        "composed": OmegaConf.to_yaml(batch.composed),
-        **{key: getattr(batch, key) for key in LISTS},
+        "cfg": OmegaConf.to_yaml(group.cfg),
+        "composed": OmegaConf.to_yaml(group.composed),
+        "names": group.names,
+        **{key: getattr(group, key) for key in LISTS},
         "rows": list(rows),
-        "seconds": batch.seconds,
-        "finished": batch.finished,
-        "host": batch.host,
-        "versions": batch.versions,
+        "seconds": group.seconds,
+        "finished": group.finished,
+        "host": group.host,
+        "versions": group.versions,
         "outcome": {key: getattr(outcome, key) for key in OUTCOME_LISTS},
         "curves": list(outcome.curves),
         "slots": list(outcome.last.optimizer),
@@ -96,11 +93,11 @@ def _described(batch: Batch, rows: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _states(batch: Batch) -> dict[str, Tensor]:
+def _states(group: RunGroup) -> dict[str, Tensor]:
     """The last and best snapshots, but for the last weights, which are in a file of their own."""
     states = {}
     for which in ("last", "best"):
-        snapshot: Snapshot = getattr(batch.outcome, which)
+        snapshot: Snapshot = getattr(group.ended, which)
         states[f"{which}/epoch"] = snapshot.epoch
         if which == "best":
             states |= {f"best/weights/{name}": tensor for name, tensor in snapshot.weights.items()}
@@ -110,8 +107,8 @@ def _states(batch: Batch) -> dict[str, Tensor]:
     return states
 
 
-def _read_batch(sweep: Path, number: int, structure: dict[str, Any], runs: list[int]) -> Batch:
-    """The structure's batch with these of its runs."""
+def _read_group(sweep: Path, number: int, structure: dict[str, Any], runs: list[int]) -> RunGroup:
+    """The structure's group with these of its runs."""
     rows = torch.tensor(runs)
     prefix = f"{number}/"
     states = {
@@ -120,8 +117,9 @@ def _read_batch(sweep: Path, number: int, structure: dict[str, Any], runs: list[
         if name.startswith(prefix)
     }
     lists = {key: _some(structure[key], runs) for key in LISTS}
+    names = _some(structure["names"], runs)
     kept = structure["outcome"]
-    curves = read_curves(sweep / CURVES, lists["names"], structure["curves"], len(kept["steps"]))
+    curves = read_curves(sweep / CURVES, names, structure["curves"], len(kept["steps"]))
     last = read_weights(sweep / WEIGHTS, [structure["rows"][run] for run in runs])
     outcome = Outcome(
         status=_some(kept["status"], runs),
@@ -131,12 +129,19 @@ def _read_batch(sweep: Path, number: int, structure: dict[str, Any], runs: list[
         curves={name: torch.from_numpy(curve) for name, curve in curves.items()},
         last=_snapshot(states, "last", last, structure["slots"]),
         best=_snapshot(states, "best", _below(states, "best/weights/"), structure["slots"]),
-        skeletons={int(epoch): kept for epoch, kept in structure["skeletons"].items()},
+        skeletons={int(epoch): skeleton for epoch, skeleton in structure["skeletons"].items()},
         seconds=structure["seconds"] * len(runs),
     )
-    configs: Any = {key: OmegaConf.create(structure[key]) for key in ("cfg", "composed")}
+    composed, checked = (_configuration(structure[key]) for key in ("composed", "cfg"))
     shared = {key: structure[key] for key in ("finished", "host", "versions")}
-    return Batch(**configs, **lists, **shared, outcome=outcome)
+    return RunGroup(composed=composed, checked=checked, **lists, **shared, stacked=True, outcome=outcome)
+
+
+def _configuration(text: str) -> DictConfig:
+    found = OmegaConf.create(text)
+    if not isinstance(found, DictConfig):
+        raise TypeError(f"a configuration must be a group of keys, got {text!r:.60}")
+    return found
 
 
 def _snapshot(states: dict[str, Tensor], which: str, weights: dict[str, Tensor], slots: Sequence[str]) -> Snapshot:

@@ -17,6 +17,6 @@ def say_sweep(record: SweepRecord) -> None:
     best = record.best()
     if best is not None:
         log.info("best:   %s (%s %.4g)", best.name, best.metric, best.value)
-        log.info("alone:  python scripts/train.py %s", shlex.join(best.alone))
+        log.info("alone:  python scripts/train.py %s", shlex.join(best.arguments))
     log.info("sweep:  %s", shown(record.directory))
     log.info("review: tensorboard --logdir %s", shown(logdir(record.directory)))

@@ -19,25 +19,27 @@ from torch import Tensor
 from simplenn.rundir.run import replacing
 
 if TYPE_CHECKING:
-    from simplenn.sweep.part import Part
+    from simplenn.groups.run_group import RunGroup
 
 ROWS = "rows"
 
 
-def write_weights(path: Path, parts: "Sequence[Part]", order: np.ndarray) -> None:
-    """`order` puts the parts' runs, one after the other, into the order of `results.csv`."""
-    ends = np.cumsum([len(part) for part in parts])
-    places = [rows[: len(part)] for rows, part in zip(np.split(np.argsort(order), ends[:-1]), parts, strict=True)]
+def write_weights(path: Path, groups: "Sequence[RunGroup]", order: np.ndarray) -> None:
+    """`order` puts the groups' runs, one after the other, into the order of `results.csv`."""
+    ends = np.cumsum([len(group) for group in groups])
+    places = np.split(np.argsort(order), ends[:-1])
+    weights = [group.ended.last.weights for group in groups]
     blocks: dict[Any, list[int]] = {}
-    for number, part in enumerate(parts):
-        if part.weights is not None:
-            blocks.setdefault(_signature(part.weights), []).append(number)
-    missing = [number for number, part in enumerate(parts) if part.weights is None]
+    for number, own in enumerate(weights):
+        if own:
+            blocks.setdefault(_signature(own), []).append(number)
+    missing = [number for number, own in enumerate(weights) if not own]
     tensors = {}
     for block, members in enumerate(blocks.values()):
         prefix = f"{block}/" if len(blocks) > 1 else ""
         members = sorted(members + (missing if block == 0 else []))
-        tensors |= {prefix + name: tensor for name, tensor in _stacked(parts, places, members).items()}
+        stacked = _stacked([weights[k] for k in members], [places[k] for k in members])
+        tensors |= {prefix + name: tensor for name, tensor in stacked.items()}
     save(path, tensors, {"num_runs": len(order), "num_blocks": len(blocks), "order": "results.csv"})
 
 
@@ -90,14 +92,13 @@ def _signature(weights: Mapping[str, Tensor]) -> str:
     return json.dumps([(name, list(tensor.shape[1:]), str(tensor.dtype)) for name, tensor in weights.items()])
 
 
-def _stacked(parts: "Sequence[Part]", places: Sequence[np.ndarray], members: Sequence[int]) -> dict[str, Tensor]:
-    rows = np.concatenate([places[number] for number in members])
+def _stacked(weights: Sequence[Mapping[str, Tensor]], places: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    """One tensor for each name, in the order of the runs' places; NaN for runs without weights."""
+    rows = np.concatenate(places)
     order = torch.from_numpy(np.argsort(rows))
-    example = next(parts[number].weights for number in members if parts[number].weights is not None)
-    assert example is not None
+    example = next(own for own in weights if own)
     stacked = {ROWS: torch.from_numpy(np.sort(rows))}
     for name, tensor in example.items():
         blank = torch.full_like(tensor[:1], torch.nan) if tensor.is_floating_point() else torch.zeros_like(tensor[:1])
-        own = [(parts[k].weights or {}).get(name, blank) for k in members]
-        stacked[name] = torch.cat(own)[order]
+        stacked[name] = torch.cat([own.get(name, blank) for own in weights])[order]
     return stacked

@@ -1,4 +1,4 @@
-"""The sealed checkpoints of a batch, with the content that each run's own checkpoint has when it trains alone.
+"""The sealed checkpoints of a group, with the content that each run's own checkpoint has when it trains alone.
 
 Shapes: R runs.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from simplenn.groups.outcome import Snapshot
-from simplenn.groups.metrics import Batch
+from simplenn.groups.run_group import RunGroup
 from simplenn.regressor import Regressor
 from simplenn.sweep.run_files.archives import Archive, placeholder
 
@@ -21,18 +21,18 @@ PREFIX = "optimizer."
 
 
 class Checkpoints:
-    """Makes the checkpoints of the batch's runs. `regressor` is that of any of them."""
+    """Makes the checkpoints of the group's runs. `regressor` is that of any of them."""
 
-    def __init__(self, batch: Batch, regressor: Regressor) -> None:
-        self._batch = batch
+    def __init__(self, group: RunGroup, regressor: Regressor) -> None:
+        self._run_group = group
         optimizer: Any = regressor.configure_optimizers()
         assert isinstance(optimizer, Optimizer)
         state = optimizer.state_dict()
-        self._group: dict[str, Any] = state["param_groups"][0]
+        self._param_group: dict[str, Any] = state["param_groups"][0]
         self._slots_at_start = set().union(*state["state"].values())
         self._weights = list(regressor.state_dict())
         self._parameters = [name for name, _ in regressor.named_parameters()]
-        self._numbers = _numbers(batch, self._group)
+        self._numbers = _numbers(group, self._param_group)
         self._archives: dict[Any, Archive] = {}
 
     def files(self, snapshot: Snapshot, runs: Iterable[int]) -> dict[int, bytes]:
@@ -74,33 +74,33 @@ class Checkpoints:
     def _archive(self, epoch: int, slots: tuple[str, ...], run: int, tensors: list[Tensor]) -> Archive:
         own = [tensor.clone() for tensor in tensors]  # each its own storage, as big as itself
         states = iter(own[len(self._weights) :])
-        group = dict(self._group)
+        param_group = dict(self._param_group)
         count = 0
         for (key, position), values in self._numbers.items():
             value: Any = values[run].item()
             if values.dtype == np.float64:
                 value = placeholder(count)
                 count += 1
-            group[key] = value if position is None else _with_item(group[key], position, value)
-        content = dict(self._batch.outcome.skeletons[epoch])
+            param_group[key] = value if position is None else _with_item(param_group[key], position, value)
+        content = dict(self._run_group.ended.skeletons[epoch])
         content["state_dict"] = OrderedDict(zip(self._weights, own[: len(self._weights)], strict=True))
         state = {number: {slot: next(states) for slot in slots} for number in range(len(self._parameters)) if slots}
-        content["optimizer_states"] = [{"state": state, "param_groups": [group]}]
+        content["optimizer_states"] = [{"state": state, "param_groups": [param_group]}]
         return Archive(content, count)
 
 
-def _numbers(batch: Batch, group: dict[str, Any]) -> dict[tuple[str, int | None], np.ndarray]:
+def _numbers(group: RunGroup, param_group: dict[str, Any]) -> dict[tuple[str, int | None], np.ndarray]:
     """The optimizer's own numbers, [R], by their key, and for one of a list by their place in it."""
     numbers = {}
-    for full_key, values in batch.columns.items():
+    for full_key, values in group.columns.items():
         key = full_key.removeprefix(PREFIX)
-        if not full_key.startswith(PREFIX) or key not in group:
+        if not full_key.startswith(PREFIX) or key not in param_group:
             continue
-        if isinstance(group[key], list | tuple):
-            for position, example in enumerate(group[key]):
+        if isinstance(param_group[key], list | tuple):
+            for position, example in enumerate(param_group[key]):
                 numbers[key, position] = np.array([value[position] for value in values], type(example))
         else:
-            numbers[key, None] = np.array(values, type(group[key]))
+            numbers[key, None] = np.array(values, type(param_group[key]))
     return numbers
 
 

@@ -1,4 +1,4 @@
-"""Writes the directories of a batch's runs, each with the files that the same run leaves when it trains alone.
+"""Writes the directories of a run group's runs, each with the files that the same run leaves when it trains alone.
 
 A directory appears under its name once it is whole. Knows no training.
 
@@ -21,7 +21,8 @@ import torch
 from torch.func import functional_call, vmap
 
 from simplenn.data import TensorDataModule
-from simplenn.groups.metrics import Batch, best_values, columns_of, final_values, kinds, row_counts
+from simplenn.groups.metrics import best_values, columns_of, final_values, kinds, row_counts
+from simplenn.groups.run_group import RunGroup
 from simplenn.regressor import Regressor
 from simplenn.rundir.predictions import PredictionFigure
 from simplenn.rundir.review import graph_of
@@ -48,27 +49,27 @@ def wanted(run_dirs: str, num_runs: int) -> bool:
     return run_dirs == "all" or (run_dirs == "auto" and num_runs <= MOST_BY_ITSELF)
 
 
-def write_directories(batch: Batch, sweep: Path, regressor: Regressor, data: L.LightningDataModule) -> list[bool]:
+def write_directories(group: RunGroup, sweep: Path, regressor: Regressor, data: L.LightningDataModule) -> list[bool]:
     """Writes every run's directory in the sweep's; says of each whether it was written or there already.
 
     `regressor` and `data` are those of any of the runs.
     """
-    contents = Contents(batch, sweep, regressor, data)
-    at_once = max(1, min(RUNS_AT_ONCE, BYTES_AT_ONCE // contents.bytes_per_run, -(-len(batch) // THREADS)))
+    contents = Contents(group, sweep, regressor, data)
+    at_once = max(1, min(RUNS_AT_ONCE, BYTES_AT_ONCE // contents.bytes_per_run, -(-len(group) // THREADS)))
     chunks = [
         (runs[start : start + at_once], cells)
-        for cells, runs in kinds(batch.outcome)
+        for cells, runs in kinds(group.ended)
         for start in range(0, len(runs), at_once)
     ]
 
     def write(chunk: tuple[list[int], Cells]) -> dict[int, bool]:
-        return {run: _write(sweep / batch.subdirs[run], files) for run, files in contents.of(*chunk)}
+        return {run: _write(sweep / group.subdirs[run], files) for run, files in contents.of(*chunk)}
 
     new: dict[int, bool] = {}
     with ThreadPoolExecutor(THREADS) as pool:  # files are written and compressed outside of the interpreter's lock
         for part in pool.map(write, chunks):
             new |= part
-    return [new[run] for run in range(len(batch))]
+    return [new[run] for run in range(len(group))]
 
 
 def _write(directory: Path, files: Files) -> bool:
@@ -102,16 +103,16 @@ def _write_whole(directory: str, files: Files) -> None:
 class Contents:
     """What is in the runs' directories."""
 
-    def __init__(self, batch: Batch, sweep: Path, regressor: Regressor, data: L.LightningDataModule) -> None:
-        self._batch = batch
+    def __init__(self, group: RunGroup, sweep: Path, regressor: Regressor, data: L.LightningDataModule) -> None:
+        self._group = group
         self._regressor = regressor.eval()
         self._stacking = Lock()  # functional_call puts the weights into the one module for a moment
-        outcome = batch.outcome
+        outcome = group.ended
         self._figure, graph, samples = _shown(regressor, data)
-        self._hydra = HydraFiles(batch, sweep)
-        self._checkpoints = Checkpoints(batch, regressor)
-        self._events = EventFiles(batch, self._figure, graph)
-        self._logs = LogFiles(batch, samples)
+        self._hydra = HydraFiles(group, sweep)
+        self._checkpoints = Checkpoints(group, regressor)
+        self._events = EventFiles(group, self._figure, graph)
+        self._logs = LogFiles(group, samples)
         self._last_epochs, self._best_epochs = outcome.last.epoch.tolist(), outcome.best.epoch.tolist()
         self._counts = row_counts(outcome)
         self._curves = {name: curve.numpy() for name, curve in outcome.curves.items()}
@@ -121,7 +122,7 @@ class Contents:
 
     def of(self, runs: Sequence[int], cells: Cells) -> Iterator[tuple[int, Files]]:
         """Each run's files by their names in its directory; `cells` as their rows have them."""
-        outcome = self._batch.outcome
+        outcome = self._group.ended
         predictions = self._predictions(runs)
         last = self._checkpoints.files(outcome.last, runs)
         other = [run for run in runs if -1 < self._best_epochs[run] != self._last_epochs[run]]
@@ -146,23 +147,23 @@ class Contents:
             yield run, files
 
     def _result(self, run: int, names: Sequence[str]) -> Result:
-        batch = self._batch
+        group = self._group
         return Result(
-            status=batch.outcome.status[run],
-            epoch=batch.outcome.epoch[run],
+            status=group.ended.status[run],
+            epoch=group.ended.epoch[run],
             metrics=_numbers(self._finals, names, run),
             best=_numbers(self._bests, names, run),
-            seed=batch.seeds[run],
-            seconds=batch.seconds,
-            versions=batch.versions,
-            message=batch.outcome.message[run],
+            seed=group.seeds[run],
+            seconds=group.seconds,
+            versions=group.versions,
+            message=group.ended.message[run],
         )
 
     def _predictions(self, runs: Sequence[int]) -> np.ndarray | None:
         """[R, N], by the final weights."""
         if self._figure is None:
             return None
-        weights = {name: tensor[list(runs)] for name, tensor in self._batch.outcome.last.weights.items()}
+        weights = {name: tensor[list(runs)] for name, tensor in self._group.ended.last.weights.items()}
         inputs = self._figure.inputs.to(next(iter(weights.values())).dtype)
 
         def predict(state: dict[str, Any]) -> torch.Tensor:

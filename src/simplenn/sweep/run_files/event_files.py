@@ -1,4 +1,4 @@
-"""The TensorBoard files of a batch's runs, with the events that each run's own file has when it trains alone.
+"""The TensorBoard files of a run group's runs, with the events that each run's own file has when it trains alone.
 
 Shapes: R runs, N samples.
 """
@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 from tensorboard.compat.proto.event_pb2 import Event
 
 from simplenn.config.checking import flatten
-from simplenn.groups.metrics import Batch, best_rows, best_values, row_counts
+from simplenn.groups.metrics import best_rows, best_values, row_counts
+from simplenn.groups.run_group import RunGroup
 from simplenn.rundir import events
 from simplenn.rundir.predictions import PredictionFigure
 from simplenn.rundir.review import group_name, setting
@@ -24,28 +25,28 @@ from simplenn.sweep.run_files.event_records import framed, scalar_records
 class EventFiles:
     """Makes the files. `figure` and `graph` are those of any of the runs, `None` where they have none."""
 
-    def __init__(self, batch: Batch, figure: PredictionFigure | None, graph: bytes | None) -> None:
-        self.name = events.file_name(batch.finished, batch.host)
-        self._batch = batch
+    def __init__(self, group: RunGroup, figure: PredictionFigure | None, graph: bytes | None) -> None:
+        self.name = events.file_name(group.finished, group.host)
+        self._group = group
         self._figure = figure
-        self._counts = row_counts(batch.outcome)
-        self._curves = {name: curve.numpy() for name, curve in batch.outcome.curves.items()}
-        self._bests, self._best_rows = best_values(batch.outcome), best_rows(batch.outcome)
-        self._begun = batch.finished - batch.seconds
-        values: Any = OmegaConf.to_container(batch.cfg)
+        self._counts = row_counts(group.ended)
+        self._curves = {name: curve.numpy() for name, curve in group.ended.curves.items()}
+        self._bests, self._best_rows = best_values(group.ended), best_rows(group.ended)
+        self._begun = group.finished - group.seconds
+        values: Any = OmegaConf.to_container(group.cfg)
         self._values = flatten(values)
         first = events.first_event(self._begun)
         (self._first,) = framed([first.SerializeToString()])
         graphs = [] if graph is None else [Event(wall_time=self._begun, graph_def=graph).SerializeToString()]
         self._graph = b"".join(framed(graphs)) if graphs else b""
-        ends = [self._event(events.end_summary(success, batch.finished)) for success in (False, True)]
+        ends = [self._event(events.end_summary(success, group.finished)) for success in (False, True)]
         self._ends = framed(ends)
 
     def files(
         self, runs: Sequence[int], cells: Sequence[Sequence[str]], predictions: np.ndarray | None
     ) -> Iterator[bytes]:
         """The content of each run's file; `cells` are their rows', `predictions` [R, N] by the final weights."""
-        outcome = self._batch.outcome
+        outcome = self._group.ended
         starts = framed([self._event(self._start(run), self._begun) for run in runs])
         curves = {name: curve[:, runs] for name, curve in self._curves.items()}
         scalars, ends = scalar_records(curves, cells, self._times(), len(runs))
@@ -64,19 +65,19 @@ class EventFiles:
             )
 
     def _start(self, run: int) -> Any:
-        columns = {key: values[run] for key, values in self._batch.columns.items()}
+        columns = {key: values[run] for key, values in self._group.columns.items()}
         hparams = setting(self._values | {key: _like(self._values[key], value) for key, value in columns.items()})
         return events.start_summary(hparams, group_name(hparams), self._begun)
 
     def _images(self, runs: Sequence[int], predictions: np.ndarray | None) -> dict[int, bytes]:
-        outcome = self._batch.outcome
+        outcome = self._group.ended
         places = [place for place, run in enumerate(runs) if outcome.status[run] == "done"]
         if self._figure is None or predictions is None or not places:
             return {}
         shown = [runs[place] for place in places]
         summaries = (events.image_summary("predictions", png) for png in self._figure.pngs(predictions[places]))
         data = [
-            self._event(summary, self._batch.finished, int(self._counts[run]))
+            self._event(summary, self._group.finished, int(self._counts[run]))
             for run, summary in zip(shown, summaries, strict=True)
         ]
         return dict(zip(shown, framed(data), strict=True))
@@ -86,18 +87,18 @@ class EventFiles:
         values = [{name: v[run].item() for name, v in self._bests.items() if v[run] == v[run]} for run in has]
         data = [
             self._event(
-                events.scalar_summary(events.best_scalars(own)), self._batch.finished, int(self._best_rows[run]) + 1
+                events.scalar_summary(events.best_scalars(own)), self._group.finished, int(self._best_rows[run]) + 1
             )
             for run, own in zip(has, values, strict=True)
         ]
         return dict(zip(has, framed(data), strict=True)) if data else {}
 
     def _event(self, summary: Any, seconds: float | None = None, step: int = 0) -> bytes:
-        wall_time = self._batch.finished if seconds is None else seconds
+        wall_time = self._group.finished if seconds is None else seconds
         return Event(wall_time=wall_time, step=step, summary=summary).SerializeToString()
 
     def _times(self) -> list[float]:
-        return np.linspace(self._begun, self._batch.finished, len(self._batch.outcome.steps) + 1)[1:].tolist()
+        return np.linspace(self._begun, self._group.finished, len(self._group.ended.steps) + 1)[1:].tolist()
 
 
 def _like(example: Any, value: Any) -> Any:

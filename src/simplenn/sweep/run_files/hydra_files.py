@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from simplenn.groups.metrics import Batch
+from simplenn.groups.run_group import RunGroup
 from simplenn.planning.places import SUBDIR, own_place
 from simplenn.planning.words import override_dirname
 
@@ -18,23 +18,23 @@ PLAIN = re.compile(r"[A-Za-z/][\w./,+-]*[=/][\w./=,+-]*", re.ASCII)  # a word th
 
 
 class HydraFiles:
-    """The files of each of the batch's jobs, as Hydra's `run_job` leaves them. `sweep` is the sweep's directory."""
+    """The files of each of the group's jobs, as Hydra's `run_job` leaves them. `sweep` is the sweep's directory."""
 
-    def __init__(self, batch: Batch, sweep: Path) -> None:
-        self._batch = batch
+    def __init__(self, group: RunGroup, sweep: Path) -> None:
+        self._group = group
         self._sweep = os.path.abspath(sweep)
-        task: Any = OmegaConf.to_container(batch.composed, resolve=False, enum_to_str=True)
+        task: Any = OmegaConf.to_container(group.composed, resolve=False, enum_to_str=True)
         node = task.pop("hydra")
         self._dirname = node["job"]["config"]["override_dirname"]
-        _mark_values(task, batch.columns)
+        _mark_values(task, group.columns)
         _mark_job(node)
         self._config, self._hydra = _Template(task), _Template({"hydra": node})
 
     def of(self, run: int) -> dict[str, bytes]:
         """By file name."""
-        batch = self._batch
-        values = [item for column in batch.columns.values() for item in _items(column[run])]
-        subdir, num, words = batch.subdirs[run], batch.nums[run], batch.overrides[run]
+        group = self._group
+        values = [item for column in group.columns.values() for item in _items(column[run])]
+        subdir, num, words = group.subdirs[run], group.nums[run], group.overrides[run]
         job = [
             _scalar(subdir),
             _scalar(f"{SUBDIR}'{subdir}'"),

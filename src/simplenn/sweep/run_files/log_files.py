@@ -1,4 +1,4 @@
-"""The `train.log` of a batch's runs: what `scripts/train.py` logs of a run that trains alone as a job of a sweep.
+"""The `train.log` of a run group's runs: what `scripts/train.py` logs of a run that trains alone as a job of a sweep.
 
 Shapes: N training samples, F features.
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from simplenn.groups.metrics import Batch
+from simplenn.groups.run_group import RunGroup
 from simplenn.rundir.run import Result
 from simplenn.rundir.summary import output_lines, run_line
 
@@ -21,16 +21,16 @@ class LogFiles:
     `samples` are the training set's inputs and targets.
     """
 
-    def __init__(self, batch: Batch, samples: Samples | None) -> None:
-        job = batch.composed.hydra.job
-        handlers: Any = OmegaConf.to_container(batch.composed.hydra.job_logging, resolve=False) or {}
+    def __init__(self, group: RunGroup, samples: Samples | None) -> None:
+        job = group.composed.hydra.job
+        handlers: Any = OmegaConf.to_container(group.composed.hydra.job_logging, resolve=False) or {}
         handler = handlers.get("handlers", {}).get("file")
         self.name = f"{job.name}.log" if handler else ""
         form = handlers.get("formatters", {}).get(handler["formatter"], {}).get("format") if handler else None
-        self._quiet = bool(batch.cfg.quiet)
-        self._samples = samples if batch.cfg.show_outputs else None
+        self._quiet = bool(group.cfg.quiet)
+        self._samples = samples if group.cfg.show_outputs else None
         self._formatter = logging.Formatter(form)
-        self._finished = batch.finished
+        self._finished = group.finished
         self._prefixes: dict[tuple[str, int], tuple[str, str]] = {}
 
     def file(self, result: Result, outputs: list[float] | None) -> bytes:

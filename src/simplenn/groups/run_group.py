@@ -1,0 +1,102 @@
+"""Some runs of a sweep that differ in a few columns of numbers alone, from their plan to their end. Imports no torch.
+
+Shapes: R runs.
+"""
+
+import socket
+import time
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from simplenn.groups.outcome import Outcome
+
+
+@dataclass
+class RunGroup:
+    """R runs that share all but the numbers in `columns`: planned, checked, trained and recorded together.
+
+    The lists, and those in `columns` and `swept`, have an entry for each run, in the same order.
+    """
+
+    composed: DictConfig  # of one of the runs, as Hydra composed it, with its `hydra` node
+    nums: list[int]  # Hydra's job numbers
+    overrides: list[list[str]]  # what each job was told, without what it told Hydra
+    columns: dict[str, list[Any]]  # the runs' own values by full key
+    subdirs: list[str]  # the runs' directories within the sweep's
+    checked: DictConfig | None = None  # resolved and held against the schema, without the `hydra` node
+    swept: dict[str, list[Any]] = field(default_factory=dict)  # values of the keys that the sweep goes over
+    stacked: bool = False  # whether the runs trained as stacks, rather than one by one
+    outcome: "Outcome | None" = None  # how the runs ended, once they have trained
+    finished: float = 0.0  # when, in seconds since the epoch
+    host: str = ""  # where
+    versions: dict[str, str] = field(default_factory=dict)  # and with which packages
+
+    def __len__(self) -> int:
+        return len(self.nums)
+
+    @property
+    def names(self) -> list[str]:
+        return [subdir.removeprefix("runs/") for subdir in self.subdirs]
+
+    @property
+    def cfg(self) -> DictConfig:
+        """The checked configuration; only a checked group has one."""
+        assert self.checked is not None
+        return self.checked
+
+    @property
+    def ended(self) -> "Outcome":
+        """The outcome; only a group that has trained has one."""
+        assert self.outcome is not None
+        return self.outcome
+
+    @property
+    def seconds(self) -> float:
+        """Of each run: its share of the time that the stacks took."""
+        return round(self.ended.seconds / len(self), 3)
+
+    @property
+    def seeds(self) -> list[int]:
+        return self.columns.get("seed") or [int(self.cfg.seed)] * len(self)
+
+    def take(self, runs: Sequence[int]) -> "RunGroup":
+        """The group of these of its runs, which go by their places in the lists."""
+        taken = replace(
+            self,
+            nums=_of_runs(self.nums, runs),
+            overrides=_of_runs(self.overrides, runs),
+            columns={key: _of_runs(values, runs) for key, values in self.columns.items()},
+            subdirs=_of_runs(self.subdirs, runs),
+            swept={key: _of_runs(values, runs) for key, values in self.swept.items()},
+        )
+        if self.outcome is not None:
+            from simplenn.groups.joining import take_outcome
+
+            taken.outcome = take_outcome(self.outcome, runs, seconds=self.seconds * len(runs))
+        return taken
+
+    def with_nums(self, nums: Container[int]) -> "RunGroup | None":
+        """The group of its runs that are among these jobs; `None` where none is."""
+        runs = [run for run, num in enumerate(self.nums) if num in nums]
+        return self if len(runs) == len(self) else self.take(runs) if runs else None
+
+    def trained(self, outcome: "Outcome", *, stacked: bool) -> "RunGroup":
+        """The group as it is once its runs have ended, here and now."""
+        from simplenn.rundir.run import package_versions
+
+        return replace(
+            self,
+            stacked=stacked,
+            outcome=outcome,
+            finished=time.time(),
+            host=socket.gethostname(),
+            versions=package_versions(),
+        )
+
+
+def _of_runs(values: Sequence[Any], runs: Sequence[int]) -> list[Any]:
+    return [values[run] for run in runs]
