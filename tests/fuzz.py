@@ -27,7 +27,7 @@ from plain import Left, State, flat
 
 from simplenn.config.checking import check_config
 from simplenn.groups.joining import join_outcomes
-from simplenn.groups.metrics import best_values, cells, final_values
+from simplenn.groups.metrics import best_values, final_values, metrics_per_epoch
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
@@ -206,7 +206,7 @@ def train_alone(cfg: DictConfig) -> Left:
 
 def from_stack(outcome: Outcome, run: int) -> Left:
     """One run of a stack, as the sweep's files have it."""
-    names = cells(outcome)
+    names = metrics_per_epoch(outcome)
     rows = [
         {
             "epoch": epoch,

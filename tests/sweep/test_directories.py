@@ -31,7 +31,7 @@ from simplenn.rundir.run import Run
 from simplenn.setup import build_run
 from simplenn.stacking import train_in_stacks
 from simplenn.sweep.run_files.checkpoints import Checkpoints
-from simplenn.sweep.run_files.directories import wanted, write_directories
+from simplenn.sweep.run_files.directories import are_wanted, write_directories
 from simplenn.sweep.run_files.event_records import masked_checksums
 from simplenn.sweep.run_files.metrics_files import csv_texts
 from simplenn.training.train import train
@@ -232,4 +232,4 @@ def test_checksums_together_are_those_of_each(records: list[bytes]) -> None:
     [("auto", 500, True), ("auto", 501, False), ("all", 10**6, True), ("none", 1, False)],
 )
 def test_past_500_runs_directories_are_written_on_demand(run_dirs: str, num_runs: int, answer: bool) -> None:
-    assert wanted(run_dirs, num_runs) is answer
+    assert are_wanted(run_dirs, num_runs) is answer

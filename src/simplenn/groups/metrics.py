@@ -14,50 +14,57 @@ from simplenn.rundir.metrics import in_row_order
 
 def row_counts(outcome: Outcome) -> np.ndarray:
     """[R]: how many rows of metrics each run has. They are those of its first epochs."""
-    if "lr" not in outcome.curves:  # no epoch was ended
+    if "lr" not in outcome.curves:  # no epoch was completed
         return np.zeros(len(outcome.status), np.int64)
     return outcome.curves["lr"].isnan().logical_not().sum(dim=0).numpy()
 
 
-def cells(outcome: Outcome) -> list[list[str]]:
-    """For each of the T epochs, the metrics that its rows have, in their order."""
+def metrics_per_epoch(outcome: Outcome) -> list[list[str]]:
+    """For each of the T epochs, the names of the metrics that its rows have, in their order.
+
+    Validation may come every few epochs, so rows differ. A metric that is undefined for some runs counts as there.
+    """
     has = {name: curve.isnan().logical_not().any(dim=1).tolist() for name, curve in outcome.curves.items()}
     order = in_row_order(outcome.curves)
     return [[name for name in order if has[name][epoch]] for epoch in range(len(outcome.steps))]
 
 
-def kinds(outcome: Outcome) -> list[tuple[list[list[str]], list[int]]]:
-    """The runs that have the same `cells`, each time these and the runs. One kind, but where a metric is undefined.
+def runs_by_metrics(outcome: Outcome) -> list[tuple[list[list[str]], list[int]]]:
+    """The runs whose rows have the same metrics: pairs of `metrics_per_epoch` of these runs, and the runs.
 
-    Of epochs that a run has no row for, it counts as having what the others have.
+    One pair, but where a metric is undefined for some runs. Of epochs that a run has no row for, it counts as having
+    what the others have.
     """
-    shared, num_runs = cells(outcome), len(outcome.status)
+    shared, num_runs = metrics_per_epoch(outcome), len(outcome.status)
     has_row = np.arange(len(shared))[:, None] < row_counts(outcome)
-    empty = {
-        name: outcome.curves[name].isnan().numpy() & has_row & np.array([[name in row] for row in shared])
-        for name in columns_of(shared)
-    }
-    if not any(blank.any() for blank in empty.values()):
+    undefined: dict[str, np.ndarray] = {}  # by metric, [T, R]
+    for name in columns_of(shared):
+        is_in_epoch = np.array([[name in names] for names in shared])
+        undefined[name] = outcome.curves[name].isnan().numpy() & has_row & is_in_epoch
+    if not any(cells.any() for cells in undefined.values()):
         return [(shared, list(range(num_runs)))]
-    patterns = np.packbits(np.concatenate(list(empty.values())), axis=0).T
+    # runs of one pattern of undefined cells belong together; packed into bytes it is a dictionary's key
+    patterns = np.packbits(np.concatenate(list(undefined.values())), axis=0).T
     members: dict[bytes, list[int]] = {}
     for run, pattern in enumerate(patterns):
         members.setdefault(pattern.tobytes(), []).append(run)
-    return [
-        ([[name for name in row if not empty[name][epoch, runs[0]]] for epoch, row in enumerate(shared)], runs)
-        for runs in members.values()
-    ]
+    return [(_without(shared, undefined, runs[0]), runs) for runs in members.values()]
 
 
-def columns_of(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The columns of a `metrics.csv` with these cells: in the order of their first appearance."""
-    return list(dict.fromkeys(name for row in rows for name in row))
+def _without(shared: list[list[str]], undefined: dict[str, np.ndarray], run: int) -> list[list[str]]:
+    """The metrics of each epoch, but for those that are undefined for this run."""
+    return [[name for name in names if not undefined[name][epoch, run]] for epoch, names in enumerate(shared)]
+
+
+def columns_of(metrics_per_epoch: Sequence[Sequence[str]]) -> list[str]:
+    """The columns of a `metrics.csv` whose rows have these metrics: in the order of their first appearance."""
+    return list(dict.fromkeys(name for names in metrics_per_epoch for name in names))
 
 
 def final_values(outcome: Outcome) -> dict[str, np.ndarray]:
     """Each metric's last value, [R]; NaN where a run has none. Validation may not have come with the last epoch."""
     finals = {}
-    for name in columns_of(cells(outcome)):
+    for name in columns_of(metrics_per_epoch(outcome)):
         last = np.full(len(outcome.status), np.nan)
         for values in outcome.curves[name].numpy():
             np.copyto(last, values, where=~np.isnan(values))
@@ -82,7 +89,7 @@ def best_values(outcome: Outcome) -> dict[str, np.ndarray]:
     rows, runs = best_rows(outcome), np.arange(len(outcome.status))
     return {
         name: np.where(rows >= 0, outcome.curves[name].numpy()[rows, runs], np.nan)
-        for name in columns_of(cells(outcome))
+        for name in columns_of(metrics_per_epoch(outcome))
         if name != "lr"
     }
 

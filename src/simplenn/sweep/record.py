@@ -23,7 +23,7 @@ from simplenn.planning.words import swept_keys, values_of
 from simplenn.rundir.run import Run, Unwritable
 from simplenn.setup import build_run
 from simplenn.sweep.attempts import Attempts
-from simplenn.sweep.run_files.directories import wanted, write_directories
+from simplenn.sweep.run_files.directories import are_wanted, write_directories
 from simplenn.sweep.single_runs import read_ending, read_outcome
 from simplenn.sweep.store import write_store
 
@@ -112,7 +112,7 @@ class SweepRecord:
 
     def write_directories(self, run_dirs: str) -> None:
         """The directories of stacked runs by `run_dirs`: auto, all or none."""
-        if wanted(run_dirs, sum(self.counts.values())):
+        if are_wanted(run_dirs, sum(self.counts.values())):
             for group in self.stacked:
                 self.attempt(f"write the directories of {_named(group)}", self._write_directories, group)
 

@@ -1,4 +1,4 @@
-"""The TensorBoard files of a run group's runs, with the events that each run's own file has when it trains alone.
+"""The TensorBoard files of a run group's runs, with the events that a run's own file has when it trains by itself.
 
 Shapes: R runs, N samples.
 """
@@ -23,7 +23,7 @@ from simplenn.sweep.run_files.event_records import framed, scalar_records
 
 
 class EventFiles:
-    """Makes the files. `figure` and `graph` are those of any of the runs, `None` where they have none."""
+    """Makes the files, called `name`. `figure` and `graph` are those of any of the runs, `None` where they have none."""
 
     def __init__(self, group: RunGroup, figure: PredictionFigure | None, graph: bytes | None) -> None:
         self.name = events.file_name(group.finished, group.host)
@@ -43,13 +43,14 @@ class EventFiles:
         self._ends = framed(ends)
 
     def files(
-        self, runs: Sequence[int], cells: Sequence[Sequence[str]], predictions: np.ndarray | None
+        self, runs: Sequence[int], metrics_per_epoch: Sequence[Sequence[str]], predictions: np.ndarray | None
     ) -> Iterator[bytes]:
-        """The content of each run's file; `cells` are their rows', `predictions` [R, N] by the final weights."""
+        """The content of each run's file. `metrics_per_epoch` are those in their rows, `predictions` [R, N] are by the
+        final weights."""
         outcome = self._group.ended
         starts = framed([self._event(self._start(run), self._begun) for run in runs])
         curves = {name: curve[:, runs] for name, curve in self._curves.items()}
-        scalars, ends = scalar_records(curves, cells, self._times(), len(runs))
+        scalars, ends = scalar_records(curves, metrics_per_epoch, self._times(), len(runs))
         images, best = self._images(runs, predictions), self._best(runs)
         for place, run in enumerate(runs):
             yield b"".join(

@@ -87,15 +87,15 @@ def _head(length: int) -> bytes:
 
 
 def scalar_records(
-    curves: Mapping[str, np.ndarray], cells: Sequence[Sequence[str]], times: Sequence[float], num_runs: int
+    curves: Mapping[str, np.ndarray], metrics_per_epoch: Sequence[Sequence[str]], times: Sequence[float], num_runs: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Every run's records, [R, L], and where those of each epoch end, [T + 1].
 
-    `curves` are [T, R], `cells` the metrics that each epoch has, `times` the epochs' wall times.
+    `curves` are [T, R], `metrics_per_epoch` the metrics that each epoch has, `times` the epochs' wall times.
     """
     bodies = [
         _bodies_of_epoch(number + 1, seconds, {name: curves[name][number] for name in names}, num_runs)
-        for number, (names, seconds) in enumerate(zip(cells, times, strict=True))
+        for number, (names, seconds) in enumerate(zip(metrics_per_epoch, times, strict=True))
     ]
     lengths = [body.shape[1] for body in bodies]
     footers: dict[int, np.ndarray] = {}

@@ -1,4 +1,5 @@
-"""The `.hydra` files of many jobs: dumped as YAML once, with each job's own values put in."""
+"""The `.hydra` files of many jobs. The configuration is dumped as YAML once, with marks in place of what differs from
+job to job; each job's own values are then put in as text."""
 
 import os
 import re

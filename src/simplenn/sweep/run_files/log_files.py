@@ -1,4 +1,4 @@
-"""The `train.log` of a run group's runs: what `scripts/train.py` logs of a run that trains alone as a job of a sweep.
+"""The `train.log` of a run group's runs: what `scripts/train.py` logs of a run that trains by itself within a sweep.
 
 Shapes: N training samples, F features.
 """

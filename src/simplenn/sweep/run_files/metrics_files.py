@@ -13,14 +13,14 @@ from simplenn.groups.metrics import columns_of
 
 
 def csv_texts(
-    curves: dict[str, np.ndarray], cells: Sequence[Sequence[str]], steps: Sequence[int], counts: np.ndarray
+    curves: dict[str, np.ndarray], metrics_per_epoch: Sequence[Sequence[str]], steps: Sequence[int], counts: np.ndarray
 ) -> list[bytes]:
     """The files of R runs, of whose rows the first `counts` are theirs; empty for a run without rows.
 
-    `curves` are [T, R], `cells` the metrics that each epoch has.
+    `curves` are [T, R], `metrics_per_epoch` the metrics that each epoch has.
     """
-    widths = [len(columns_of(cells[:count])) for count in range(len(cells) + 1)]
-    names = columns_of(cells)
+    widths = [len(columns_of(metrics_per_epoch[:count])) for count in range(len(metrics_per_epoch) + 1)]
+    names = columns_of(metrics_per_epoch)
     texts = [b""] * len(counts)
     for width in sorted({widths[count] for count in counts.tolist()} - {0}):
         runs = [run for run, count in enumerate(counts.tolist()) if widths[count] == width]
