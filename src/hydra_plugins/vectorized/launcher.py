@@ -1,4 +1,4 @@
-"""Hydra's basic launcher, with jobs that differ in numbers alone handed on together. Knows no model.
+"""A launcher that hands jobs that differ in numbers alone on together, and runs the others one by one. Knows no model.
 
 A task function may carry a batched counterpart as its attribute `batched` (set by the decorator `batched_by`). Without
 one, jobs run one by one exactly as under Hydra's basic launcher.
@@ -8,11 +8,13 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, filter_overrides, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from simplenn.groups.run_group import RunGroup
@@ -61,22 +63,29 @@ ConfigStore.instance().store(
 )
 
 
-class VectorizedLauncher(BasicLauncher):
+class VectorizedLauncher(Launcher):
     """`plan` are the groups of the whole sweep, where the sweeper has made them; else each launch makes its own."""
 
+    config: DictConfig
+    hydra_context: HydraContext
+    task_function: TaskFunction
+
     def __init__(self) -> None:
-        super().__init__()
         self.plan: Sequence[RunGroup] | None = None
         self._planner: Planner | None = None  # keeps what it has composed for the next launch
 
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
     def launch(self, job_overrides: Sequence[Job], initial_job_idx: int) -> Sequence[JobReturn]:
         batched: Batched | None = getattr(self.task_function, "batched", None)
-        if batched is None:
-            return super().launch(job_overrides, initial_job_idx)
-        assert self.config is not None
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         jobs = dict(enumerate(job_overrides, initial_job_idx))
+        if batched is None:
+            Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
+            log.info("Launching %d jobs locally", len(jobs))
+            return [self._run_single(num, job) for num, job in jobs.items()]
         prepared = batched.prepare(self._groups(jobs, batched), self.config)
         for reason, count in _counts(prepared).items():
             log.info("%d of %d jobs run one by one: %s", count, len(jobs), reason)
@@ -91,8 +100,6 @@ class VectorizedLauncher(BasicLauncher):
 
     def _groups(self, jobs: dict[int, Job], batched: Batched) -> list[RunGroup]:
         """The groups of this launch's jobs, by number."""
-        assert self.config is not None
-        assert self.hydra_context is not None
         if self.plan is None:
             self._planner = self._planner or Planner(self.hydra_context.config_loader, self.config, batched.per_run)
             return self._planner.plan(list(jobs.values()), min(jobs, default=0))
@@ -101,9 +108,6 @@ class VectorizedLauncher(BasicLauncher):
 
     def _run_single(self, num: int, job: Job) -> JobReturn:
         """As Hydra's basic launcher runs a job."""
-        assert self.config is not None
-        assert self.hydra_context is not None
-        assert self.task_function is not None
         log.info("\t#%d : %s", num, " ".join(filter_overrides(job)))
         config = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
         with open_dict(config):

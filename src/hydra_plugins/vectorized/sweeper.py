@@ -10,10 +10,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
@@ -36,45 +39,47 @@ class VectorizedSweeperConf:
 ConfigStore.instance().store(group="hydra/sweeper", name="vectorized", node=VectorizedSweeperConf, provider="simplenn")
 
 
-class VectorizedSweeper(BasicSweeper):
+class VectorizedSweeper(Sweeper):
     """Where the task function has a batched counterpart, nothing is written before every job has been checked."""
 
     claims_directory = True  # by the counterpart's check; other sweepers write at once, wherever they are told to
 
+    # set by `setup`, which Hydra calls before anything else
+    config: DictConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    hydra_context: HydraContext  # pyright: ignore[reportIncompatibleVariableOverride]
+    launcher: Launcher  # pyright: ignore[reportIncompatibleVariableOverride]
+
     def __init__(self, points: int | None, max_batch_size: int | None, params: dict[str, Any] | None = None) -> None:
-        super().__init__(max_batch_size, {key: str(value) for key, value in (params or {}).items()})
-        self._points = points
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self._batched: Any = getattr(task_function, "batched", None)
-
-    def sweep(self, arguments: list[str]) -> Any:
-        assert self.config is not None
-        assert self.hydra_context is not None
-        assert self.launcher is not None
-        if self.max_batch_size is not None and self.max_batch_size < 1:
+        if max_batch_size is not None and max_batch_size < 1:
             raise HydraException(
-                f"hydra.sweeper.max_batch_size must be a whole number of 1 or more, got {self.max_batch_size}; "
+                f"hydra.sweeper.max_batch_size must be a whole number of 1 or more, got {max_batch_size}; "
                 "leave it out to launch all jobs at once"
             )
+        self._points = points
+        self._max_batch_size = max_batch_size
+        self._params = params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.config = hydra_context, config
+        self._batched: Any = getattr(task_function, "batched", None)
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Runs the grid of `hydra.sweeper.params` and the command's arguments, of which the latter count."""
         loader = self.hydra_context.config_loader
         parser = OverridesParser.create(loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        jobs: Sequence[Job] = jobs_of(overrides, self._points, parser)
-        if self._batched is not None:
-            planner = Planner(loader, self.config, self._batched.per_run)
-            jobs = self._placed(_distinct(jobs, planner))
-            plan = planner.plan(jobs)
-            self._batched.check(plan, self.config)
-            if hasattr(self.launcher, "plan"):  # ours; others run the jobs one by one
-                self.launcher.plan = plan  # pyright: ignore[reportAttributeAccessIssue]
-        else:
+        params = [f"{key}={value}" for key, value in self._params.items()]
+        jobs: Sequence[Job] = jobs_of(parser.parse_overrides([*params, *arguments]), self._points, parser)
+        if self._batched is None:
             self.validate_batch_is_legal(jobs)
+        else:
+            jobs = self._plan(jobs)
         sweep_dir = Path(self.config.hydra.sweep.dir)
         sweep_dir.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, sweep_dir / "multirun.yaml")
-        size = len(jobs) if self.max_batch_size is None else self.max_batch_size
+        size = self._max_batch_size or len(jobs)
         returns = []
         for first in range(0, len(jobs), size):
             returns.append(self.launcher.launch(jobs[first : first + size], initial_job_idx=first))
@@ -82,9 +87,18 @@ class VectorizedSweeper(BasicSweeper):
             _ = job.return_value  # raises what the job raised
         return returns
 
+    def _plan(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """The jobs, each once and with a directory; they have been checked, and the sweep's directory is made."""
+        planner = Planner(self.hydra_context.config_loader, self.config, self._batched.per_run)
+        jobs = self._placed(_distinct(jobs, planner))
+        plan = planner.plan(jobs)
+        self._batched.check(plan, self.config)
+        if hasattr(self.launcher, "plan"):  # ours; others run the jobs one by one
+            self.launcher.plan = plan  # pyright: ignore[reportAttributeAccessIssue]
+        return jobs
+
     def _placed(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """The jobs with a directory that says what was swept, unless the user has set one."""
-        assert self.config is not None
         swept = swept_keys(jobs)
         if not swept or any(word.startswith(SUBDIR) for word in given(self.config)):
             return jobs

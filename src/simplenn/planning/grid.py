@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from itertools import product
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
@@ -19,15 +19,22 @@ def jobs_of(overrides: Iterable[Override], points: int | None, parser: Overrides
     """Every job's overrides, an interval cut into `points`. Raises `HydraException` for what can't be a grid."""
     if points is not None and points < 2:
         raise HydraException(f"hydra.sweeper.points must be a whole number of 2 or more, got {points}; try 10")
-    discrete = [parser.parse_override(_choices(o, points)) if o.is_interval_sweep() else o for o in overrides]
-    (jobs,) = BasicSweeper.split_arguments(discrete, None)
+    choices: dict[str, list[str]] = {}  # by key: of two overrides of one key the second counts, in the first's place
+    for override in overrides:
+        if override.is_interval_sweep():
+            override = parser.parse_override(_interval_as_list(override, points))
+        key = override.get_key_element()
+        is_sweep = override.is_sweep_override()
+        values = override.sweep_string_iterator() if is_sweep else [override.get_value_element_as_str()]
+        choices[key] = [f"{key}={value}" for value in values]
+    jobs = [list(job) for job in product(*choices.values())]
     if not jobs:
         raise HydraException("a sweep must have at least one job, got an empty list or range; try seed=range(10)")
     return jobs
 
 
-def _choices(override: Override, points: int | None) -> str:
-    """The interval as a list: evenly spaced, ends included; by ratio with `tag(log, ...)`."""
+def _interval_as_list(override: Override, points: int | None) -> str:
+    """The interval as an override with a list: evenly spaced, ends included; by ratio with `tag(log, ...)`."""
     interval = override.value()
     assert isinstance(interval, IntervalSweep)
     low, high = interval.start, interval.end

@@ -1,11 +1,9 @@
 """What the words of a command (`++optimizer.lr=0.1`) say, as far as it takes no grammar. Knows no model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
@@ -45,18 +43,11 @@ def given(config: DictConfig, kind: str = "hydra") -> list[str]:
     return words
 
 
-@dataclass
-class _Word:
-    """What Hydra's function asks of an override."""
-
-    key_or_group: str
-    input_line: str
-
-
 def override_dirname(job: Job, settings: Mapping[str, Any]) -> str:
-    """`hydra.job.override_dirname` of a job, by `hydra.job.config.override_dirname`."""
-    words: list[Any] = [_Word(key_of(word).partition("@")[0], word) for word in job if not is_hydras(word)]
-    return get_overrides_dirname(words, list(settings["exclude_keys"]), settings["item_sep"], settings["kv_sep"])
+    """`hydra.job.override_dirname` of a job, by `hydra.job.config.override_dirname`: its own overrides in order."""
+    excluded = settings["exclude_keys"]
+    shown = [word for word in job if not is_hydras(word) and key_of(word).partition("@")[0] not in excluded]
+    return settings["item_sep"].join(sorted(shown)).replace("=", settings["kv_sep"])
 
 
 def quoted(directory: Path, quote: Quote = Quote.single) -> str:

@@ -23,7 +23,7 @@ from simplenn.sweep.run_files.event_records import framed, scalar_records
 
 
 class EventFiles:
-    """Makes the files, called `name`. `figure` and `graph` are those of any of the runs, `None` where they have none."""
+    """Makes the files, called `name`. `figure` and `graph` are those of any of the runs, if they have any."""
 
     def __init__(self, group: RunGroup, figure: PredictionFigure | None, graph: bytes | None) -> None:
         self.name = events.file_name(group.finished, group.host)
