@@ -15,7 +15,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -44,11 +43,6 @@ class VectorizedSweeper(Sweeper):
 
     claims_directory = True  # by the counterpart's check; other sweepers write at once, wherever they are told to
 
-    # set by `setup`, which Hydra calls before anything else
-    config: DictConfig  # pyright: ignore[reportIncompatibleVariableOverride]
-    hydra_context: HydraContext  # pyright: ignore[reportIncompatibleVariableOverride]
-    launcher: Launcher  # pyright: ignore[reportIncompatibleVariableOverride]
-
     def __init__(self, points: int | None, max_batch_size: int | None, params: dict[str, Any] | None = None) -> None:
         if max_batch_size is not None and max_batch_size < 1:
             raise HydraException(
@@ -60,47 +54,47 @@ class VectorizedSweeper(Sweeper):
         self._params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context, self.config = hydra_context, config
+        self.hydra_context, self.config = hydra_context, config  # for `validate_batch_is_legal`
+        self._config, self._loader = config, hydra_context.config_loader
         self._batched: Any = getattr(task_function, "batched", None)
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self._launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Runs the grid of `hydra.sweeper.params` and the command's arguments, of which the latter count."""
-        loader = self.hydra_context.config_loader
-        parser = OverridesParser.create(loader)
+        parser = OverridesParser.create(self._loader)
         params = [f"{key}={value}" for key, value in self._params.items()]
         jobs: Sequence[Job] = jobs_of(parser.parse_overrides([*params, *arguments]), self._points, parser)
         if self._batched is None:
             self.validate_batch_is_legal(jobs)
         else:
             jobs = self._plan(jobs)
-        sweep_dir = Path(self.config.hydra.sweep.dir)
+        sweep_dir = Path(self._config.hydra.sweep.dir)
         sweep_dir.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, sweep_dir / "multirun.yaml")
+        OmegaConf.save(self._config, sweep_dir / "multirun.yaml")
         size = self._max_batch_size or len(jobs)
         returns = []
         for first in range(0, len(jobs), size):
-            returns.append(self.launcher.launch(jobs[first : first + size], initial_job_idx=first))
+            returns.append(self._launcher.launch(jobs[first : first + size], initial_job_idx=first))
         for job in chain.from_iterable(returns):
             _ = job.return_value  # raises what the job raised
         return returns
 
     def _plan(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """The jobs, each once and with a directory; they have been checked, and the sweep's directory is made."""
-        planner = Planner(self.hydra_context.config_loader, self.config, self._batched.per_run)
+        planner = Planner(self._loader, self._config, self._batched.per_run)
         jobs = self._placed(_distinct(jobs, planner))
         plan = planner.plan(jobs)
-        self._batched.check(plan, self.config)
-        if hasattr(self.launcher, "plan"):  # ours; others run the jobs one by one
-            self.launcher.plan = plan  # pyright: ignore[reportAttributeAccessIssue]
+        self._batched.check(plan, self._config)
+        if hasattr(self._launcher, "plan"):  # ours; others run the jobs one by one
+            self._launcher.plan = plan
         return jobs
 
     def _placed(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """The jobs with a directory that says what was swept, unless the user has set one."""
         swept = swept_keys(jobs)
-        if not swept or any(word.startswith(SUBDIR) for word in given(self.config)):
+        if not swept or any(word.startswith(SUBDIR) for word in given(self._config)):
             return jobs
         return [[*job, f"{SUBDIR}'runs/{name}'"] for job, name in zip(jobs, run_names(jobs, swept), strict=True)]
 
