@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Quote
 
 from simplenn.command.directory import reserve
 from simplenn.errors import ConfigError
-from simplenn.planning.words import quoted
+from simplenn.planning.overrides import quoted
 from simplenn.rundir.events import event_files, read_events
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run

@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from simplenn.command.sweeping import Sweeping, batched_by
 from simplenn.groups.run_group import RunGroup
 from simplenn.planning.grid import jobs_of, run_names
+from simplenn.planning.overrides import swept_keys
 from simplenn.planning.planner import Planner
-from simplenn.planning.words import swept_keys
 
 PARSER = OverridesParser.create()
 

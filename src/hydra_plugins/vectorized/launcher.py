@@ -18,8 +18,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from simplenn.groups.run_group import RunGroup
+from simplenn.planning.overrides import Job
 from simplenn.planning.planner import Planner
-from simplenn.planning.words import Job
 
 log = logging.getLogger(__name__)
 

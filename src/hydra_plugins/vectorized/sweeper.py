@@ -20,9 +20,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn.planning.grid import jobs_of, run_names
-from simplenn.planning.places import SUBDIR
+from simplenn.planning.overrides import Job, given, swept_keys
 from simplenn.planning.planner import Planner
-from simplenn.planning.words import Job, given, swept_keys
+from simplenn.planning.subdirs import SUBDIR
 
 log = logging.getLogger(__name__)
 

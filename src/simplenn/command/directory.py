@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict, read_write
 
 from simplenn.errors import ConfigError
-from simplenn.planning.words import given, quoted
+from simplenn.planning.overrides import given, quoted
 
 SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from simplenn.errors import ConfigError, Refused
-from simplenn.planning.words import given, key_of
+from simplenn.planning.overrides import given, key_of
 from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
 
 if TYPE_CHECKING:

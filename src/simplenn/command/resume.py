@@ -10,7 +10,7 @@ from simplenn.command import directory
 from simplenn.config.checking import flatten, without_hydra
 from simplenn.config.schema import COMMAND_KEYS
 from simplenn.errors import ConfigError
-from simplenn.planning.words import given, key_of
+from simplenn.planning.overrides import given, key_of
 from simplenn.rank import is_main_process
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run, find_run

@@ -16,7 +16,7 @@ from simplenn.command.prepared_group import PreparedGroup
 from simplenn.command.proofs import Proofs
 from simplenn.errors import Refused
 from simplenn.groups.run_group import RunGroup
-from simplenn.planning.words import given
+from simplenn.planning.overrides import given
 
 if TYPE_CHECKING:
     from simplenn.sweep.record import SweepRecord

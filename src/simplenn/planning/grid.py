@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 
-from simplenn.planning.words import Job, values_of
+from simplenn.planning.overrides import Job, values_of
 
 DIGITS = 4  # of a point in an interval, and more where two would be the same
 LONGEST_NAME = 200

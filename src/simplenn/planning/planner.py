@@ -14,8 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn.groups.run_group import RunGroup
-from simplenn.planning.places import SUBDIR, places
-from simplenn.planning.words import Job, is_hydras, key_of
+from simplenn.planning.overrides import Job, is_hydras, key_of
+from simplenn.planning.subdirs import SUBDIR, places
 
 SAMPLE = 3  # jobs of a plan that are composed in full and compared
 WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")

@@ -7,7 +7,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from simplenn.config.schema import COMMAND_KEYS
-from simplenn.planning.words import given, key_of
+from simplenn.planning.overrides import given, key_of
 
 OF_SWEEPS = ("hydra.sweep", "hydra/sweep", "hydra.launcher", "hydra/launcher", "hydra.mode")  # sweeper as well
 OPTIONS = ("config_path", "config_name", "config_dir")

@@ -18,8 +18,8 @@ from simplenn.groups.metrics import objectives
 from simplenn.groups.outcome import Outcome
 from simplenn.groups.run_group import RunGroup
 from simplenn.metric import cost, objective_of
+from simplenn.planning.overrides import swept_keys, values_of
 from simplenn.planning.single_run import arguments
-from simplenn.planning.words import swept_keys, values_of
 from simplenn.rundir.run import Run, Unwritable
 from simplenn.setup import build_run
 from simplenn.sweep.attempts import Attempts

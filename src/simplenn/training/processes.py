@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Quote
 from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
-from simplenn.planning.words import quoted
+from simplenn.planning.overrides import quoted
 from simplenn.rank import PARENT
 
 NO_LOG_FILE = "hydra/job_logging=stdout"

@@ -11,8 +11,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from simplenn.groups.run_group import RunGroup
-from simplenn.planning.places import SUBDIR, own_place
-from simplenn.planning.words import override_dirname
+from simplenn.planning.overrides import override_dirname
+from simplenn.planning.subdirs import SUBDIR, own_place
 
 MARK = re.compile(r"SIMPLENN_VALUE_(\d+)_")
 PLAIN = re.compile(r"[A-Za-z/][\w./,+-]*[=/][\w./=,+-]*", re.ASCII)  # a word that YAML can only read as a string

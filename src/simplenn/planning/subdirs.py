@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from simplenn.planning.words import Job, override_dirname
+from simplenn.planning.overrides import Job, override_dirname
 
 SUBDIR = "hydra.sweep.subdir="
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
