@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Quote
 
 from simplenn.command.directory import reserve
 from simplenn.errors import ConfigError
-from simplenn.planning.overrides import quoted
+from simplenn.planning.overrides import quoted_path
 from simplenn.rundir.events import event_files, read_events
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
@@ -149,7 +149,7 @@ AWKWARD = 'it\'s a $1, \\ "x" = [1] {2} # 100 %'
 @pytest.mark.parametrize("quote", list(Quote))
 def test_any_path_is_a_value_of_hydras_grammar(name: str, quote: Quote) -> None:
     """The parser gives back the path that was quoted, to the character."""
-    (override,) = OverridesParser.create().parse_overrides([f"hydra.run.dir={quoted(Path(name), quote)}"])
+    (override,) = OverridesParser.create().parse_overrides([f"hydra.run.dir={quoted_path(Path(name), quote)}"])
     assert override.value() == name
     assert override.is_sweep_override() is False
 
@@ -162,7 +162,7 @@ def test_a_folder_of_any_name_will_do(tmp_path: Path) -> None:
         ["name=x"],
         ["name=x", "resume=true", "trainer.max_epochs=2"],
         ["-m", "seed=1,2", "name=s"],
-        [f"hydra.run.dir={quoted(folder / 'own')}"],
+        [f"hydra.run.dir={quoted_path(folder / 'own')}"],
     ]
     for words in commands:
         if not any("max_epochs" in word for word in words):

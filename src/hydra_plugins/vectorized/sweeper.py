@@ -20,7 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn.planning.grid import jobs_of, run_names
-from simplenn.planning.overrides import Job, given, swept_keys
+from simplenn.planning.overrides import Job, overrides_given, swept_keys
 from simplenn.planning.planner import Planner
 from simplenn.planning.subdirs import SUBDIR
 
@@ -44,11 +44,6 @@ class VectorizedSweeper(Sweeper):
     claims_directory = True  # by the counterpart's check; other sweepers write at once, wherever they are told to
 
     def __init__(self, points: int | None, max_batch_size: int | None, params: dict[str, Any] | None = None) -> None:
-        if max_batch_size is not None and max_batch_size < 1:
-            raise HydraException(
-                f"hydra.sweeper.max_batch_size must be a whole number of 1 or more, got {max_batch_size}; "
-                "leave it out to launch all jobs at once"
-            )
         self._points = points
         self._max_batch_size = max_batch_size
         self._params = params or {}
@@ -63,6 +58,11 @@ class VectorizedSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Runs the grid of `hydra.sweeper.params` and the command's arguments, of which the latter count."""
+        if self._max_batch_size is not None and self._max_batch_size < 1:
+            raise HydraException(
+                f"hydra.sweeper.max_batch_size must be a whole number of 1 or more, got {self._max_batch_size}; "
+                "leave it out to launch all jobs at once"
+            )
         parser = OverridesParser.create(self._loader)
         params = [f"{key}={value}" for key, value in self._params.items()]
         jobs: Sequence[Job] = jobs_of(parser.parse_overrides([*params, *arguments]), self._points, parser)
@@ -84,34 +84,19 @@ class VectorizedSweeper(Sweeper):
     def _plan(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """The jobs, each once and with a directory; they have been checked, and the sweep's directory is made."""
         planner = Planner(self._loader, self._config, self._batched.per_run)
-        jobs = self._placed(_distinct(jobs, planner))
-        plan = planner.plan(jobs)
+        distinct = planner.distinct(jobs)
+        if len(distinct) < len(jobs):
+            log.info("%d of the %d points are equal to another and run once", len(jobs) - len(distinct), len(jobs))
+        named = self._named(distinct)
+        plan = planner.plan(named)
         self._batched.check(plan, self._config)
         if hasattr(self._launcher, "plan"):  # ours; others run the jobs one by one
             self._launcher.plan = plan
-        return jobs
+        return named
 
-    def _placed(self, jobs: Sequence[Job]) -> Sequence[Job]:
+    def _named(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """The jobs with a directory that says what was swept, unless the user has set one."""
         swept = swept_keys(jobs)
-        if not swept or any(word.startswith(SUBDIR) for word in given(self._config)):
+        if not swept or any(override.startswith(SUBDIR) for override in overrides_given(self._config)):
             return jobs
         return [[*job, f"{SUBDIR}'runs/{name}'"] for job, name in zip(jobs, run_names(jobs, swept), strict=True)]
-
-
-def _distinct(jobs: Sequence[Job], planner: Planner) -> list[Job]:
-    """The jobs without those that are equal to one before them."""
-    first: dict[tuple[str, ...], Job] = {}
-    for job in jobs:
-        first.setdefault(tuple(_meaning(word, planner) for word in job), job)
-    if len(first) < len(jobs):
-        log.info("%d of the %d points are equal to another and run once", len(jobs) - len(first), len(jobs))
-    return list(first.values())
-
-
-def _meaning(word: str, planner: Planner) -> str:
-    number = planner.number(word)
-    if number is None:
-        return word
-    key, value = number
-    return f"{key}={value if isinstance(value, list) else float(value)!r}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict, read_write
 
 from simplenn.errors import ConfigError
-from simplenn.planning.overrides import given, quoted
+from simplenn.planning.overrides import overrides_given, quoted_path
 
 SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
 
@@ -68,7 +68,7 @@ def assign(config: DictConfig, kind: str, directory: Path) -> None:
     with read_write(config), open_dict(config):
         config.hydra[kind].dir = str(directory)
         # each job of a sweep is composed anew, from the overrides
-        config.hydra.overrides.hydra.append(f"hydra.{kind}.dir={quoted(directory)}")
+        config.hydra.overrides.hydra.append(f"hydra.{kind}.dir={quoted_path(directory)}")
 
 
 def reserve(directory: Path, *, numbered: bool) -> Path:
@@ -90,7 +90,7 @@ def reserve(directory: Path, *, numbered: bool) -> Path:
 
 
 def _explicit(config: DictConfig, kind: str) -> bool:
-    return any(word.startswith(f"hydra.{kind}.dir=") for word in given(config))
+    return any(word.startswith(f"hydra.{kind}.dir=") for word in overrides_given(config))
 
 
 def _taken(config: DictConfig, kind: str) -> ConfigError:
@@ -100,7 +100,7 @@ def _taken(config: DictConfig, kind: str) -> ConfigError:
     if _explicit(config, kind):
         key = f"hydra.{kind}.dir"
         plain = re.fullmatch(r"[\w./-]+", str(free)) is not None
-        fix = f"{key}={free if plain else quoted(free)}"
+        fix = f"{key}={free if plain else quoted_path(free)}"
         return ConfigError(f"{key} must be new, got {str(directory)!r}, which exists; try {shlex.quote(fix)}{go_on}")
     return ConfigError(
         f"name must be new, got {directory.name!r}, which exists in {directory.parent}; try name={free.name}{go_on}"

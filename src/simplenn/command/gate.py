@@ -18,7 +18,7 @@ from omegaconf import DictConfig, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from simplenn.errors import ConfigError, Refused
-from simplenn.planning.overrides import given, key_of
+from simplenn.planning.overrides import key_of, overrides_given
 from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def check_job(config: DictConfig) -> DictConfig:
     from simplenn.config.targets import check_targets
 
     checked = check_config(without_hydra(config), GroupFiles(config))
-    if checked.allow and "allow" not in map(key_of, given(config, "task")):
+    if checked.allow and "allow" not in map(key_of, overrides_given(config, "task")):
         packages = list(checked.allow)
         raise ConfigError(
             f"allow must be given on the command line, got {packages} from a file; try allow={as_override(packages)}"

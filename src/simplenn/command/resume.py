@@ -10,7 +10,7 @@ from simplenn.command import directory
 from simplenn.config.checking import flatten, without_hydra
 from simplenn.config.schema import COMMAND_KEYS
 from simplenn.errors import ConfigError
-from simplenn.planning.overrides import given, key_of
+from simplenn.planning.overrides import key_of, overrides_given
 from simplenn.rank import is_main_process
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run, find_run
@@ -52,10 +52,10 @@ def resume(config: DictConfig, config_name: str) -> None:
 def _composed(config: DictConfig, config_name: str, run: Run) -> DictConfig:
     """By the run's overrides, and over them those of this command."""
     loader = GlobalHydra.instance().config_loader()
-    told = given(config, "task")
+    told = overrides_given(config, "task")
     keys = {*map(key_of, told), *COMMAND_KEYS}
     kept = [word for word in run.overrides if key_of(word) not in keys]
-    return loader.load_configuration(config_name, [*kept, *told, *given(config)], run_mode=RunMode.RUN)
+    return loader.load_configuration(config_name, [*kept, *told, *overrides_given(config)], run_mode=RunMode.RUN)
 
 
 def _differences(now: DictConfig, then: DictConfig) -> str:

@@ -16,7 +16,7 @@ from simplenn.command.prepared_group import PreparedGroup
 from simplenn.command.proofs import Proofs
 from simplenn.errors import Refused
 from simplenn.groups.run_group import RunGroup
-from simplenn.planning.overrides import given
+from simplenn.planning.overrides import overrides_given
 
 if TYPE_CHECKING:
     from simplenn.sweep.record import SweepRecord
@@ -58,7 +58,7 @@ class Sweeping:
 
     def check(self, groups: Sequence[RunGroup], sweep: DictConfig) -> None:
         """Refuses the sweep (`Refused`) before anything is written, else makes its directory."""
-        told_before = len(given(sweep))
+        told_before = len(overrides_given(sweep))
         self._take_on(groups, sweep, claim=True)
         for group in groups:
             _move_to_directory(group, sweep, told_before)
@@ -179,8 +179,8 @@ def _move_to_directory(group: RunGroup, sweep: DictConfig, num_overrides: int) -
     sweep has for Hydra, they have the first `num_overrides`, and their own behind them."""
     with read_write(group.composed):
         group.composed.hydra.sweep.dir = sweep.hydra.sweep.dir
-        own = given(group.composed)[num_overrides:]
-        group.composed.hydra.overrides.hydra = [*given(sweep), *own]
+        own = overrides_given(group.composed)[num_overrides:]
+        group.composed.hydra.overrides.hydra = [*overrides_given(sweep), *own]
 
 
 def _verify(record: "SweepRecord", count: int) -> None:

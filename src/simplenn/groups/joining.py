@@ -3,7 +3,7 @@
 Shapes: R runs, T epochs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -17,8 +17,8 @@ def join_outcomes(outcomes: Sequence[Outcome]) -> Outcome:
     longest = max(outcomes, key=lambda outcome: len(outcome.steps))
     names = dict.fromkeys(name for outcome in outcomes for name in outcome.curves)
     return Outcome(
-        status=[word for outcome in outcomes for word in outcome.status],
-        message=[word for outcome in outcomes for word in outcome.message],
+        status=[status for outcome in outcomes for status in outcome.status],
+        message=[message for outcome in outcomes for message in outcome.message],
         epoch=[epoch for outcome in outcomes for epoch in outcome.epoch],
         steps=longest.steps,
         curves={name: torch.cat([_curve(o, name, len(longest.steps)) for o in outcomes], dim=1) for name in names},
@@ -55,13 +55,15 @@ def _curve(outcome: Outcome, name: str, num_epochs: int) -> Tensor:
 
 def _join_snapshots(parts: Sequence[Snapshot]) -> Snapshot:
     fullest = max(parts, key=lambda part: len(part.optimizer))  # one without momentum has no buffer for it
+    optimizer = {}
+    for slot, states in fullest.optimizer.items():
+        optimizer[slot] = {
+            name: torch.cat([_state(part, slot, name, like) for part in parts]) for name, like in states.items()
+        }
     return Snapshot(
         epoch=torch.cat([part.epoch for part in parts]),
         weights={name: torch.cat([part.weights[name] for part in parts]) for name in fullest.weights},
-        optimizer={
-            slot: {name: torch.cat([_state(part, slot, name, like) for part in parts]) for name, like in state.items()}
-            for slot, state in fullest.optimizer.items()
-        },
+        optimizer=optimizer,
         absent={slot: torch.cat([_absent(part, slot) for part in parts]) for slot in fullest.optimizer},
     )
 
@@ -79,10 +81,11 @@ def _take_snapshot(snapshot: Snapshot, rows: Tensor) -> Snapshot:
     """The snapshot of these runs only."""
     return Snapshot(
         epoch=snapshot.epoch[rows],
-        weights={name: tensor[rows] for name, tensor in snapshot.weights.items()},
-        optimizer={
-            slot: {name: tensor[rows] for name, tensor in tensors.items()}
-            for slot, tensors in snapshot.optimizer.items()
-        },
-        absent={slot: mask[rows] for slot, mask in snapshot.absent.items()},
+        weights=_rows(snapshot.weights, rows),
+        optimizer={slot: _rows(states, rows) for slot, states in snapshot.optimizer.items()},
+        absent=_rows(snapshot.absent, rows),
     )
+
+
+def _rows(tensors: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    return {name: tensor[rows] for name, tensor in tensors.items()}

@@ -14,8 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn.groups.run_group import RunGroup
-from simplenn.planning.overrides import Job, is_hydras, key_of
-from simplenn.planning.subdirs import SUBDIR, places
+from simplenn.planning.overrides import Job, is_for_hydra, key_of
+from simplenn.planning.subdirs import SUBDIR, subdirs_of
 
 SAMPLE = 3  # jobs of a plan that are composed in full and compared
 WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
@@ -41,21 +41,21 @@ class Planner:
         groups = self._as_hydra_means(self._grouped(jobs, first), jobs, first)
         for group in groups:
             own = [jobs[num - first] for num in group.nums]
-            group.overrides = [[word for word in job if not is_hydras(word)] for job in own]
-            group.subdirs = places(group.composed, group.nums, own, group.columns)
+            group.overrides = [[override for override in job if not is_for_hydra(override)] for job in own]
+            group.subdirs = subdirs_of(group.composed, group.nums, own, group.columns)
         return groups
 
     def _grouped(self, jobs: Sequence[Job], first: int) -> list[RunGroup]:
+        """Jobs that name the same keys, with the same values but for numbers of their own, belong together."""
         groups: dict[tuple[Any, ...], RunGroup] = {}
         for num, job in enumerate(jobs, first):
-            structure = tuple(
-                word.partition("=")[0] if self.number(word) else word for word in job if not word.startswith(SUBDIR)
-            )
-            values = dict(number for word in job if (number := self.number(word)))
+            structure = self._structure(job)
+            values = dict(number for override in job if (number := self.number(override)))
             if structure not in self._composed:
                 composed = self.compose(job)
                 self._composed[structure] = composed, _linked(composed, values)
             composed, linked = self._composed[structure]
+            # a number that another key interpolates changes more than its own key: it is a part of the structure
             fixed = tuple(str(values.pop(key)) for key in linked)
             if (structure, fixed) not in groups:
                 groups[structure, fixed] = _empty_group(self.compose(job) if fixed else composed, values)
@@ -65,22 +65,42 @@ class Planner:
                 group.columns[key].append(value)
         return list(groups.values())
 
-    def number(self, word: str) -> tuple[str, Any] | None:
-        """Key and value of an override that sets a number of the job's own; `None` for any other."""
-        if word not in self._numbers:
-            key, text = key_of(word), word.partition("=")[2]
-            numeric = key.replace(".", "").replace("_", "").isalnum() and text[:1] in "+-.[0123456789" and text
-            value = self._value(word, text) if numeric and not word.startswith("~") else None
-            self._numbers[word] = (key, value) if value is not None and self._per_run(key, value) else None
-        return self._numbers[word]
+    def _structure(self, job: Job) -> tuple[str, ...]:
+        """The job's overrides without its own numbers and its directory."""
+        rest = [override for override in job if not override.startswith(SUBDIR)]
+        return tuple(override.partition("=")[0] if self.number(override) else override for override in rest)
 
-    def _value(self, word: str, text: str) -> Any:
-        # plain numerals mean in Hydra's grammar what they mean in Python; the grammar itself takes 0.3 ms a word
+    def distinct(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs without those that mean the same as one before them: 0.1 and 1e-1 are one point."""
+        first: dict[tuple[str, ...], Job] = {}
+        for job in jobs:
+            first.setdefault(tuple(map(self._meaning, job)), job)
+        return list(first.values())
+
+    def _meaning(self, override: str) -> str:
+        number = self.number(override)
+        if number is None:
+            return override
+        key, value = number
+        return f"{key}={value if isinstance(value, list) else float(value)!r}"
+
+    def number(self, override: str) -> tuple[str, Any] | None:
+        """Key and value of an override that sets a number of the job's own; `None` for any other."""
+        if override not in self._numbers:
+            key, text = key_of(override), override.partition("=")[2]
+            is_key = key.replace(".", "").replace("_", "").isalnum() and not override.startswith("~")
+            may_be_number = text != "" and text[0] in "+-.[0123456789"
+            value = self._value(override, text) if is_key and may_be_number else None
+            self._numbers[override] = (key, value) if value is not None and self._per_run(key, value) else None
+        return self._numbers[override]
+
+    def _value(self, override: str, text: str) -> Any:
+        # plain numerals mean in Hydra's grammar what they mean in Python; the grammar itself takes 0.3 ms an override
         if WHOLE.fullmatch(text):
             return int(text)
         if DECIMAL.fullmatch(text):
             return float(text)
-        return self._parser.parse_override(word).value()
+        return self._parser.parse_override(override).value()
 
     def _as_hydra_means(self, groups: list[RunGroup], jobs: Sequence[Job], first: int) -> list[RunGroup]:
         """The groups, if a sample of jobs composed in full agrees with them; else every job in a group of its own."""
@@ -112,7 +132,7 @@ def _values_of_run(group: RunGroup, run: int) -> dict[str, Any]:
 
 def _linked(config: DictConfig, values: Mapping[str, Any]) -> list[str]:
     """The keys of a job's numbers that something in its configuration, but the job's place, refers to; and of those
-    that are not what the configuration has, as another word set it after all.
+    that are not what the configuration has, as another override set it after all.
     """
     raw: Any = OmegaConf.to_container(config, resolve=False)
     del raw["hydra"]["sweep"]["subdir"], raw["hydra"]["overrides"]

@@ -7,7 +7,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from simplenn.config.schema import COMMAND_KEYS
-from simplenn.planning.overrides import given, key_of
+from simplenn.planning.overrides import key_of, overrides_given
 
 OF_SWEEPS = ("hydra.sweep", "hydra/sweep", "hydra.launcher", "hydra/launcher", "hydra.mode")  # sweeper as well
 OPTIONS = ("config_path", "config_name", "config_dir")
@@ -16,8 +16,8 @@ OPTIONS = ("config_path", "config_name", "config_dir")
 def arguments(sweep: DictConfig, overrides: Sequence[str]) -> list[str]:
     """What `train.py` must be told for a job with these overrides, and for the configuration to be found as here."""
     own = [word for word in overrides if key_of(word) not in COMMAND_KEYS or key_of(word) == "allow"]
-    hydras = [word for word in given(sweep) if not key_of(word).startswith(OF_SWEEPS)]
-    in_file = "hydra.mode" not in map(key_of, given(sweep))  # Hydra adds it for -m
+    hydras = [word for word in overrides_given(sweep) if not key_of(word).startswith(OF_SWEEPS)]
+    in_file = "hydra.mode" not in map(key_of, overrides_given(sweep))  # Hydra adds it for -m
     return [*_options(), *own, *hydras, *(["hydra.mode=RUN"] if in_file else [])]
 
 

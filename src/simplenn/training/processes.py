@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Quote
 from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
-from simplenn.planning.overrides import quoted
+from simplenn.planning.overrides import quoted_path
 from simplenn.rank import PARENT
 
 NO_LOG_FILE = "hydra/job_logging=stdout"
@@ -33,7 +33,7 @@ def own_process_group(directory: Path) -> Iterator[None]:
         sys.argv = [sys.argv[0], *HydraConfig.get().overrides.task, NO_LOG_FILE]
         job: Any = HydraConfig.get()
         with read_write(job):
-            job.run.dir = quoted(directory, Quote.double)[1:-1]  # the quotes are Lightning's
+            job.run.dir = quoted_path(directory, Quote.double)[1:-1]  # the quotes are Lightning's
     try:
         yield
     finally:

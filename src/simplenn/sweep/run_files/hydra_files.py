@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 
 from simplenn.groups.run_group import RunGroup
 from simplenn.planning.overrides import override_dirname
-from simplenn.planning.subdirs import SUBDIR, own_place
+from simplenn.planning.subdirs import SUBDIR, literal_subdir
 
 MARK = re.compile(r"SIMPLENN_VALUE_(\d+)_")
-PLAIN = re.compile(r"[A-Za-z/][\w./,+-]*[=/][\w./=,+-]*", re.ASCII)  # a word that YAML can only read as a string
+PLAIN = re.compile(r"[A-Za-z/][\w./,+-]*[=/][\w./=,+-]*", re.ASCII)  # text that YAML can only read as a string
 
 
 class HydraFiles:
@@ -35,12 +35,12 @@ class HydraFiles:
         """By file name."""
         group = self._group
         values = [item for column in group.columns.values() for item in _items(column[run])]
-        subdir, num, words = group.subdirs[run], group.nums[run], group.overrides[run]
+        subdir, num, overrides = group.subdirs[run], group.nums[run], group.overrides[run]
         job = [
             _scalar(subdir),
             _scalar(f"{SUBDIR}'{subdir}'"),
-            "\n    - ".join(map(_scalar, words)),
-            _scalar(override_dirname(words, self._dirname)),
+            "\n    - ".join(map(_scalar, overrides)),
+            _scalar(override_dirname(overrides, self._dirname)),
             f"'{num}'",
             str(num),
             _scalar(os.path.join(self._sweep, subdir)),
@@ -48,7 +48,7 @@ class HydraFiles:
         return {
             "config.yaml": self._config.filled([_scalar(value) for value in values]),
             "hydra.yaml": self._hydra.filled(job),
-            "overrides.yaml": ("".join(f"- {_scalar(word)}\n" for word in words) or "[]\n").encode(),
+            "overrides.yaml": ("".join(f"- {_scalar(override)}\n" for override in overrides) or "[]\n").encode(),
         }
 
 
@@ -83,13 +83,13 @@ def _mark_values(task: dict[str, Any], columns: dict[str, list[Any]]) -> None:
 def _mark_job(node: dict[str, Any]) -> None:
     """Puts a mark in place of each value that Hydra gives to each job alone."""
     marks = (f"SIMPLENN_VALUE_{number}_" for number in range(7))
-    subdir, subdir_override, words, dirname, identifier, num, output_dir = marks
+    subdir, subdir_override, task, dirname, identifier, num, output_dir = marks
     given: list[str] = node["overrides"]["hydra"]
-    if own_place(given) is not None:
-        places = [place for place, word in enumerate(given) if word.startswith(SUBDIR)]
+    if literal_subdir(given) is not None:
+        places = [place for place, override in enumerate(given) if override.startswith(SUBDIR)]
         given[places[-1]] = subdir_override
         node["sweep"]["subdir"] = subdir
-    node["overrides"]["task"] = [words] if node["overrides"]["task"] else []
+    node["overrides"]["task"] = [task] if node["overrides"]["task"] else []
     node["job"] |= {"override_dirname": dirname, "id": identifier, "num": num}
     node["runtime"]["output_dir"] = output_dir
 
