@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config.checking import flatten
+from simplenn.config import flatten
 
 if TYPE_CHECKING:
     from simplenn.stacking import Proof
