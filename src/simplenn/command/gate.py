@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
-from omegaconf.errors import OmegaConfBaseException
 
+from simplenn.command.refusals import in_one_line, is_the_systems, is_the_users
 from simplenn.errors import ConfigError, Refused
 from simplenn.planning.words import given, key_of
 from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
@@ -170,9 +169,9 @@ def _closed_on_errors() -> Iterator[None]:
     """Lets no error open the gate: Hydra would only warn of it, and train all the same."""
     try:
         yield
-    except (ConfigError, OSError, HydraException, OmegaConfBaseException) as error:
-        raise Refused(" ".join(str(error).split())) from error
     except Exception as error:
+        if is_the_users(error) or is_the_systems(error):
+            raise Refused(in_one_line(error)) from error
         traceback.print_exc()
         raise SystemExit(1) from error
 
