@@ -4,6 +4,7 @@ A Hydra callback: Hydra calls it once per command, when the configuration is com
 What the checks need is imported by them: `--help` passes no gate. torch comes last, once all else is in order.
 """
 
+import logging
 import os
 import shutil
 import sys
@@ -12,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
-from omegaconf.errors import OmegaConfBaseException
 
+from simplenn.command.refusals import in_one_line, is_the_systems, is_the_users
 from simplenn.errors import ConfigError, Refused
 from simplenn.planning.overrides import key_of, overrides_given
 from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
@@ -25,13 +25,24 @@ if TYPE_CHECKING:
     from simplenn.groups.run_group import RunGroup
 
 
+log = logging.getLogger(__name__)
+
+
 class Gate(Callback):
+    def __init__(self) -> None:
+        self._note = ""  # for the run's log
+
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         if PARENT in os.environ:
             end_with_parent()  # which has passed the gate for both
         else:
             with _closed_on_errors():
-                _pass_run(config, kwargs["config_name"])
+                self._note = _pass_run(config, kwargs["config_name"])
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Notes it here, as Hydra has opened the run's log by now."""
+        if self._note and is_main_process(config.trainer) and not config.quiet:
+            log.info("%s", self._note)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config.get("resume"):
@@ -48,10 +59,11 @@ class Gate(Callback):
                 config.hydra.hydra_logging.root.level = "WARNING"
 
 
-def _pass_run(config: DictConfig, config_name: str) -> None:
+def _pass_run(config: DictConfig, config_name: str) -> str:
     """A resumed run's directory is locked before it is read, a new one's as soon as it is there.
 
-    A run has one main process, which has the directory and writes; the others find it there.
+    A run has one main process, which has the directory and writes; the others find it there. Returns a line on how
+    this session trains on other machinery than those before, if it does.
     """
     from simplenn.command import directory
     from simplenn.rundir.run import Run
@@ -60,10 +72,11 @@ def _pass_run(config: DictConfig, config_name: str) -> None:
     if started_by_user(checked.trainer) and not directory.is_named(config, "run"):
         raise ConfigError("a run whose processes are started one by one must say where they meet, got no name; "
                           "try name=first_try")  # fmt: skip
+    note = ""
     if config.resume:
         from simplenn.command.resume import resume
 
-        resume(config, config_name)
+        note = resume(config, config_name)
         _rehearse(check_job(config))
     elif is_main_process(checked.trainer):
         directory.refuse_taken(config, "run")
@@ -76,13 +89,12 @@ def _pass_run(config: DictConfig, config_name: str) -> None:
         from simplenn.training.processes import leave_the_writing
 
         leave_the_writing(config, config_name)
+    return note
 
 
 def check_job(config: DictConfig) -> DictConfig:
     """The checked configuration of one job, its `hydra` node left out. Raises `ConfigError`; imports no torch."""
-    from simplenn.config.checking import as_override, check_config, without_hydra
-    from simplenn.config.group_files import GroupFiles
-    from simplenn.config.targets import check_targets
+    from simplenn.config import GroupFiles, as_override, check_config, check_targets, without_hydra
 
     checked = check_config(without_hydra(config), GroupFiles(config))
     if checked.allow and "allow" not in map(key_of, overrides_given(config, "task")):
@@ -121,10 +133,9 @@ def check_sweep(groups: "Sequence[RunGroup]", sweep: DictConfig, *, claim: bool)
 
 
 def _check_group(group: "RunGroup", sweep: DictConfig) -> None:
-    from simplenn.config.checking import check_values
-    from simplenn.config.schema import COMMAND_KEYS
+    from simplenn.config import COMMAND_WIDE, check_values
 
-    for key in COMMAND_KEYS:
+    for key in COMMAND_WIDE:
         if group.composed[key] != sweep[key]:
             raise ConfigError(f"{key} is the whole sweep's and can't differ between its jobs; give it one value")
     group.checked = check_job(group.composed)
@@ -154,9 +165,9 @@ def _closed_on_errors() -> Iterator[None]:
     """Lets no error open the gate: Hydra would only warn of it, and train all the same."""
     try:
         yield
-    except (ConfigError, OSError, HydraException, OmegaConfBaseException) as error:
-        raise Refused(" ".join(str(error).split())) from error
     except Exception as error:
+        if is_the_users(error) or is_the_systems(error):
+            raise Refused(in_one_line(error)) from error
         traceback.print_exc()
         raise SystemExit(1) from error
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from simplenn.config.checking import flatten
+from simplenn.config import flatten
 from simplenn.groups.run_group import RunGroup
 
 if TYPE_CHECKING:

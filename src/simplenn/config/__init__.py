@@ -1,5 +1,40 @@
-"""A configuration held against its schema: types, rules, and what `_target_` may name. Must not know how a run is
-trained. Imports neither torch nor Hydra before a class is asked for.
+"""A configuration held against the table of its keys: types, rules, kinds, and what `_target_` may name. Must not know
+how a run is trained. Imports neither torch nor Hydra before a class is asked for.
 
 May import: errors.
 """
+
+from simplenn.config.checking import check_config, check_values, known_keys, unknown_key
+from simplenn.config.group_files import GroupFiles
+from simplenn.config.identity import identities, identity, setting, setting_identity
+from simplenn.config.schema import COMMAND_WIDE, Kind, kind_of
+from simplenn.config.suggestions import closest, did_you_mean, distance
+from simplenn.config.targets import build, check_targets, combinations, optimizer_factory, try_optimizers
+from simplenn.config.values import as_override, flat, flatten, without_hydra
+
+__all__ = [
+    "COMMAND_WIDE",
+    "GroupFiles",
+    "Kind",
+    "as_override",
+    "build",
+    "check_config",
+    "check_targets",
+    "check_values",
+    "closest",
+    "combinations",
+    "did_you_mean",
+    "distance",
+    "flat",
+    "flatten",
+    "identities",
+    "identity",
+    "kind_of",
+    "known_keys",
+    "optimizer_factory",
+    "setting",
+    "setting_identity",
+    "try_optimizers",
+    "unknown_key",
+    "without_hydra",
+]

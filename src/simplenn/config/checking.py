@@ -6,7 +6,6 @@ group with another target, must stand in the group's own file and takes the type
 file alone adds a network, a data set or an optimizer.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache, partial
@@ -16,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from simplenn.config.schema import TARGETS, Config, TrainerConfig, all_finite
+from simplenn.config.suggestions import closest, there_are
+from simplenn.config.values import as_override
 from simplenn.errors import ConfigError
 
 GROUPS = ("data", "model", "optimizer", "trainer")  # data first: the model takes its num_features from there
@@ -66,22 +67,15 @@ def check_values(cfg: DictConfig, key: str, values: Sequence[Any]) -> list[Any]:
     return [checked[repr(value)] for value in values]
 
 
-def nearest(word: str, words: list[str], count: int = 1) -> str:
-    """`did you mean ...?` for the nearest of the words, or a list of them where none is near."""
-    close = difflib.get_close_matches(word, words, n=count, cutoff=0.5)
-    shown = [*words[:50], "..."] if len(words) > 50 else words
-    return f"did you mean {' or '.join(close)}?" if close else "there are: " + ", ".join(shown)
-
-
 def unknown_key(key: str, known: list[str]) -> ConfigError:
-    """The refusal of a key that isn't there, naming the nearest: in its own group, else by its last word."""
+    """The refusal of a key that isn't there, with the key most like it: of its own group, else of all."""
     if key in known:
         return ConfigError(f"{key} is a key that no file of the configuration sets; try +{key}=...")
     group, _, leaf = key.rpartition(".")
-    siblings = [word for word in known if group and word.startswith(f"{group}.")]
-    by_leaf = {word.rsplit(".", 1)[-1]: word for word in reversed(siblings or known)}
-    near = difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.6)
-    hint = f"did you mean {by_leaf[near[0]]}?" if near else "there are: " + ", ".join(siblings or known)
+    siblings = [other for other in known if group and other.startswith(f"{group}.")]
+    by_leaf = {other.rpartition(".")[2]: other for other in reversed(siblings or known)}  # of equal ones the first
+    near = closest(leaf, by_leaf)
+    hint = f"did you mean {by_leaf[near[0]]}?" if near else there_are(siblings or known)
     return ConfigError(f"{key} is not a key of the configuration; {hint}")
 
 
@@ -164,30 +158,6 @@ def _like(key: str, value: Any, example: Any) -> Any:
 
 def _refusal(key: str, rule: str, value: Any, example: Any) -> ConfigError:
     return ConfigError(f"{key} must be {rule}, got {value!r}; try {key}={as_override(example)}")
-
-
-def without_hydra(cfg: DictConfig) -> DictConfig:
-    """A composed configuration's own keys."""
-    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-
-
-def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested groups as one level of full keys, `optimizer.lr`."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
-
-
-def as_override(value: Any) -> str:
-    """A value as the command line writes it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "'[" + ",".join(map(as_override, value)) + "]'"
-    return str(value)
 
 
 def _example(schema: type, key: str) -> Any:

@@ -1,21 +1,50 @@
-"""The typed schema of a configuration: each key's type, its rule in words and as a test, a valid example.
+"""The table of keys: each one's type, its rule in words and as a test, a valid example, and its kind.
 
-Knows neither Hydra nor torch; `config.check` holds a configuration against it.
+Knows neither Hydra nor torch. `checking` holds a configuration against the types and rules; the identity of a run,
+what a resume may change and what the jobs of a sweep may differ in derive from the kinds.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import Any
 
 SEED_LIMIT = 2**32
 NAME_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=,+-")
 
 
+class Kind(StrEnum):
+    """What a key says of a run."""
+
+    SETTING = "setting"  # what is trained and how: another value makes another run
+    SEED = "seed"  # which of the runs of one setting
+    LENGTH = "length"  # how long: a run with a larger value is the same run, gone on with
+    EXECUTION = "execution"  # by which machinery: the numbers are the same, up to rounding
+    COMMAND = "command"  # what the command prints, checks and writes beside: the numbers are the same
+
+
 def rule(text: str, example: Any, holds: Callable[[Any], bool] = lambda value: True) -> Any:
-    """A field with the rule that its value must keep, in words and as a test, and a valid example."""
+    """A setting with the rule that its value must keep, in words and as a test, and a valid example."""
     default = (lambda: list(example)) if isinstance(example, list) else (lambda: example)
-    return field(default_factory=default, metadata={"rule": text, "example": example, "holds": holds})
+    metadata = {"rule": text, "example": example, "holds": holds, "kind": Kind.SETTING, "one_per_command": False}
+    return field(default_factory=default, metadata=metadata)
+
+
+def of_kind(kind: Kind, key: Any, *, one_per_command: bool = False) -> Any:
+    """The same key as one of another kind than a setting.
+
+    A key with `one_per_command` is that of a whole command: the jobs of a sweep can't differ in it, and a resume
+    doesn't take it over from the run.
+    """
+    return field(
+        default_factory=key.default_factory,
+        metadata={**key.metadata, "kind": kind, "one_per_command": one_per_command},
+    )
+
+
+def of_the_command(key: Any) -> Any:
+    return of_kind(Kind.COMMAND, key, one_per_command=True)
 
 
 def all_finite(value: Any) -> bool:
@@ -114,19 +143,23 @@ class AdagradConfig(OptimizerConfig):
 
 @dataclass
 class TrainerConfig:
-    accelerator: str = one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu")
-    devices: int | str = rule("auto or a number of devices", 1, lambda v: isinstance(v, str) or v != 0)
-    num_nodes: int = count(1)
-    strategy: str = rule("the name of a Lightning strategy", "auto")
-    max_epochs: int = count(40)
+    accelerator: str = of_kind(Kind.EXECUTION, one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu"))
+    devices: int | str = of_kind(
+        Kind.EXECUTION, rule("auto or a number of devices", 1, lambda v: isinstance(v, str) or v != 0)
+    )
+    num_nodes: int = of_kind(Kind.EXECUTION, count(1))
+    strategy: str = of_kind(Kind.EXECUTION, rule("the name of a Lightning strategy", "auto"))
+    max_epochs: int = of_kind(Kind.LENGTH, count(40))
+    # The next two look like execution, and are settings: another precision gives other numbers, and so do other
+    # kernels, which is what `deterministic` chooses between.
     precision: str = one_of("32-true", "32", "64-true", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
     deterministic: bool | str = rule("true, false or warn", True, lambda v: v in (True, False, "warn"))
     gradient_clip_val: float | None = rule("a positive number or null", 1.0, lambda v: v is None or v > 0)
     gradient_clip_algorithm: str | None = one_of("norm", "value", None)
     accumulate_grad_batches: int = count(1)
-    check_val_every_n_epoch: int = count(1)
-    detect_anomaly: bool = switch(False)
-    compile: bool = switch(True)
+    check_val_every_n_epoch: int = count(1)  # decides which epochs have validation metrics, and so which one is best
+    detect_anomaly: bool = switch(False)  # a setting: with it, a run whose gradient is NaN fails instead of diverging
+    compile: bool = of_kind(Kind.EXECUTION, switch(True))
 
 
 def switches() -> set[str]:
@@ -146,28 +179,38 @@ TARGETS: dict[str, type] = {
 }
 
 
-# How a command runs, not what its run is; a sweep has one value of each.
-COMMAND_KEYS = ("name", "resume", "quiet", "progress", "allow", "run_dirs", "max_stack", "verify")
-
-
 @dataclass
 class Config:
-    seed: int = seed_number()
-    name: str | None = rule(
-        "a file name of letters, digits and . _ = , + - that doesn't begin with . or -",
-        "first_try",
-        lambda v: v is None or (bool(v) and len(v) <= 150 and v[0] not in ".-" and set(v) <= NAME_CHARACTERS),
+    seed: int = of_kind(Kind.SEED, seed_number())
+    name: str | None = of_the_command(
+        rule(
+            "a file name of letters, digits and . _ = , + - that doesn't begin with . or -",
+            "first_try",
+            lambda v: v is None or (bool(v) and len(v) <= 150 and v[0] not in ".-" and set(v) <= NAME_CHARACTERS),
+        )
     )
-    resume: bool = switch(True)
-    progress: str = one_of("auto", "bar", "lines", "none")
-    quiet: bool = switch(True)
-    show_outputs: bool = switch(True)
-    histograms: bool = switch(True)
-    run_dirs: str = one_of("auto", "all", "none")
-    max_stack: int | None = count(1000)
-    verify: int = count(5, least=0)
-    allow: list[str] = rule("a list of package names", ["my_package"])
+    resume: bool = of_the_command(switch(True))
+    progress: str = of_the_command(one_of("auto", "bar", "lines", "none"))
+    quiet: bool = of_the_command(switch(True))
+    # What a run shows of itself: each job of a sweep may have its own, and a resume keeps what the run had.
+    show_outputs: bool = of_kind(Kind.COMMAND, switch(True))
+    histograms: bool = of_kind(Kind.COMMAND, switch(True))
+    run_dirs: str = of_the_command(one_of("auto", "all", "none"))
+    max_stack: int | None = of_kind(Kind.EXECUTION, count(1000), one_per_command=True)
+    verify: int = of_the_command(count(5, least=0))
+    allow: list[str] = of_the_command(rule("a list of package names", ["my_package"]))
     model: Any = rule("a group", "simple")
     data: Any = rule("a group", "sum")
     optimizer: Any = rule("a group", "sgd")
     trainer: Any = rule("a group", "auto")
+
+
+_ENTRIES = {entry.name: entry.metadata for entry in fields(Config)}
+_ENTRIES |= {f"trainer.{entry.name}": entry.metadata for entry in fields(TrainerConfig)}
+
+COMMAND_WIDE = tuple(key for key, metadata in _ENTRIES.items() if metadata["one_per_command"])
+
+
+def kind_of(key: str) -> Kind:
+    """The kind of a key by its full name; those that the table doesn't list, a user's own, are settings."""
+    return _ENTRIES[key]["kind"] if key in _ENTRIES else Kind.SETTING

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config.checking import as_override
+from simplenn.config.values import as_override
 from simplenn.errors import ConfigError
 
 PACKAGES = ("torch", "lightning", "simplenn")
@@ -81,12 +81,11 @@ def combinations(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def _unbuildable(group: str, error: Exception, values: Mapping[str, Any] | None = None) -> ConfigError:
-    # Hydra wraps what a constructor raises; the constructor's own words are the useful ones.
+    # Hydra wraps what a constructor raises; the constructor's own message is the useful one.
     reason = " ".join(str(error.__cause__ or error).split())
-    told = ", ".join(f"{group}.{key}={as_override(value)}" for key, value in (values or {}).items())
-    return ConfigError(
-        f"{group} cannot be built as configured: {reason}; {f'with {told}; ' if told else ''}see conf/{group}/"
-    )
+    overrides = ", ".join(f"{group}.{key}={as_override(value)}" for key, value in (values or {}).items())
+    where = f"with {overrides}; " if overrides else ""
+    return ConfigError(f"{group} cannot be built as configured: {reason}; {where}see conf/{group}/")
 
 
 def _check_classes(cfg: DictConfig, group: str) -> None:

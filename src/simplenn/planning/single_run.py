@@ -1,27 +1,30 @@
 """The command that trains a run of a sweep by itself."""
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
-from simplenn.config.schema import COMMAND_KEYS
+from simplenn.config import COMMAND_WIDE
 from simplenn.planning.overrides import key_of, overrides_given
 
 OF_SWEEPS = ("hydra.sweep", "hydra/sweep", "hydra.launcher", "hydra/launcher", "hydra.mode")  # sweeper as well
-OPTIONS = ("config_path", "config_name", "config_dir")
+CONFIG_OPTIONS = {"--config-path": "-cp", "--config-name": "-cn", "--config-dir": "-cd"}  # where Hydra reads files
 
 
 def arguments(sweep: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """What `train.py` must be told for a job with these overrides, and for the configuration to be found as here."""
-    own = [word for word in overrides if key_of(word) not in COMMAND_KEYS or key_of(word) == "allow"]
+    """The arguments with which `train.py` trains the job of these overrides, in the configuration of this sweep."""
+    own = [word for word in overrides if key_of(word) not in COMMAND_WIDE or key_of(word) == "allow"]
     hydras = [word for word in overrides_given(sweep) if not key_of(word).startswith(OF_SWEEPS)]
     in_file = "hydra.mode" not in map(key_of, overrides_given(sweep))  # Hydra adds it for -m
-    return [*_options(), *own, *hydras, *(["hydra.mode=RUN"] if in_file else [])]
+    return [*config_options(sys.argv[1:]), *own, *hydras, *(["hydra.mode=RUN"] if in_file else [])]
 
 
-def _options() -> list[str]:
-    told, _ = get_args_parser().parse_known_args(sys.argv[1:])
-    values = {name: getattr(told, name) for name in OPTIONS}
-    return [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
+def config_options(arguments: Sequence[str]) -> list[str]:
+    """Those of a command's arguments that say where the configuration is found, as `--config-dir=...`."""
+    parser = ArgumentParser(add_help=False)
+    for option, short in CONFIG_OPTIONS.items():
+        parser.add_argument(option, short)
+    options, _ = parser.parse_known_args(arguments)
+    return [f"--{name.replace('_', '-')}={value}" for name, value in vars(options).items() if value is not None]

@@ -6,32 +6,32 @@ from typing import Any
 
 import lightning.pytorch as L
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
-from simplenn.config.checking import flatten
-from simplenn.config.schema import COMMAND_KEYS
+from simplenn.config import Kind, flat, kind_of
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
 from simplenn.rundir.events import EventFile
 from simplenn.rundir.predictions import PredictionFigure
 
 HISTOGRAM_BINS = 30
-BESIDE_THE_SETTING = ("seed", "show_outputs", "histograms", *COMMAND_KEYS)
+ROW_KINDS = (Kind.SETTING, Kind.LENGTH)  # runs of different lengths are no repetitions of each other
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
-    """What distinguishes one setting from another, by full key: everything but the seed and how it is shown."""
-    values: Any = OmegaConf.to_container(cfg, resolve=True)
-    return setting(flatten(values))
+    """What tells the rows of the HParams page apart, by full key: setting and length, but neither the seed nor what
+    machinery the run trains on.
+    """
+    return row_values(flat(cfg))
 
 
-def setting(flat: dict[str, Any]) -> dict[str, Any]:
-    """The hyperparameters among all values by full key."""
+def row_values(values: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters among all of a configuration's values by full key; a class by its name alone."""
     return {
         key.removesuffix("._target_"): value.rsplit(".", 1)[-1] if key.endswith("._target_") else value
-        for key, value in flat.items()
-        if key.partition(".")[0] not in BESIDE_THE_SETTING
+        for key, value in values.items()
+        if kind_of(key) in ROW_KINDS
     }
 
 

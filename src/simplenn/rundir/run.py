@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config.checking import nearest
+from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError
 from simplenn.metric import cost, objective_of
 
@@ -205,5 +205,5 @@ def _not_a_run(path: Path) -> str:
     if (beside.parent / "results.csv").is_file():
         return f"{path} is not a run's directory; write it with python scripts/extract.py {beside.parent} '{path.name}'"
     runs = sorted(entry.name for entry in beside.iterdir() if (entry / ".hydra").is_dir()) if beside.is_dir() else []
-    hint = nearest(path.name, runs[:50]) if runs else "train one with python scripts/train.py"
+    hint = did_you_mean(path.name, runs) if runs else "train one with python scripts/train.py"
     return f"{path} is not a run's directory; {hint}"

@@ -6,16 +6,14 @@ values as `best/<name>`.
 
 import csv
 import heapq
-import math
 import re
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simplenn.config.checking import nearest
+from simplenn.config import closest, did_you_mean, distance
 from simplenn.errors import ConfigError
 from simplenn.rundir.run import replacing
 
@@ -67,20 +65,25 @@ def read_results(sweep: Path) -> list[dict[str, str]]:
 
 
 def find(name: str, rows: list[dict[str, str]]) -> str:
-    """The run of this name, its words in any order and its numbers in any form (`seed=3,optimizer.lr=1e-2`).
+    """The run of this name, its values in any order and its numbers in any form (`seed=3,optimizer.lr=1e-2`).
 
-    Raises `ConfigError`, naming the nearest, where it is no run of the sweep.
+    Raises `ConfigError`, naming the nearest, where it is not a run of the sweep.
     """
     if any(row["run"] == name for row in rows):
         return name
     values = parse(name)
-    fitting = [row["run"] for row in rows if values and all(_same(row.get(k, ""), v) for k, v in values.items())]
+    fitting = [row["run"] for row in rows if values and _has(row, values)]
     if len(fitting) == 1:
         return fitting[0]
     if len(fitting) > 1:
         raise ConfigError(f"{name} is not one run of the sweep but {len(fitting)}; add more, or give --where {name}")
-    near = heapq.nsmallest(NEAREST, rows, key=lambda row: _distance(row, values, name))
-    raise ConfigError(f"{name} is not a run of the sweep; did you mean {' or '.join(row['run'] for row in near)}?")
+    if values:
+        near = heapq.nsmallest(NEAREST, rows, key=lambda row: sum(distance(row.get(k, ""), values[k]) for k in values))
+        names = [row["run"] for row in near]
+    else:
+        names = [row["run"] for row in rows]
+        names = closest(name, names, NEAREST) or names[:NEAREST]
+    raise ConfigError(f"{name} is not a run of the sweep; did you mean {' or '.join(names)}?")
 
 
 def parse(text: str) -> dict[str, str]:
@@ -93,32 +96,12 @@ def where(rows: list[dict[str, str]], conditions: dict[str, str]) -> list[str]:
     """The names of the runs with these values in these columns. Raises `ConfigError` for another column."""
     for key in conditions:
         if rows and key not in rows[0]:
-            raise ConfigError(f"{key} is not a column of {RESULTS}; {nearest(key, list(rows[0]), 3)}")
-    return [row["run"] for row in rows if all(_same(row[key], value) for key, value in conditions.items())]
+            raise ConfigError(f"{key} is not a column of {RESULTS}; {did_you_mean(key, list(rows[0]), 3)}")
+    return [row["run"] for row in rows if _has(row, conditions)]
 
 
-def _distance(row: dict[str, str], values: dict[str, str], name: str) -> tuple[float, float, float]:
-    """Words that differ, then how far the numbers among them do, then how unlike the names are."""
-    differing = {key: value for key, value in values.items() if not _same(row.get(key, ""), value)}
-    apart = sum(_apart(row.get(key, ""), value) for key, value in differing.items())
-    return len(differing), apart, 0.0 if values else -SequenceMatcher(None, row["run"], name).quick_ratio()
-
-
-def _apart(one: str, other: str) -> float:
-    try:
-        a, b = float(one), float(other)
-    except ValueError:
-        return math.inf
-    if not (math.isfinite(a) and math.isfinite(b)):
-        return math.inf
-    return abs(math.log(a) - math.log(b)) if a > 0 and b > 0 else abs(a - b)
-
-
-def _same(one: str, other: str) -> bool:
-    try:
-        return one == other or float(one) == float(other)
-    except ValueError:
-        return False
+def _has(row: dict[str, str], values: dict[str, str]) -> bool:
+    return all(distance(row.get(key, ""), value) == 0 for key, value in values.items())
 
 
 def _joined(lists: Sequence[Sequence[Any]], order: np.ndarray) -> list[Any]:
@@ -136,4 +119,4 @@ def _uniform(values: list[Any]) -> list[Any]:
 def _sweeps_near(sweep: Path) -> str:
     beside = sweep.parent
     sweeps = sorted(entry.name for entry in beside.iterdir() if (entry / RESULTS).is_file()) if beside.is_dir() else []
-    return nearest(sweep.name, sweeps[:50]) if sweeps else "make one with python scripts/train.py -m"
+    return did_you_mean(sweep.name, sweeps) if sweeps else "make one with python scripts/train.py -m"

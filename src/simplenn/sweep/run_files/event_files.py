@@ -13,12 +13,12 @@ import numpy as np
 from omegaconf import OmegaConf
 from tensorboard.compat.proto.event_pb2 import Event
 
-from simplenn.config.checking import flatten
+from simplenn.config import flatten
 from simplenn.groups.metrics import best_rows, best_values, row_counts
 from simplenn.groups.run_group import RunGroup
 from simplenn.rundir import events
 from simplenn.rundir.predictions import PredictionFigure
-from simplenn.rundir.review import group_name, setting
+from simplenn.rundir.review import group_name, row_values
 from simplenn.sweep.run_files.event_records import framed, scalar_records
 
 
@@ -67,7 +67,7 @@ class EventFiles:
 
     def _start(self, run: int) -> Any:
         columns = {key: values[run] for key, values in self._group.columns.items()}
-        hparams = setting(self._values | {key: _like(self._values[key], value) for key, value in columns.items()})
+        hparams = row_values(self._values | {key: _like(self._values[key], value) for key, value in columns.items()})
         return events.start_summary(hparams, group_name(hparams), self._begun)
 
     def _images(self, runs: Sequence[int], predictions: np.ndarray | None) -> dict[int, bytes]:

@@ -1,0 +1,108 @@
+"""Which errors a user or the system has caused, and the one line that tells each. All others are ours.
+
+Hydra says some things in messages alone, and OmegaConf's errors lead to the configuration by a private method: each of
+these is read by one function here, and `tests/command/test_upstream.py` has a test for each.
+"""
+
+import errno
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import (
+    GrammarParseError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+import simplenn
+from simplenn.errors import ConfigError
+from simplenn.rundir.run import Unwritable
+
+# Hydra wraps what OmegaConf raises for an override. Unwrapped, a value that can't be resolved is the user's as well,
+# but not a key that isn't there, as then code of ours has asked for it.
+CONFIGURATION_ERRORS = (
+    HydraException,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    GrammarParseError,
+    yaml.YAMLError,
+)
+# What the system says of a disk or of rights, wherever Hydra, OmegaConf or we write.
+SYSTEM_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
+PACKAGE = Path(simplenn.__path__[0])
+OUR_FOLDERS = (str(PACKAGE), str(PACKAGE.with_name("hydra_plugins")))
+
+
+def is_the_users(error: BaseException) -> bool:
+    """Whether the command's words, its files or the configuration are to be blamed, and so the command refused."""
+    if isinstance(error, ConfigError) or is_group_set_to_no_choice(error):
+        return True
+    return isinstance(error, CONFIGURATION_ERRORS) and not any(map(_is_ours, _causes(error)))
+
+
+def is_the_systems(error: BaseException) -> bool:
+    """Whether the system has no room or gives no right to write or read a file."""
+    return isinstance(error, Unwritable) or (isinstance(error, OSError) and error.errno in SYSTEM_ERRORS)
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error of the user's or the system's says."""
+    cause = error.__cause__
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        from simplenn.config import closest
+
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        options = sorted(error.options)
+        fix = (closest(choice, options) or options or [""])[0]
+        return f"{group} must be one of {', '.join(options)}, got {choice!r}; try {group}={fix}"
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
+        key, composed = str(cause.full_key or ""), configuration_of(cause)
+        if not key or key.startswith("hydra.") or not composed:
+            said = " ".join(str(error).split()) or "the configuration can't be read"
+            return f"{said}: {str(cause).splitlines()[0]}"
+        from simplenn.config import known_keys, unknown_key
+
+        return str(unknown_key(key, known_keys(composed)))
+    if key := key_of_several_values(error):
+        return f"{key} is more than one value; add -m to train a run for each"
+    return " ".join(str(error).split())
+
+
+def is_group_set_to_no_choice(error: BaseException) -> bool:
+    """Whether Hydra refuses `optimizer=null` or `optimizer={...}`. It raises a plain `ValueError`."""
+    return isinstance(error, ValueError) and str(error).startswith("Config group override")
+
+
+def key_of_several_values(error: BaseException) -> str | None:
+    """The key of `optimizer.lr=1,2` in a command without -m, as Hydra's message names it."""
+    found = re.match("Ambiguous value for argument '(.*?)'\n", str(error))
+    return found and found[1]
+
+
+def configuration_of(error: OmegaConfBaseException) -> DictConfig | None:
+    """The whole configuration that an error of OmegaConf's arose in. No public method leads there from its node."""
+    node: Any = error.parent_node
+    root = None if node is None else node._get_root()
+    return root if isinstance(root, DictConfig) else None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while error.__cause__ is not None:
+        yield (error := error.__cause__)
+
+
+def _is_ours(cause: BaseException) -> bool:
+    """Whether it arose in our own code, as where Hydra can't import or make a class of ours that has a mistake."""
+    traceback: TracebackType | None = cause.__traceback__
+    files = []
+    while traceback is not None:
+        files.append(traceback.tb_frame.f_code.co_filename)
+        traceback = traceback.tb_next
+    return not is_the_users(cause) and any(file.startswith(OUR_FOLDERS) for file in files)
