@@ -1,4 +1,4 @@
-"""What a command costs in seconds, start to end: python scripts/benchmarks/benchmark.py start --repeat 5
+"""What a command costs in seconds, start to end: python scripts/benchmarks start --repeat 5
 
 Each case is a whole process, started afresh and timed from outside. The cases of a group take turns, round
 after round, so that the noise of a shared machine hits all alike; what counts is a case's median over the
@@ -202,11 +202,11 @@ PROOFS = Group(
 
 
 def _jax(work: str, repeat: int) -> Case:
-    return Case((str(HERE / "jax_training.py"), work, "--repeat", str(repeat)), self_timed=True)
+    return Case((str(HERE / "processes" / "jax_training.py"), work, "--repeat", str(repeat)), self_timed=True)
 
 
 def _training(work: str, way: str, *options: str) -> Case:
-    return Case((str(HERE / "training.py"), work, way, *options), self_timed=True)
+    return Case((str(HERE / "processes" / "stack_training.py"), work, way, *options), self_timed=True)
 
 
 def _whole_stacks(work: str) -> dict[str, Case]:

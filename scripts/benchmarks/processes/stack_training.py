@@ -1,4 +1,4 @@
-"""Seconds of training 10,000 runs of Adam, as JSON, one number per repeat: a process of `benchmark.py training`.
+"""Seconds of training 10,000 runs of Adam, as JSON, one number per repeat: a process of `benchmarks training`.
 
 The ways: `alone` is compiled and warm, by the engine itself, without Lightning's loop, validation and the keeping of
 best weights; `eager` and `compiled` are the whole of `train_stack`, of which each process shows the first.
@@ -33,7 +33,7 @@ from simplenn.stacking.stack import Means
 from simplenn.stacking.steps import Steps
 from simplenn.stacking.weights import InitialWeights
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF = Path(__file__).resolve().parents[3] / "conf"
 WORK = {"post": "experiment=post", "sum": "data=sum"}
 NUM_RUNS, NUM_SEEDS = 10_000, 100
 Columns = dict[str, list[Any]]

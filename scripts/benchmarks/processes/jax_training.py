@@ -1,4 +1,4 @@
-"""JAX's side of `benchmark.py training`: the same training by `jit(vmap(scan))`, with optax's Adam.
+"""JAX's side of `benchmarks training`: the same training by `jit(vmap(scan))`, with optax's Adam.
 
 Prints the seconds of 10,000 runs as JSON, one number per repeat, after a training that compiles. JAX takes as many
 threads as it likes. Random numbers are numpy's, of the same distribution as the project's.
