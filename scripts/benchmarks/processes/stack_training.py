@@ -99,15 +99,19 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
+def parser() -> argparse.ArgumentParser:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("work", choices=WORK)
+    arguments.add_argument("way", choices=["alone", "eager", "compiled"])
+    arguments.add_argument("--repeat", type=int, default=1, metavar="N", help="trainings to measure (1)")
+    arguments.add_argument("--threads", type=int, metavar="N", help="torch's threads (by torch)")
+    arguments.add_argument("--epochs", type=int, metavar="N", help="epochs of each training (by the configuration)")
+    arguments.add_argument("--max-stack", type=int, default=NUM_RUNS, metavar="N", help="of `alone` (all runs)")
+    return arguments
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=WORK)
-    parser.add_argument("way", choices=["alone", "eager", "compiled"])
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="trainings to measure (1)")
-    parser.add_argument("--threads", type=int, metavar="N", help="torch's threads (by torch)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of each training (by the configuration)")
-    parser.add_argument("--max-stack", type=int, default=NUM_RUNS, metavar="N", help="of `alone` (all runs)")
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     runs = columns()
