@@ -146,3 +146,10 @@ def script(
         process.kill()
     assert process.returncode is not None
     return subprocess.CompletedProcess([name, *arguments], process.returncode, out, err)
+
+
+def free_port() -> int:
+    """Of this machine, for processes to meet at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
