@@ -1,8 +1,7 @@
-"""What tests share: configurations composed as the scripts compose them, runs trained in a temporary directory."""
+"""What tests share: configurations composed as the scripts compose them, runs trained in a temporary directory, and
+the scripts themselves (see `commands`)."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +9,15 @@ import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it, before torch is loaded
 
+import commands
 import torch
+from commands import ROOT, script
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from simplenn.rundir.run import Result
 
-ROOT = Path(__file__).resolve().parents[1]
+__all__ = ["ROOT", "composed", "script", "train_run"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,7 +46,6 @@ def train_run(tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
-def script(name: str, *arguments: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """A script of the repo's, run as a user runs it."""
-    command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
-    return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=300, check=False)
+def pytest_sessionfinish() -> None:
+    if commands.server.cache_info().currsize:
+        commands.server().close()

@@ -1,129 +1,60 @@
-"""Seconds of training 10,000 runs of Adam, as JSON, one number per repeat: a process of `benchmark.py training`.
+"""Group `training`: training alone, 10,000 runs of Adam, compiled and warm, beside JAX `jit(vmap(scan))`.
 
-The ways: `alone` is compiled and warm, by the engine itself, without Lightning's loop, validation and the keeping of
-best weights; `eager` and `compiled` are the whole of `train_stack`, of which each process shows the first.
-
-Shapes: R runs, S distinct seeds, K steps an epoch, N samples.
+And from how many run-steps (runs x steps) of a stack `trainer.compile=true` pays, by the whole of `train_stack`, when
+torch's cache on disk knows the graph. Its processes time themselves: what they print counts. It needs the extra
+`benchmark`, and a first round that isn't counted fills the cache.
 """
 
-import os
+import math
+from collections.abc import Mapping
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it, before torch is loaded
-
-import argparse
-import json
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
-
-from simplenn.config.checking import check_config
-from simplenn.data import TensorDataModule
-from simplenn.setup import build_run
-from simplenn.stacking import train_stack
-from simplenn.stacking.batches import StackBatches
-from simplenn.stacking.compiled.epoch import CompiledEpoch
-from simplenn.stacking.optimizer import hyperparameters
-from simplenn.stacking.rules import RULES
-from simplenn.stacking.stack import Means
-from simplenn.stacking.steps import Steps
-from simplenn.stacking.weights import InitialWeights
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
-WORK = {"post": "experiment=post", "sum": "data=sum"}
-NUM_RUNS, NUM_SEEDS = 10_000, 100
-Columns = dict[str, list[Any]]
+from cases import PROCESSES, Case, Figure, Group
 
 
-def configured(work: str, *, compiled: bool = False, epochs: int | None = None) -> DictConfig:
-    words = [WORK[work], "optimizer=adam", "trainer=cpu"]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = check_config(compose("train", [*words, *([f"trainer.max_epochs={epochs}"] if epochs else [])]))
-    cfg.trainer.compile = compiled
-    return cfg
+def _jax(work: str, repeat: int) -> Case:
+    return Case((str(PROCESSES / "jax_training.py"), work, "--repeat", str(repeat)), self_timed=True)
 
 
-def columns() -> Columns:
-    """Of each seed NUM_RUNS / NUM_SEEDS runs, side by side; learning rates from 1e-4 to 1e-1."""
+def _training(work: str, way: str, *options: str) -> Case:
+    return Case((str(PROCESSES / "stack_training.py"), work, way, *options), self_timed=True)
+
+
+def _whole_stacks(work: str) -> dict[str, Case]:
     return {
-        "seed": [run * NUM_SEEDS // NUM_RUNS for run in range(NUM_RUNS)],
-        "optimizer.lr": torch.logspace(-4, -1, NUM_RUNS, dtype=torch.float64).tolist(),
+        f"{work}, {way} stack{epochs}": _training(work, way, *options)
+        for way in ("eager", "compiled")
+        for epochs, options in (("", ()), (", 1 epoch", ("--epochs", "1")))
     }
 
 
-def alone(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], None]:
-    """A call that trains all runs, `max_stack` at a time, from weights and orders that are there already."""
-    regressor, data = build_run(cfg)
-    assert isinstance(data, TensorDataModule)
-    data.setup("fit")
-    assert data.train is not None
-    x, y = data.train.tensors
-    batch_size = data.batch_size or len(x)
-    num_steps = -(-len(x) // batch_size)
-    optimizer = regressor.configure_optimizers()
-    initial = InitialWeights(cfg)
-    stacks = []
-    for start in range(0, NUM_RUNS, max_stack):
-        own = {key: values[start : start + max_stack] for key, values in columns.items()}
-        rule = RULES[type(optimizer)](hyperparameters(optimizer.defaults, own))
-        batches = StackBatches(own["seed"], True, len(x), batch_size, shuffle=data.shuffle)
-        orders = []
-        for epoch in range(cfg.trainer.max_epochs):
-            batches.set_epoch(epoch)
-            order, place = batches.orders()  # [S, N], [R]
-            orders.append((order.T, place))
-        stacks.append((CompiledEpoch(Steps(regressor), rule, batch_size), initial(own["seed"]), orders))
+def _pays_from(work: str, num_run_steps: int) -> Figure:
+    """Compiling costs its time once, and saves some of each run-step's."""
 
-    def train() -> None:
-        for compiled, weights, orders in stacks:
-            state = compiled.initial(weights)
-            for epoch, (order, place) in enumerate(orders):
-                done = compiled.epoch(state, x, y, order, place, 1 + epoch * num_steps)
-                state, means = done.state, Means()
-                for step in range(num_steps):
-                    metrics = {name: values[step] for name, values in done.metrics.items()}
-                    means.add(metrics, min(batch_size, len(x) - step * batch_size))
-                means.values()
-            assert all(bool(weight.isfinite().all()) for weight in state.weights.values())
+    def of(t: Mapping[str, float]) -> float:
+        cost = t[f"{work}, compiled stack, 1 epoch"] - t[f"{work}, eager stack, 1 epoch"]
+        saved = cost + t[f"{work}, eager stack"] - t[f"{work}, compiled stack"]
+        return cost / saved * num_run_steps / 1e6 if saved > 0 else math.inf
 
-    return train
+    return Figure(of, "M run-steps")
 
 
-def seconds(call: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    call()
-    return time.perf_counter() - begun
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=WORK)
-    parser.add_argument("way", choices=["alone", "eager", "compiled"])
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="trainings to measure (1)")
-    parser.add_argument("--threads", type=int, metavar="N", help="torch's threads (by torch)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of each training (by the configuration)")
-    parser.add_argument("--max-stack", type=int, default=NUM_RUNS, metavar="N", help="of `alone` (all runs)")
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    runs = columns()
-    cfg = configured(arguments.work, compiled=arguments.way == "compiled", epochs=arguments.epochs)
-    if arguments.way == "alone":
-        train = alone(cfg, runs, arguments.max_stack)
-        train()  # compiles
-    else:
-        initial = InitialWeights(cfg)
-        initial(runs["seed"])  # each is drawn once, as for a sweep's later stacks
-
-        def train() -> object:
-            return train_stack(cfg, runs, initial=initial)
-
-    print(json.dumps([round(seconds(train), 4) for _ in range(arguments.repeat)]))
-
-
-if __name__ == "__main__":
-    main()
+TRAINING = Group(
+    cases={
+        "post, JAX": _jax("post", 15),
+        "post, compiled": _training("post", "alone", "--repeat", "15", "--threads", "1"),
+        "sum, JAX": _jax("sum", 3),
+        "sum, compiled": _training("sum", "alone", "--repeat", "3", "--threads", "1", "--max-stack", "2000"),
+        **_whole_stacks("post"),
+        **_whole_stacks("sum"),
+    },
+    figures={
+        "post, compiled / JAX": Figure(lambda t: t["post, compiled"] / t["post, JAX"], target=0.5),
+        "sum, compiled / JAX": Figure(lambda t: t["sum, compiled"] / t["sum, JAX"], target=1.0),
+        "post, compiled stack / eager": Figure(lambda t: t["post, compiled stack"] / t["post, eager stack"]),
+        "sum, compiled stack / eager": Figure(lambda t: t["sum, compiled stack"] / t["sum, eager stack"]),
+        "post, compile pays from": _pays_from("post", 10_000 * 100),
+        "sum, compile pays from": _pays_from("sum", 10_000 * 40 * 8),
+    },
+    num_uncounted=1,
+    packages=("jax", "optax"),
+)

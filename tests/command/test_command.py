@@ -2,16 +2,12 @@
 
 import json
 import os
-import resource
 import signal
-import subprocess
-import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, script
+from commands import Forked, script, start
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote
 
@@ -110,12 +106,14 @@ def test_predict_refuses_what_is_no_row_of_numbers(words: list[str], stdin: str,
 
 def test_directories_asked_for_at_one_moment_differ(tmp_path: Path) -> None:
     """Many processes that want one time stamp get one directory each."""
-    code = "import sys, pathlib; from simplenn.command.directory import reserve; "
-    code += "print(reserve(pathlib.Path(sys.argv[1]), numbered=True))"
+    reserving = tmp_path / "reserving.py"
+    reserving.write_text(
+        "import sys, pathlib\n"
+        "from simplenn.command.directory import reserve\n"
+        "print(reserve(pathlib.Path(sys.argv[1]), numbered=True))\n"
+    )
     wanted = tmp_path / "runs" / "now"
-    started = [
-        subprocess.Popen([sys.executable, "-c", code, str(wanted)], stdout=subprocess.PIPE, text=True) for _ in range(8)
-    ]
+    started = [start(str(reserving), str(wanted), cwd=tmp_path) for _ in range(8)]
     got = {process.communicate()[0] for process in started}
     assert len(got) == 8
     assert reserve(wanted, numbered=True) == wanted.with_name("now_9")
@@ -220,7 +218,7 @@ def test_a_lock_passes_from_the_gate_to_the_training(tmp_path: Path) -> None:
         pass
 
 
-def wait_for_rows(path: Path, process: subprocess.Popen[str], count: int = 3) -> None:
+def wait_for_rows(path: Path, process: Forked, count: int = 3) -> None:
     while process.poll() is None and not (path.exists() and len(path.read_text().splitlines()) > count):
         time.sleep(0.05)
 
@@ -229,8 +227,7 @@ def wait_for_rows(path: Path, process: subprocess.Popen[str], count: int = 3) ->
 def test_a_signal_ends_a_run_or_a_sweep_in_order(signum: int, status: int, sweep: bool, tmp_path: Path) -> None:
     """Exit status 128 + n, `interrupted` in the result, no traceback, and no further job of a sweep."""
     arguments = ["-m", "hydra/launcher=basic", "seed=1,2"] if sweep else []
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *arguments, "name=x", "trainer.max_epochs=100000"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start("train.py", *arguments, "name=x", "trainer.max_epochs=100000", cwd=tmp_path)
     run = tmp_path / "outputs" / ("sweeps/x/runs/seed=1" if sweep else "runs/x")
     wait_for_rows(run / "metrics.csv", process)
     process.send_signal(signum)
@@ -245,12 +242,12 @@ def test_a_signal_ends_a_run_or_a_sweep_in_order(signum: int, status: int, sweep
 
 def test_a_killed_run_is_not_finished_and_resumes(tmp_path: Path) -> None:
     """kill -9: no result, and the command to go on with is `resume=true`."""
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "name=x", "trainer.max_epochs=100000", "quiet=true"]
-    process = subprocess.Popen(command, cwd=tmp_path, text=True)
+    process = start("train.py", "name=x", "trainer.max_epochs=100000", "quiet=true", cwd=tmp_path)
     run = Run(tmp_path / "outputs" / "runs" / "x")
     wait_for_rows(run.metrics_file, process)
     process.kill()
-    process.wait()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
     assert run.result() is None
     epochs = len(read_rows(run.metrics_file)) + 2
     resumed = script("train.py", "name=x", "resume=true", f"trainer.max_epochs={epochs}", cwd=tmp_path)
@@ -274,10 +271,9 @@ def test_a_failed_jobs_traceback_is_in_its_own_log(tmp_path: Path) -> None:
     conf = tmp_path / "conf" / "model"
     conf.mkdir(parents=True)
     (conf / "brittle.yaml").write_text("_target_: own.Brittle\nnum_features: 3\nhidden: 4\n")
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "--config-dir", "conf", "-m", "model=brittle"]
-    command += ["model.hidden=5,4", "trainer.max_epochs=2", "allow=[own]", "name=x"]
+    words = ["--config-dir", "conf", "-m", "model=brittle", "model.hidden=5,4", "trainer.max_epochs=2", "allow=[own]"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    swept = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    swept = script("train.py", *words, "name=x", cwd=tmp_path, environment=environment)
     assert swept.returncode == 1, swept.stderr
     runs = tmp_path / "outputs" / "sweeps" / "x" / "runs"
     failed, done = Run(runs / "model.hidden=5"), Run(runs / "model.hidden=4")
@@ -297,10 +293,10 @@ def test_a_failed_jobs_traceback_is_in_its_own_log(tmp_path: Path) -> None:
 def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path: Path) -> None:
     """In a sweep, of which none would train as it should; a single run doesn't compile."""
     environment = {key: value for key, value in os.environ.items() if key != "CXX"} | {"PATH": str(tmp_path)}
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "trainer.compile=true", "trainer.max_epochs=1"]
+    words = ["trainer.compile=true", "trainer.max_epochs=1"]
     trained, refused = (
-        subprocess.run([*command, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        for words in (["name=x"], ["seed=1,2", "name=y", "-m"])
+        script("train.py", *words, *more, cwd=tmp_path, environment=environment)
+        for more in (["name=x"], ["seed=1,2", "name=y", "-m"])
     )
     assert trained.returncode == 0, trained.stderr
     assert refused.returncode == 2
@@ -318,20 +314,19 @@ def test_quiet_prints_nothing(tmp_path: Path) -> None:
 
 def test_a_signal_ends_every_process_of_a_run(tmp_path: Path) -> None:
     """Under ddp, SIGTERM to the process that was started ends those that it started, and says interrupted."""
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "trainer=ddp", "trainer.max_epochs=100000", "name=x"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = start("train.py", "trainer=ddp", "trainer.max_epochs=100000", "name=x", cwd=tmp_path)
     run = Run(tmp_path / "outputs" / "runs" / "x")
     wait_for_rows(run.metrics_file, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.send_signal(signal.SIGTERM)
     try:
-        out, _ = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
         alive = [child for child in children if Path(f"/proc/{child}").exists()]
         for child in alive:
             os.kill(int(child), signal.SIGKILL)
-    assert process.returncode == 143, out
+    assert process.returncode == 143, out + err
     assert children
     assert alive == []
     result = run.result()
@@ -341,9 +336,9 @@ def test_a_signal_ends_every_process_of_a_run(tmp_path: Path) -> None:
 
 def test_a_full_disk_fails_the_run_in_one_line_and_it_resumes(tmp_path: Path) -> None:
     """Status 1, the file and the reason named, no traceback, the files before intact; by a limit on their size."""
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "name=x", "trainer.max_epochs=400"]
-    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, 20_000))
-    full = subprocess.run(command, cwd=tmp_path, preexec_fn=limit, capture_output=True, text=True, check=False)
+    words = ["name=x", "data.num_train=32", "trainer.max_epochs=400"]
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+    full = script("train.py", *words, cwd=tmp_path, prelude=limit)
     run = Run(tmp_path / "outputs" / "runs" / "x")
     assert full.returncode == 1, full.stderr
     assert "Traceback" not in full.stdout + full.stderr + (run.directory / "train.log").read_text()
@@ -363,10 +358,7 @@ def test_a_full_disk_fails_the_run_in_one_line_and_it_resumes(tmp_path: Path) ->
 
 def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
     """As `| head -1` does: nothing is said of it, and the run is done."""
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "name=x", "trainer.max_epochs=20"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stderr is not None
+    process = start("train.py", "name=x", "trainer.max_epochs=20", cwd=tmp_path)
     assert process.stdout.readline().startswith("Epoch [2/20]")
     process.stdout.close()
     assert process.stderr.read() == ""

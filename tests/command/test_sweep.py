@@ -3,13 +3,11 @@
 import csv
 import shlex
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, script
+from commands import ROOT, script, start
 from omegaconf import OmegaConf
 
 from simplenn.rundir import checkpoint
@@ -195,7 +193,7 @@ def test_hydras_own_sweeper_drives_stacks(tmp_path: Path) -> None:
 def test_joblib_trains_in_processes(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2", "trainer.max_epochs=2", "name=x"]
-    done = script("train.py", *words, cwd=tmp_path)
+    done = script("train.py", *words, cwd=tmp_path, fresh=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [row["status"] for row in table(tmp_path / "outputs" / "sweeps" / "x")] == ["done", "done"]
 
@@ -203,9 +201,7 @@ def test_joblib_trains_in_processes(tmp_path: Path) -> None:
 def test_a_signal_ends_a_stack_in_order(tmp_path: Path) -> None:
     """Exit status 128 + n; what the runs had by then is kept, as `interrupted`."""
     words = ["-m", "seed=1,2", "name=x", "trainer.max_epochs=3000"]
-    command = [sys.executable, "-u", str(ROOT / "scripts" / "train.py"), *words]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    process = start("train.py", *words, cwd=tmp_path)
     for line in process.stdout:
         if line.startswith("Sweep [10 %]"):
             break
@@ -223,7 +219,6 @@ def test_a_signal_ends_a_stack_in_order(tmp_path: Path) -> None:
 
 
 PLANTED = """
-import runpy, sys
 from simplenn.sweep import record, store
 from simplenn.sweep.run_files import directories
 
@@ -236,12 +231,13 @@ def fails(function, optimizer):
 
 store._states = fails(store._states, "Adagrad")
 record.write_directories = fails(directories.write_directories, "RMSprop")
-if sys.argv.pop(1) == "full":
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
-    directories.os.rename = full
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+FULL = """
+def full(*arguments):
+    raise OSError(28, "No space left on device")
+
+directories.os.rename = full
 """
 
 
@@ -252,8 +248,8 @@ def test_an_error_of_one_group_costs_no_other_groups_files(disk: str, tmp_path: 
     A group whose runs all diverge at once is no error.
     """
     swept = ["optimizer=sgd,adam,adagrad,rmsprop", "optimizer.lr=1e4", "seed=0,1", "trainer.max_epochs=2"]
-    words = [sys.executable, "-c", PLANTED, disk, str(ROOT / "scripts" / "train.py"), "-m", *swept, "name=x"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    planted = PLANTED + (FULL if disk == "full" else "")
+    done = script("train.py", "-m", *swept, "name=x", cwd=tmp_path, prelude=planted)
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
     assert "8 runs: 6 done, 2 diverged" in done.stdout
     sweep = tmp_path / "outputs" / "sweeps" / "x"

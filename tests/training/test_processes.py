@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, script
+from commands import Forked, script, start
 from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 
 from simplenn import signals
@@ -31,20 +31,12 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_RANK": "0", **
 SRUN = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2", "SLURM_LOCALID": "0"}
 
 
-def started(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+def started(*arguments: str, cwd: Path, **environment: str) -> Forked:
     """A training as a user starts it, with more in its environment; it goes on while the test does."""
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *arguments]
-    return subprocess.Popen(
-        command,
-        cwd=cwd,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start("train.py", *arguments, cwd=cwd, environment={**os.environ, **environment})
 
 
-def on_two_nodes(*arguments: str, cwd: Path) -> list[tuple[int, str, str]]:
+def on_two_nodes(*arguments: str, cwd: Path) -> list[tuple[int | None, str, str]]:
     """Exit status, standard output and standard error of the command on each of two nodes, which are both this one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -58,7 +50,7 @@ def on_two_nodes(*arguments: str, cwd: Path) -> list[tuple[int, str, str]]:
     return [(node.returncode, *end) for node, end in zip(nodes, ends, strict=True)]
 
 
-def children(process: subprocess.Popen[str]) -> list[int]:
+def children(process: Forked) -> list[int]:
     """The ids of the processes that it has started, once there are any."""
     listing = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while not (numbers := listing.read_text().split()):

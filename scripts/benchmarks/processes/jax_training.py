@@ -1,4 +1,4 @@
-"""JAX's side of `benchmark.py training`: the same training by `jit(vmap(scan))`, with optax's Adam.
+"""JAX's side of `benchmarks training`: the same training by `jit(vmap(scan))`, with optax's Adam.
 
 Prints the seconds of 10,000 runs as JSON, one number per repeat, after a training that compiles. JAX takes as many
 threads as it likes. Random numbers are numpy's, of the same distribution as the project's.
@@ -104,11 +104,15 @@ def seconds(call: Callable[[], Any]) -> float:
 WORK = {"post": post, "sum": addition}
 
 
+def parser() -> argparse.ArgumentParser:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("work", choices=WORK)
+    arguments.add_argument("--repeat", type=int, default=1, metavar="N", help="trainings to measure (1)")
+    return arguments
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=WORK)
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="trainings to measure (1)")
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     train = WORK[arguments.work]()
     train()  # compiles
     print(json.dumps([round(seconds(train), 4) for _ in range(arguments.repeat)]))

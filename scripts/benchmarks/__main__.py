@@ -1,0 +1,97 @@
+"""What a command costs in seconds, start to end: python scripts/benchmarks start sweep --repeat 5
+
+Each case is a whole process, started afresh and timed from outside. The cases of a group take turns, round
+after round, so that the noise of a shared machine hits all alike; what counts is a case's median over the
+rounds. A figure is made from these medians and stands beside its target. Outputs go to temporary directories.
+
+The groups, each in a file of its own: `start`, `sweep`, `proof` and, with the extra `benchmark`, `training`.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+from cases import Case, Group
+from proof import PROOF
+from rich.console import Console
+from rich.progress import track
+from rich.table import Column, Table
+from start import START
+from sweep import SWEEP
+from training import TRAINING
+
+GROUPS = {"start": START, "sweep": SWEEP, "proof": PROOF, "training": TRAINING}
+
+
+def seconds(name: str, case: Case, directory: Path) -> float:
+    """The wall time of one process, or what it tells. Ends the benchmark where it ends otherwise than it must."""
+    begun = time.perf_counter()
+    done = subprocess.run([sys.executable, *case.arguments], cwd=directory, capture_output=True, text=True)
+    elapsed = time.perf_counter() - begun
+    if done.returncode != case.status:
+        sys.exit(f"{name} ended with status {done.returncode}, expected {case.status}\n{done.stderr}")
+    return median(json.loads(done.stdout.splitlines()[-1])) if case.self_timed else elapsed
+
+
+def measure(name: str, group: Group, repeat: int) -> dict[str, list[float]]:
+    """The seconds of every case, one for each round."""
+    times: dict[str, list[float]] = {case: [] for case in group.cases}
+    # deleting many files slows down making others for a minute: everything goes at the end
+    with tempfile.TemporaryDirectory() as root:
+        for number in track(range(-group.num_uncounted, repeat), description=name, transient=True):
+            for case_name, case in group.cases.items():
+                elapsed = seconds(case_name, case, Path(tempfile.mkdtemp(dir=root)))
+                if number >= 0:
+                    times[case_name].append(elapsed)
+    return times
+
+
+def tables(group: Group, times: Mapping[str, list[float]]) -> tuple[Table, Table]:
+    medians = {name: median(values) for name, values in times.items()}
+    measured = Table("what", *(Column(header, justify="right") for header in ("median, s", "lowest, s")))
+    for name, values in times.items():
+        measured.add_row(name, f"{medians[name]:.2f}", f"{min(values):.2f}")
+    figures = Table("figure", *(Column(header, justify="right") for header in ("value", "target")), "")
+    for name, figure in group.figures.items():
+        value = figure.of(medians)
+        target = (
+            ""
+            if figure.target is None
+            else f"{'at least' if figure.at_least else 'at most'} {figure.target:g} {figure.unit}"
+        )
+        verdict = "" if figure.target is None else "reached" if figure.reached(value) else "missed"
+        figures.add_row(name, f"{value:.2f} {figure.unit}", target, verdict)
+    return measured, figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("groups", nargs="*", choices=[*GROUPS, "all"], default="all", help="what to measure (all)")
+    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="rounds of each group (5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the seconds of every process here")
+    arguments = parser.parse_args()
+    if arguments.repeat < 1:
+        parser.error(f"--repeat must be 1 or more, got {arguments.repeat}")
+    names = list(GROUPS) if "all" in arguments.groups else list(dict.fromkeys(arguments.groups))
+    if any(find_spec(package) is None for name in names for package in GROUPS[name].packages):
+        others = " ".join(name for name in GROUPS if not GROUPS[name].packages)
+        install = "pip install -c constraints.txt -e '.[benchmark]'"
+        print(f"group training needs JAX: {install}; or name the other groups: {others}", file=sys.stderr)
+        sys.exit(2)
+    times = {name: measure(name, GROUPS[name], arguments.repeat) for name in names}
+    if arguments.json:
+        arguments.json.write_text(json.dumps(times, indent=2) + "\n")
+    for name in names:
+        for table in tables(GROUPS[name], times[name]):
+            Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

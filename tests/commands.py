@@ -1,0 +1,155 @@
+"""Commands as a user types them, each in a process of its own: forked from `fork_server`'s, or started afresh."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from threading import Thread
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 300  # after which a command is taken to hang
+
+
+class Forked:
+    """A command in a process forked from the server's, with the part of `subprocess.Popen`'s interface that we use."""
+
+    def __init__(
+        self, arguments: list[str], cwd: Path, stdin: str, environment: Mapping[str, str], prelude: str
+    ) -> None:
+        self.args = arguments
+        self.returncode: int | None = None
+        (text, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
+        with open(to_stdin, "w") as stream:
+            stream.write(stdin)  # little enough for a pipe
+        self.stdout, self.stderr = open(from_stdout), open(from_stderr)  # noqa: SIM115
+        self._socket, other = socket.socketpair()
+        with other:
+            socket.send_fds(server().control, [b"c"], [other.fileno(), text, stdout, stderr])
+        for descriptor in (text, stdout, stderr):
+            os.close(descriptor)
+        command = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment), "prelude": prelude}
+        self._socket.sendall(json.dumps(command).encode() + b"\n")
+        self.pid = self._answer()
+
+    def _answer(self) -> int:
+        answer = self._socket.recv(4, socket.MSG_WAITALL)
+        assert answer, "the fork server has ended; its standard error says why"
+        return int.from_bytes(answer, "big", signed=True)
+
+    def poll(self) -> int | None:
+        """The exit status, `None` while the command runs."""
+        if self.returncode is None and select.select([self._socket], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, negative for a signal. Raises `subprocess.TimeoutExpired` after so many seconds."""
+        if self.returncode is None:
+            if not select.select([self._socket], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = self._answer()
+            self._socket.close()
+        return self.returncode
+
+    def communicate(self, timeout: float = SECONDS) -> tuple[str, str]:
+        """What the command writes to its standard output and standard error until both are closed and it has ended."""
+        deadline = time.monotonic() + timeout
+        written = ["", ""]
+
+        def read(number: int) -> None:
+            with (self.stdout, self.stderr)[number] as stream:
+                written[number] = stream.read()
+
+        threads = [Thread(target=read, args=[number], daemon=True) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0, deadline - time.monotonic()))
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout)
+        self.wait(max(0, deadline - time.monotonic()))
+        return written[0], written[1]
+
+    def send_signal(self, number: int) -> None:
+        """Does nothing where the process has ended, so that no other one of its id gets the signal."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class Server:
+    """The process that `Forked` processes come from; it ends when this one does."""
+
+    def __init__(self) -> None:
+        self.control, other = socket.socketpair()
+        command = [sys.executable, str(ROOT / "tests" / "fork_server.py"), str(other.fileno())]
+        with other:
+            self.process = subprocess.Popen(
+                command, pass_fds=[other.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+
+    def close(self) -> None:
+        self.control.close()
+        self.process.communicate()
+
+
+@cache
+def server() -> Server:
+    """This process's only one, from its first command on."""
+    return Server()
+
+
+def start(
+    name: str,
+    *arguments: str,
+    cwd: Path,
+    stdin: str = "",
+    environment: Mapping[str, str] = os.environ,
+    prelude: str = "",
+) -> Forked:
+    """Starts a script of the repo's as a user does in the directory `cwd`, and returns at once.
+
+    `name` is that of a file in scripts/, or the path of another. `prelude` is code that the process runs before the
+    script: it plants an error, say.
+    """
+    return Forked([str(ROOT / "scripts" / name), *arguments], cwd, stdin, environment, prelude)
+
+
+def script(
+    name: str,
+    *arguments: str,
+    cwd: Path,
+    stdin: str = "",
+    environment: Mapping[str, str] = os.environ,
+    prelude: str = "",
+    fresh: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """The same, once it has ended. `fresh` is for what concerns its start: it takes an interpreter of its own."""
+    if fresh:
+        assert not prelude
+        command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
+        pipes = {"input": stdin, "capture_output": True, "text": True, "timeout": SECONDS}
+        return subprocess.run(command, cwd=cwd, env=environment, check=False, **pipes)
+    process = start(name, *arguments, cwd=cwd, stdin=stdin, environment=environment, prelude=prelude)
+    try:
+        out, err = process.communicate()
+    finally:
+        process.kill()
+    assert process.returncode is not None
+    return subprocess.CompletedProcess([name, *arguments], process.returncode, out, err)
+
+
+def free_port() -> int:
+    """Of this machine, for processes to meet at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

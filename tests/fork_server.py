@@ -1,0 +1,141 @@
+"""A process that has imported torch, Lightning, Hydra and simplenn, and forks one for each command that it is sent.
+
+What a command needs seconds to import is there in its process from the start; all else is as in a fresh interpreter:
+streams, directory, arguments, environment, signal handlers, random states, and Hydra's singletons, which nothing has
+made yet. The server runs no operation of torch's: the threads that these start would not survive a fork.
+
+What differs from a fresh process: torch and simplenn are in `sys.modules` already, libraries have read their variables
+(`OMP_NUM_THREADS`, say) from the server's environment, and strings have the server's hashes.
+
+Run as `fork_server.py <descriptor>`, of a socket; `commands` is its client. Each message there brings four descriptors:
+a socket of the command's own, and its standard streams. On its own socket a command is described in a line of JSON; the
+answers are two numbers of four bytes: its process id, then its exit status, negative for a signal, as in `subprocess`.
+"""
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+# What commands import within functions; but not Hydra's plugins, which Hydra is to find anew, nor polars, whose threads
+# start as it is imported.
+MODULES = (
+    "hydra.core.override_parser.overrides_parser",
+    "lightning.pytorch",
+    "matplotlib.backends.backend_agg",
+    "rich.progress",
+    "safetensors.torch",
+    "tensorboard.compat.proto.event_pb2",
+    "torch._dynamo",
+)
+
+
+def preload() -> None:
+    import simplenn  # before torch: it sets what torch's libraries read as they are loaded
+
+    for name in MODULES:
+        importlib.import_module(name)
+    for module in pkgutil.walk_packages(simplenn.__path__, "simplenn."):
+        importlib.import_module(module.name)
+    assert threading.active_count() == 1, threading.enumerate()
+    gc.freeze()  # a collection would write to every object, and so copy all memory for each process
+
+
+def serve(control: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Returns in a command's process only, with its description and streams. Ends the server when the client ends."""
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+        if not message:
+            while _reaped(0):
+                pass
+            sys.exit()
+        if os.fork() == 0:
+            control.close()
+            return _watch_command(*descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        _reaped(os.WNOHANG)
+
+
+def _watch_command(own: int, *streams: int) -> tuple[dict[str, Any], list[int]]:
+    """Forks the command's process, where it returns; here, in that one's parent, waits for its end and reports it."""
+    with socket.socket(fileno=own) as connection:
+        command = json.loads(connection.makefile().readline())
+        process = os.fork()
+        if process == 0:
+            return command, list(streams)
+        for stream in streams:
+            os.close(stream)
+        connection.sendall(process.to_bytes(4, "big"))
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        connection.sendall(status.to_bytes(4, "big", signed=True))
+    os._exit(0)
+
+
+def _reaped(options: int) -> bool:
+    try:
+        return os.waitpid(-1, options)[0] != 0
+    except ChildProcessError:
+        return False
+
+
+def run(command: dict[str, Any], streams: list[int]) -> None:
+    """Becomes the command's process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))  # pyright: ignore[reportAttributeAccessIssue]
+    importlib.import_module("numpy").random.seed()
+    script = command["arguments"][0]
+    installed = [place for place in sys.path[1:] if place not in _python_path()]
+    os.chdir(command["cwd"])
+    os.environ.clear()
+    os.environ.update(command["environment"])
+    importlib.reload(sys.modules["simplenn"])  # sets its variables in this environment
+    sys.path[:] = [os.path.dirname(script), *_python_path(), *installed]
+    sys.argv[:] = command["arguments"]
+    status: Any = 0
+    try:
+        exec(command["prelude"], {"__name__": "prelude"})
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as error:
+        status = error.code
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        status = 1
+    _end(status)
+
+
+def _end(status: Any) -> None:
+    """As Python ends, but without freeing each object: that takes longer than most commands."""
+    if status is not None and not isinstance(status, int):
+        print(status, file=sys.stderr)
+        status = 1
+    threading._shutdown()  # waits for threads # pyright: ignore[reportAttributeAccessIssue]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit((status or 0) & 0xFF)
+
+
+def _python_path() -> list[str]:
+    return [os.path.abspath(place) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the commands
+    control = socket.socket(fileno=int(sys.argv[1]))
+    preload()
+    run(*serve(control))
