@@ -1,7 +1,7 @@
 """The only definition of a training step: loss, metrics, optimizer. Knows nothing of files.
 
-To change the loss or a metric, edit its declaration in `metric.py`, or `Regressor.metrics`, which computes them. A sweep
-trains many runs at once by this same code. It follows what is a function of the batch and the weights: `metrics`,
+To change the loss or a metric, edit its declaration in `metric.py`, or `Regressor.metrics`, which computes them. A
+sweep trains many runs at once by this same code. It follows what is a function of the batch and the weights: `metrics`,
 `forward`, `training_step`, `validation_step`, and what they log as means over an epoch; `self.parameters()` and
 `self.current_epoch` may be read there. Runs of a `Regressor` that does more (one of Lightning's hooks, several
 parameter groups, numbers kept from step to step) train one by one, with a line that says why.

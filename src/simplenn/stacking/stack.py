@@ -119,7 +119,7 @@ class Stack(L.LightningModule):
 
 
 class Means:
-    """An epoch's metrics, [R], from means over it: sum(value * B) / sum(B) in the value's precision, as Lightning does."""
+    """An epoch's metrics, [R], from means: sum(value * B) / sum(B) in the value's precision, as Lightning adds up."""
 
     def __init__(self) -> None:
         self.reset()

@@ -19,7 +19,7 @@ from simplenn.metric import cost, objective_of
 from simplenn.planning.single_run import arguments
 from simplenn.planning.words import is_hydras, swept_keys
 from simplenn.rundir.run import Run, Unwritable, run_name
-from simplenn.setup import build_run
+from simplenn.setup import build_run, share_data
 from simplenn.sweep.attempts import Attempts
 from simplenn.sweep.part import parts_of_alone
 from simplenn.sweep.run_files.directories import wanted, write_directories
@@ -109,7 +109,7 @@ class SweepRecord:
                 self.attempt(f"write the directories of {_shown(batch.names)}", self._write_directories, batch)
 
     def _write_directories(self, batch: Batch) -> None:
-        write_directories(batch, self.directory, *build_run(batch.cfg))
+        write_directories(batch, self.directory, *build_run(batch.cfg, share_data(batch.cfg)))
 
     def best(self) -> Best | None:
         """`None` where no run is done."""
