@@ -34,8 +34,8 @@ def train_job(cfg: DictConfig) -> float:
         if alone:
             log.info("go on with: python scripts/train.py name=%s resume=true", directory.name)
         raise
-    if not cfg.quiet:
-        summary.say_run(result, directory, alone=alone)
+    if alone and not cfg.quiet:
+        summary.log_place(directory)
     if alone and result.status != "done":
         sys.exit(1)
     if result.status == "failed":

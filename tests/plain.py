@@ -116,10 +116,10 @@ class _Loop:
             sizes.append(len(batch))
             if not math.isfinite(losses[-1]["loss"]):
                 raise Diverged(f"the loss became {losses[-1]['loss']}")
-        row = {f"train/{name}": _mean([loss[name] for loss in losses], sizes) for name in losses[0]}
+        row = _row("train", {name: _mean([loss[name] for loss in losses], sizes) for name in losses[0]})
         if self.val is not None and epoch % cfg.check_val_every_n_epoch == 0:
             with torch.no_grad():
-                row |= {f"val/{name}": value.item() for name, value in self.measure(self.val).items()}
+                row |= _row("val", {name: value.item() for name, value in self.measure(self.val).items()})
         if not all(weight.isfinite().all() for weight in self.network.parameters()):
             raise Diverged("a weight became non-finite")
         if not all(math.isfinite(value) for value in row.values()):
@@ -129,7 +129,8 @@ class _Loop:
     def measure(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch
         prediction = self.network(x)
-        return {"loss": functional.mse_loss(prediction, y), "mae": functional.l1_loss(prediction, y)}
+        losses = {"loss": functional.mse_loss(prediction, y), "mae": functional.l1_loss(prediction, y)}
+        return losses | {"target": y.double().mean(), "squared target": (y.double() ** 2).mean()}
 
     def order(self, epoch: int) -> Tensor:
         """[N]: the numbers of the samples."""
@@ -178,6 +179,15 @@ def _tensors(cfg: DictConfig) -> tuple[Batch, Batch | None]:
     assert data.train is not None
     x, y = data.train.tensors
     return (x, y), None if data.val is None else (data.val.tensors[0], data.val.tensors[1])
+
+
+def _row(split: str, means: Row) -> Row:
+    """The metrics from the means over an epoch; R2 is undefined where the targets don't vary."""
+    row = {f"{split}/{name}": means[name] for name in ("loss", "mae")}
+    variance = means["squared target"] - means["target"] ** 2
+    if variance > 1e-13 * means["squared target"]:
+        row[f"{split}/r2"] = 1 - means["loss"] / variance
+    return row
 
 
 def _mean(values: list[float], sizes: list[int]) -> float:

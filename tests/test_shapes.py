@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from simplenn.data import TensorDataModule
 from simplenn.errors import ConfigError
-from simplenn.training.train import rehearse
+from simplenn.training.rehearsal import rehearse
 
 
 class Convolution(nn.Module):

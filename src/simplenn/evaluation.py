@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 import lightning.pytorch as L
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from simplenn.config.checking import check_config
 from simplenn.data import TensorDataModule
 from simplenn.errors import ConfigError
+from simplenn.metric import metrics_of_epoch
 from simplenn.regressor import Regressor
 from simplenn.rundir import checkpoint
 from simplenn.rundir.run import Run
@@ -55,8 +55,8 @@ def evaluate(run: Run, regressor: Regressor, data: L.LightningDataModule) -> dic
     settings.update(ONE_DEVICE)
     trainer = make_trainer(settings, run.directory)
     with without_tips():
-        metrics: list[Any] = list(trainer.test(regressor, datamodule=data, verbose=False))
-    return {name: value for part in metrics for name, value in part.items()}
+        trainer.test(regressor, datamodule=data, verbose=False)
+    return {name: float(value) for name, value in metrics_of_epoch(trainer.callback_metrics).items()}
 
 
 def predict(regressor: Regressor, data: L.LightningDataModule, rows: list[list[float]]) -> Tensor:

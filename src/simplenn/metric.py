@@ -1,28 +1,131 @@
-"""What is known of each metric: which way is better, whether it may be undefined. `Regressor.metrics` computes them.
+"""What each metric is: its name, how batches add up to an epoch, which way is better, whether it may be undefined.
 
-A metric's tag is its name behind the set that it is taken over: `val/loss`. Imports no torch: whoever reads a run back
-asks here too.
+To add a metric, add it to `DECLARATIONS`: it then appears in metrics.csv, TensorBoard, results, sweeps and the table of
+`evaluate.py`. A metric's tag is its name behind the set that it is taken over: `val/loss`. Imports no torch: whoever
+reads a run back asks here too.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Mean = Callable[["Tensor", "Tensor"], "Tensor"]  # (prediction, target), [B, 1] each -> the mean over the B samples
+
+PART = "#"  # between a metric's name and the name of one of the means that it is computed from: r2#target
+ROUNDING = 256  # so many roundings may add up in a mean over an epoch
 
 
 @dataclass(frozen=True)
 class Metric:
-    """Where `may_be_nan`, a value that is not finite is no divergence: the epoch has none of this metric."""
+    """A function of means over all of an epoch's samples.
 
+    `of_batch` is such a mean over one batch, or several by name; without it, `Regressor.metrics` computes the metric.
+    `of_epoch` takes the means over the epoch, in their order, and gives the metric: by default it is the mean itself.
+    Where `may_be_nan`, a value that is not finite is no divergence: the epoch has none of this metric.
+    """
+
+    name: str
+    of_batch: Mean | Mapping[str, Mean] | None = None
+    of_epoch: Callable[..., Any] | None = None
     less_is_better: bool = True
     may_be_nan: bool = False
 
+    @property
+    def means(self) -> dict[str, Mean]:
+        """By the names under which they are logged. Those that are only parts of a metric are never shown."""
+        if self.of_batch is None:
+            return {}
+        parts = self.of_batch if isinstance(self.of_batch, Mapping) else {"mean": self.of_batch}
+        if self.of_epoch is None:
+            (mean,) = parts.values()
+            return {self.name: mean}
+        return {f"{self.name}{PART}{part}": mean for part, mean in parts.items()}
 
-METRICS = {"loss": Metric(), "mae": Metric()}  # a name that is not declared here has the defaults
+
+def mean_squared_error(prediction: "Tensor", target: "Tensor") -> "Tensor":
+    from torch.nn import functional
+
+    return functional.mse_loss(prediction, target)
+
+
+def mean_absolute_error(prediction: "Tensor", target: "Tensor") -> "Tensor":
+    from torch.nn import functional
+
+    return functional.l1_loss(prediction, target)
+
+
+def mean_target(prediction: "Tensor", target: "Tensor") -> "Tensor":
+    return wide(target).mean()
+
+
+def mean_squared_target(prediction: "Tensor", target: "Tensor") -> "Tensor":
+    return wide(target).square().mean()
+
+
+def coefficient_of_determination(squared_error: "Tensor", target: "Tensor", squared_target: "Tensor") -> "Tensor":
+    """R2: the share of the targets' variance that the predictions explain. NaN where the targets don't vary, as far as
+    rounding lets one tell.
+    """
+    import torch
+
+    variance = squared_target - target * target
+    varies = variance > ROUNDING * torch.finfo(variance.dtype).eps * squared_target
+    return torch.where(varies, 1 - squared_error / variance, torch.nan)
+
+
+def wide(values: "Tensor") -> "Tensor":
+    """In double precision, or in single on Apple's GPUs, which have no doubles."""
+    import torch
+
+    return values.to(torch.float32 if values.device.type == "mps" else torch.float64)
+
+
+DECLARATIONS = (
+    Metric("loss", mean_squared_error),  # what training descends
+    Metric("mae", mean_absolute_error),
+    Metric(
+        "r2",
+        {"squared_error": mean_squared_error, "target": mean_target, "squared_target": mean_squared_target},
+        coefficient_of_determination,
+        less_is_better=False,
+        may_be_nan=True,
+    ),
+)
+METRICS = {metric.name: metric for metric in DECLARATIONS}
 OBJECTIVE = "loss"  # by which epochs, runs and settings are compared
 
 
+def means_of_batch(prediction: "Tensor", target: "Tensor") -> dict[str, "Tensor"]:
+    """The means over a batch that all declared metrics are computed from, each computed once."""
+    named = {name: mean for metric in METRICS.values() for name, mean in metric.means.items()}
+    values = {mean: mean(prediction, target) for mean in dict.fromkeys(named.values())}
+    return {name: values[mean] for name, mean in named.items()}
+
+
+def metrics_of_epoch(means: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics by tag, from means over an epoch by tag: tensors in double precision, of one run [] or of many [R].
+
+    A mean that is no part of a declared metric is a metric by itself.
+    """
+    metrics: dict[str, Any] = {}
+    parts: set[str] = set()
+    composite = [metric for metric in METRICS.values() if metric.of_epoch is not None]
+    for stage in dict.fromkeys(tag.rpartition("/")[0] for tag in means):
+        for metric in composite:
+            tags = [f"{stage}/{name}" for name in metric.means]
+            parts.update(tags)
+            if metric.of_epoch is not None and all(tag in means for tag in tags):  # an edited Regressor may lack some
+                metrics[f"{stage}/{metric.name}"] = metric.of_epoch(*(means[tag] for tag in tags))
+    return {tag: mean for tag, mean in means.items() if tag not in parts} | metrics
+
+
 def declared(tag: str) -> Metric:
-    return METRICS.get(tag.rpartition("/")[2], Metric())
+    """The metric of a tag; one that is not declared has the defaults."""
+    name = tag.rpartition("/")[2]
+    return METRICS.get(name, Metric(name))
 
 
 def objective_of(tags: Container[str]) -> str:
@@ -39,3 +142,12 @@ def is_measured_before_training(tag: str) -> bool:
 def cost(tag: str, value: Any) -> Any:
     """The value, or a tensor or array of them, as something to make small."""
     return value if declared(tag).less_is_better else -value
+
+
+def is_best_so_far(validated: Any, cost: Any, best_validated: Any, best_cost: Any) -> Any:
+    """Whether an epoch takes the place of the best one before it, by the objective.
+
+    One whose objective is over validation data beats any whose isn't; of two alike, the one with the lower cost does,
+    and of equal ones the later. Of booleans and numbers, or elementwise of arrays or tensors [R].
+    """
+    return (validated > best_validated) | ((validated == best_validated) & (cost <= best_cost))

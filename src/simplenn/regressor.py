@@ -1,10 +1,10 @@
 """The only definition of a training step: loss, metrics, optimizer. Knows nothing of files.
 
-To change the loss or a metric, edit `Regressor.metrics`. A sweep trains many runs at once by this same code. It follows
-what is a function of the batch and the weights: `metrics`, `forward`, `training_step`, `validation_step`, and what they
-log as means over an epoch; `self.parameters()` and `self.current_epoch` may be read there. Runs of a `Regressor` that
-does more (one of Lightning's hooks, several parameter groups, numbers kept from step to step) train one by one, with a
-line that says why.
+To change the loss or a metric, edit its declaration in `metric.py`, or `Regressor.metrics`, which computes them. A
+sweep trains many runs at once by this same code. It follows what is a function of the batch and the weights: `metrics`,
+`forward`, `training_step`, `validation_step`, and what they log as means over an epoch; `self.parameters()` and
+`self.current_epoch` may be read there. Runs of a `Regressor` that does more (one of Lightning's hooks, several
+parameter groups, numbers kept from step to step) train one by one, with a line that says why.
 
 Shapes: B batch, F features.
 """
@@ -15,8 +15,9 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
+
+from simplenn.metric import means_of_batch, wide
 
 Batch = tuple[Tensor, Tensor]
 
@@ -41,11 +42,11 @@ class Regressor(L.LightningModule):
         return self(x.to(next(self.parameters()))).float().cpu()
 
     def metrics(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Means over the batch; `loss` is what training descends. `metric.METRICS` says which way is better."""
-        return {
-            "loss": functional.mse_loss(prediction, target),
-            "mae": functional.l1_loss(prediction, target),
-        }
+        """Means over the batch, as `metric.DECLARATIONS` has them; `loss` is what training descends.
+
+        Add a mean here, or put another loss in place of the declared one: `means_of_batch(...) | {"loss": ...}`.
+        """
+        return means_of_batch(prediction, target)
 
     def configure_optimizers(self) -> Optimizer:
         return self._make_optimizer(self.parameters())
@@ -67,10 +68,9 @@ class Regressor(L.LightningModule):
             raise ValueError(f"prediction and target must be of one shape, got {prediction.shape} and {y.shape}")
         metrics = self.metrics(prediction, y)
         # Lightning averages an epoch as sum(value * B) / sum(B): in double precision a single full batch gives
-        # back its own value to the bit. (Apple's GPUs have no doubles.)
-        wide = torch.float32 if x.device.type == "mps" else torch.float64
+        # back its own value to the bit.
         self.log_dict(
-            {f"{stage}/{name}": value.detach().to(wide) for name, value in metrics.items()},
+            {f"{stage}/{name}": wide(value.detach()) for name, value in metrics.items()},
             on_step=False,
             on_epoch=True,
             batch_size=len(x) if stage != "train" or self.training_weight is None else self.training_weight,

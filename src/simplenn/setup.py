@@ -1,23 +1,125 @@
-"""What a run is made of, by its configuration: the network with its loss and optimizer, and the data."""
+"""What a run is made of, by its configuration: the network with its loss and optimizer, and the data.
+
+A network is built anew from the seed for each training. Data are not: a user's may come from a large file. What a
+command's rehearsal has set up waits here for the training that follows in this process, and the stacks of a sweep share
+one data module, as do the figures of their runs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 import lightning.pytorch as L
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from simplenn.config.targets import build, optimizer_factory
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
 
+MOST_BYTES_WAITING = 2**30  # data beyond it are set up again where they are needed
 
-def build_run(cfg: DictConfig) -> tuple[Regressor, L.LightningDataModule]:
-    """The network with its initial weights, which the seed alone decides, and the data. Raises `ConfigError`."""
+
+class Setup(NamedTuple):
+    """What is trained, and on what."""
+
+    regressor: Regressor
+    data: L.LightningDataModule
+
+
+def build_run(cfg: DictConfig, data: L.LightningDataModule | None = None) -> Setup:
+    """The network with its initial weights, which the seed alone decides, and `data`, or else data of its own.
+
+    Raises `ConfigError`.
+    """
     L.seed_everything(cfg.seed, verbose=False)
     regressor = Regressor(build(cfg, "model", nn.Module), optimizer_factory(cfg))
-    return regressor, build_data(cfg)
+    return Setup(regressor, data or build_data(cfg))
 
 
 def build_data(cfg: DictConfig) -> L.LightningDataModule:
+    """Raises `ConfigError`."""
     data = build(cfg, "data", L.LightningDataModule)
     if isinstance(data, TensorDataModule):
         data.shuffle_seed = cfg.seed
+        _set_up_once(data)
     return data
+
+
+def keep_data(cfg: DictConfig, data: L.LightningDataModule) -> None:
+    """Lets data that have been set up for training wait for it."""
+    if kept_data(cfg) is None and _num_bytes(data) + sum(_num_bytes(own.data) for own in _waiting) < MOST_BYTES_WAITING:
+        _waiting.append(_Waiting(_origin(cfg), data))
+
+
+def kept_data(cfg: DictConfig) -> L.LightningDataModule | None:
+    """The data that wait for this configuration; they go on waiting."""
+    waiting = _waiting_for(cfg)
+    return waiting.data if waiting else None
+
+
+def take_data(cfg: DictConfig) -> L.LightningDataModule | None:
+    """The data that wait for this configuration, for one run to keep. Those of stacks are not given away."""
+    waiting = _waiting_for(cfg)
+    if waiting is None or waiting.is_shared:
+        return None
+    _waiting.remove(waiting)
+    return waiting.data
+
+
+def share_data(cfg: DictConfig) -> L.LightningDataModule:
+    """The data of all stacks of one configuration, and of the figures of their runs. Raises `ConfigError`."""
+    data = kept_data(cfg) or build_data(cfg)
+    keep_data(cfg, data)
+    waiting = _waiting_for(cfg)
+    if waiting is not None:  # else the data are too large to wait
+        waiting.is_shared = True
+    return data
+
+
+@dataclass(eq=False)
+class _Waiting:
+    origin: Any
+    data: L.LightningDataModule
+    is_shared: bool = False
+
+
+_waiting: list[_Waiting] = []
+
+
+def _waiting_for(cfg: DictConfig) -> _Waiting | None:
+    origin = _origin(cfg)
+    return next((waiting for waiting in _waiting if waiting.origin == origin), None)
+
+
+def _origin(cfg: DictConfig) -> Any:
+    """All that a data module is built from."""
+    return cfg.seed, OmegaConf.to_container(cfg.data, resolve=True)
+
+
+def _num_bytes(data: L.LightningDataModule) -> int:
+    if not isinstance(data, TensorDataModule):
+        return 0
+    sets = (data.train, data.val, data.test, data.extrapolation)
+    return sum(tensor.nbytes for samples in sets if samples is not None for tensor in samples.tensors)
+
+
+def _set_up_once(data: TensorDataModule) -> None:
+    """Lets each stage's `setup` be done once, by whoever needs it first: Lightning calls it at each `fit`, too."""
+    done: set[str] = set()
+    vars(data)["setup"] = partial(_set_up, data.setup, done)
+    if type(data).teardown is not L.LightningDataModule.teardown:  # it may let go of the tensors
+        vars(data)["teardown"] = partial(_tear_down, data.teardown, done)
+
+
+def _set_up(setup: Callable[[str], None], done: set[str], stage: str) -> None:
+    name = stage.lower()  # Lightning's stages are an enumeration whose members equal these words but hash otherwise
+    if name not in done:
+        setup(stage)
+        done.add(name)
+
+
+def _tear_down(teardown: Callable[[str], None], done: set[str], stage: str) -> None:
+    teardown(stage)
+    done.clear()

@@ -210,7 +210,7 @@ def test_what_only_torch_can_tell_is_refused_before_anything_is_written(
 def test_a_missing_gpu_is_refused_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from simplenn.training.train import rehearse
+    from simplenn.training.rehearsal import rehearse
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)

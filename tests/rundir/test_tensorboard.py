@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from simplenn.metric import METRICS
 from simplenn.rundir import events, review
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Result, Run
@@ -61,7 +62,7 @@ def test_tensorboard_shows_what_the_run_recorded(ask: Ask, train_run: Callable[.
     for seed in (1, 2):
         train_run(f"seed{seed}", "trainer.max_epochs=5", f"seed={seed}", "histograms=true")
     rows = read_rows(tmp_path / "seed1" / "metrics.csv")
-    tags = {"train/loss", "train/mae", "val/loss", "val/mae", "lr"}
+    tags = {f"{split}/{name}" for split in ("train", "val") for name in METRICS} | {"lr"}
     prefix = "/data/plugin/scalars"
     listed = ask(f"{prefix}/tags", complete=lambda runs: len(runs) == 2)
     best = {f"best/{tag}" for tag in tags - {"lr"}}

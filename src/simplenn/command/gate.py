@@ -86,9 +86,9 @@ def _pass_run(config: DictConfig, config_name: str) -> str:
         _rehearse(checked)
         directory.join(config)
     if not is_main_process(config.trainer):
-        from simplenn.training.processes import leave_the_writing
+        from simplenn.training.processes import let_hydra_write_nothing
 
-        leave_the_writing(config, config_name)
+        let_hydra_write_nothing(config, config_name)
     return note
 
 
@@ -173,6 +173,6 @@ def _closed_on_errors() -> Iterator[None]:
 
 
 def _rehearse(checked: DictConfig, columns: dict[str, list[Any]] | None = None) -> None:
-    from simplenn.training.train import rehearse
+    from simplenn.training.rehearsal import rehearse
 
     rehearse(checked, columns)

@@ -2,12 +2,13 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from simplenn.errors import ConfigError
-from simplenn.metric import cost, objective_of
+from simplenn.metric import cost, is_best_so_far, is_measured_before_training, objective_of
 from simplenn.rundir.run import write_atomically, writing
 
 
@@ -22,22 +23,25 @@ def metrics_of(row: Mapping[str, float]) -> dict[str, float]:
 
 
 class Best:
-    """The row with the best objective so far; of equal ones the last."""
+    """The row with the best objective so far, as `metric.is_best_so_far` says; rows without one don't count."""
 
     def __init__(self, rows: Iterable[Mapping[str, float]] = ()) -> None:
         self.row: Mapping[str, float] = {}
         self.tag = ""
+        self._validated, self._cost = False, math.inf
         for row in rows:
             self.take(row)
 
     def take(self, row: Mapping[str, float]) -> bool:
-        """Adds a row; whether it is the best. Once there is a validation loss, rows without one don't count."""
-        tag = objective_of({**row, self.tag: 0.0})
+        """Adds a row; whether it is the best."""
+        tag = objective_of(row)
         if tag not in row:
             return False
-        better = tag != self.tag or cost(tag, row[tag]) <= cost(tag, self.row[tag])
+        validated, own = not is_measured_before_training(tag), cost(tag, row[tag])
+        better = is_best_so_far(validated, own, self._validated, self._cost)
         if better:
             self.row, self.tag = row, tag
+            self._validated, self._cost = validated, own
         return better
 
     @property

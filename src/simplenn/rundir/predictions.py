@@ -24,13 +24,13 @@ RUNS_AT_ONCE = 64
 
 
 class PredictionFigure:
-    """What the figures of all runs on one data set share.
+    """What the figures of all runs on one data set share, which is taken as it is set up for training.
 
     `inputs` is [N, F], in the order that the predictions are wanted in; `parts` says where in it each set is.
     """
 
     def __init__(self, data: TensorDataModule) -> None:
-        data.setup("test")
+        data.setup("fit")
         sets = {"extrapolation": data.extrapolation, "training": data.train, "validation": data.val}
         samples = {name: part.tensors for name, part in sets.items() if part is not None}
         self.inputs: Tensor = torch.cat([x for x, _ in samples.values()])

@@ -2,20 +2,42 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from simplenn.rundir.run import Result
 
 log = logging.getLogger(__name__)
 
 
-def say_run(result: Result, directory: Path, alone: bool = True) -> None:
-    """One line of final metrics and, for a run `alone`, its directory and the command that opens the review."""
-    log.info(run_line(result))
-    if alone:
-        log.info("run:    %s", shown(directory))
-        log.info("review: tensorboard --logdir %s", shown(logdir(directory)))
+class LogLine(NamedTuple):
+    """A line of a run's `train.log`."""
+
+    logger: str
+    level: int
+    message: str
+
+
+def closing_lines(result: Result, *, quiet: bool, outputs: Sequence[str] = ()) -> Iterator[LogLine]:
+    """What a run logs once it has ended, beside the errors that it met; `outputs` are those of `output_lines`."""
+    if result.status == "interrupted":
+        yield LogLine(log.name, logging.WARNING, f"interrupted by {result.message}")
+    elif not quiet:
+        shown_outputs = outputs if result.status == "done" else ()
+        for message in (*shown_outputs, run_line(result)):
+            yield LogLine(log.name, logging.INFO, message)
+
+
+def log_lines(lines: Iterator[LogLine]) -> None:
+    for line in lines:
+        logging.getLogger(line.logger).log(line.level, "%s", line.message)
+
+
+def log_place(directory: Path) -> None:
+    """A run's directory, and the command that opens the review."""
+    log.info("run:    %s", shown(directory))
+    log.info("review: tensorboard --logdir %s", shown(logdir(directory)))
 
 
 def run_line(result: Result) -> str:

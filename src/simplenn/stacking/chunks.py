@@ -14,7 +14,7 @@ from torch import Tensor
 
 from simplenn.data import EVALUATION_BATCH, TensorDataModule
 from simplenn.groups.outcome import Outcome
-from simplenn.setup import build_run
+from simplenn.setup import build_run, share_data
 from simplenn.stacking.memory import free_memory, is_out_of_memory, release
 from simplenn.stacking.training import CannotCompile, Columns, num_runs_of, train_stack, with_compiler
 from simplenn.stacking.weights import InitialWeights
@@ -76,7 +76,7 @@ def default_max_stack(cfg: DictConfig) -> int:
 
 def bytes_per_run(cfg: DictConfig) -> int:
     """An estimate from above: each run's states, gradients, samples, activations and curves."""
-    regressor, data = build_run(cfg)
+    regressor, data = build_run(cfg, share_data(cfg))
     assert isinstance(data, TensorDataModule)
     data.setup("fit")
     assert data.train is not None

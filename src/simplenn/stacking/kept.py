@@ -49,8 +49,8 @@ def kept_by(module: nn.Module) -> dict[str, Any]:
 
 
 def kept_by_data(data: LightningDataModule) -> dict[str, Any]:
-    """Its own attributes, but for the run's seed."""
-    machinery = MACHINERY[L.LightningDataModule] | {"shuffle_seed"}
+    """Its own attributes, but for the run's seed and what `setup` wraps."""
+    machinery = MACHINERY[L.LightningDataModule] | {"shuffle_seed", "setup", "teardown"}
     return {name: value for name, value in vars(data).items() if name not in machinery}
 
 

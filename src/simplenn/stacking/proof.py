@@ -7,13 +7,13 @@ Shapes: R runs of the group.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -76,10 +76,11 @@ def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max
     refuse_by_keys(cfg)
     runs = chosen(columns)
     seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
-    regressor, data = refuse_by_parts(cfg, columns)
+    regressor, data_of_seeds = refuse_by_parts(cfg, columns)
     initial = InitialWeights(cfg)
     initial(seeds)
-    trial = _Trial(_shortened(cfg, len(data.train_dataloader())), columns, runs, initial)
+    num_steps = len(next(iter(data_of_seeds.values())).train_dataloader())
+    trial = _Trial(_shortened(cfg, num_steps), columns, runs, initial, data_of_seeds)
     difference = trial.difference(runs, compiled=False, exact=is_exact(cfg, regressor.network))
     if difference is not None:
         raise NotStackable(f"in a stack {name_of(difference[0])} is not as alone: {difference[1]}")
@@ -135,12 +136,20 @@ def _shortened(cfg: DictConfig, num_steps: int) -> DictConfig:
 class _Trial:
     """The runs' first epochs alone, to hold stacks against."""
 
-    def __init__(self, cfg: DictConfig, columns: Columns, runs: Sequence[int], initial: InitialWeights) -> None:
+    def __init__(
+        self,
+        cfg: DictConfig,
+        columns: Columns,
+        runs: Sequence[int],
+        initial: InitialWeights,
+        data_of_seeds: Mapping[int, LightningDataModule],
+    ) -> None:
         self.runs = runs
         self._cfg = cfg
         self._columns = columns
         self._initial = initial
-        self._alone = {run: _train_alone(config_of(cfg, columns, run)) for run in runs}
+        configs = {run: config_of(cfg, columns, run) for run in runs}
+        self._alone = {run: _train_alone(own, data_of_seeds.get(own.seed)) for run, own in configs.items()}
 
     def difference(self, runs: Sequence[int], *, compiled: bool, exact: bool = False) -> tuple[int, Difference] | None:
         """The first run of a stack of these that isn't as alone, and where."""
@@ -155,9 +164,12 @@ class _Trial:
         return None
 
 
-def _train_alone(cfg: DictConfig) -> Alone:
-    """By the ordinary path. Raises what the run raises, and `NotStackable` for what only its training shows."""
-    regressor, data = build_run(cfg)
+def _train_alone(cfg: DictConfig, data: LightningDataModule | None = None) -> Alone:
+    """By the ordinary path, on data of its seed.
+
+    Raises what the run raises, and `NotStackable` for what only its training shows.
+    """
+    regressor, data = build_run(cfg, data)
     before = deepcopy(regressor)
     memory = _Memory()
     trainer = make_trainer(cfg.trainer, Path.cwd(), callbacks_of(cfg, memory))

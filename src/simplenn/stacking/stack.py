@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.optim import Optimizer
 
+from simplenn.metric import metrics_of_epoch
 from simplenn.regressor import Batch, Regressor
 from simplenn.stacking.optimizer import StackedOptimizer
 from simplenn.stacking.rules import Hyperparameters
@@ -118,7 +119,7 @@ class Stack(L.LightningModule):
 
 
 class Means:
-    """Each metric's mean over an epoch, [R]: sum(value * B) / sum(B) in the value's precision, as Lightning adds up."""
+    """An epoch's metrics, [R], from means: sum(value * B) / sum(B) in the value's precision, as Lightning adds up."""
 
     def __init__(self) -> None:
         self.reset()
@@ -134,4 +135,5 @@ class Means:
             self._num_samples[name] = self._num_samples.get(name, 0) + batch_size
 
     def values(self) -> dict[str, Tensor]:
-        return {name: (total / self._num_samples[name]).double() for name, total in self._sums.items()}
+        means = {name: (total / self._num_samples[name]).double() for name, total in self._sums.items()}
+        return metrics_of_epoch(means)

@@ -21,7 +21,7 @@ from torch.utils.data import TensorDataset
 from simplenn.config.targets import combinations, optimizer_factory
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
-from simplenn.setup import build_data, build_run
+from simplenn.setup import build_data, build_run, kept_data
 from simplenn.stacking.kept import MACHINERY, first_difference, kept_by_data
 from simplenn.stacking.optimizer import SWITCHES
 from simplenn.stacking.rules import RULES
@@ -59,13 +59,17 @@ def refuse_by_keys(cfg: DictConfig) -> None:
         raise NotStackable("Apple's GPUs have no double precision")
 
 
-def refuse_by_parts(cfg: DictConfig, columns: Mapping[str, Sequence[Any]]) -> tuple[Regressor, TensorDataModule]:
-    """Looks at all that the runs are made of, whose own values are in `columns`; returns both, the data set up."""
-    regressor, data = build_run(cfg)
+def refuse_by_parts(
+    cfg: DictConfig, columns: Mapping[str, Sequence[Any]]
+) -> tuple[Regressor, dict[int, TensorDataModule]]:
+    """Looks at all that the runs are made of, whose own values are in `columns`.
+
+    Returns the regressor, and the data modules, set up, of the seeds for which they were compared.
+    """
+    regressor, _ = build_run(cfg, kept_data(cfg))
     _refuse_regressor(regressor)
     _refuse_optimizers(cfg, regressor, columns)
     _refuse_network(regressor)
-    _refuse_data(data)
     return regressor, _same_for_seeds(cfg, columns.get("seed", [cfg.seed]))
 
 
@@ -144,16 +148,17 @@ def _refuse_data(data: LightningDataModule) -> None:
             raise NotStackable(f"{kind}.{name} is worked out each time")
 
 
-def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> TensorDataModule:
+def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> dict[int, TensorDataModule]:
     """Tried for a few of the seeds, evenly from between the lowest and the highest: data may take long to set up."""
     distinct = sorted(set(seeds))
     some = {distinct[round(i * (len(distinct) - 1) / (MOST_SEEDS - 1))] for i in range(MOST_SEEDS)}
-    modules: list[TensorDataModule] = []
+    modules: dict[int, TensorDataModule] = {}
     for seed in sorted(some):
         own = cfg.copy()
         own.seed = seed
         with without_drawing("the data module"):
             data = build_data(own)
+            _refuse_data(data)
             assert isinstance(data, TensorDataModule)
             data.setup("fit")
         _refuse_data(data)  # once more, as its setup may give it anything
@@ -161,11 +166,11 @@ def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> TensorDataModule:
             samples = getattr(data, split)
             if samples is not None and (type(samples) is not TensorDataset or len(samples.tensors) != 2):
                 raise NotStackable(f"the data module's {split} is not a TensorDataset of inputs and targets")
-        modules.append(data)
-        different = first_difference(kept_by_data(modules[0]), kept_by_data(data))
+        modules[seed] = data
+        different = first_difference(kept_by_data(modules[min(modules)]), kept_by_data(data))
         if different:
             raise NotStackable(f"the data module's {different} depends on the seed, or is drawn anew each time")
-    return modules[0]
+    return modules
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from torch import Tensor
 from simplenn import signals
 from simplenn.data import TensorDataModule
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.setup import build_run
+from simplenn.setup import build_run, share_data
 from simplenn.signals import Interrupted
 from simplenn.stacking.batches import StackBatches, agree
 from simplenn.stacking.compiled.stack import CannotCompile, CompiledStack, why_not_compiled
@@ -62,7 +62,7 @@ def _train(
     begun = time.monotonic()
     num_runs = num_runs_of(columns)
     seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
-    regressor, data = build_run(cfg)
+    regressor, data = build_run(cfg, share_data(cfg))
     assert isinstance(data, TensorDataModule)
     data.make_batches = partial(StackBatches, seeds, kind is CompiledStack)
     alone = regressor.configure_optimizers()

@@ -21,7 +21,7 @@ from simplenn.metric import cost, objective_of
 from simplenn.planning.overrides import swept_keys, values_of
 from simplenn.planning.single_run import arguments
 from simplenn.rundir.run import Run, Unwritable
-from simplenn.setup import build_run
+from simplenn.setup import build_run, share_data
 from simplenn.sweep.attempts import Attempts
 from simplenn.sweep.run_files.directories import are_wanted, write_directories
 from simplenn.sweep.single_runs import read_ending, read_outcome
@@ -117,7 +117,7 @@ class SweepRecord:
                 self.attempt(f"write the directories of {_named(group)}", self._write_directories, group)
 
     def _write_directories(self, group: RunGroup) -> None:
-        write_directories(group, self.directory, *build_run(group.cfg))
+        write_directories(group, self.directory, *build_run(group.cfg, share_data(group.cfg)))
 
     def best(self) -> Best | None:
         """`None` where no run is done."""

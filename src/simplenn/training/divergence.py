@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from simplenn.metric import declared
+from simplenn.training.rows import epoch_metrics
 
 
 class Diverged(ArithmeticError):
@@ -35,7 +36,7 @@ class DivergenceCheck(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not all(bool(torch.isfinite(weight).all()) for weight in pl_module.parameters()):
             raise _diverged(trainer, "a weight became non-finite")
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = {name: float(value) for name, value in epoch_metrics(trainer).items()}
         if not all(math.isfinite(value) or declared(name).may_be_nan for name, value in values.items()):
             raise _diverged(trainer, "a metric became non-finite")
 

@@ -44,18 +44,18 @@ def own_process_group(directory: Path) -> Iterator[None]:
         os.environ.update(environment)
 
 
-def tells_of_an_end(error: BaseException) -> bool:
-    """Whether it is what torch makes of another process that has ended, and taken its connection along."""
+def is_lost_connection(error: BaseException) -> bool:
+    """Whether it is what torch raises where another process of the run has ended."""
     return isinstance(error, torch.distributed.DistError) or (
         isinstance(error, RuntimeError) and "gloo/transport" in str(error)
     )
 
 
-def leave_the_writing(config: DictConfig, config_name: str) -> None:
-    """Lets Hydra write nothing for this process, as for those that Lightning starts."""
+def let_hydra_write_nothing(config: DictConfig, config_name: str) -> None:
+    """For a process beside the main one: as for those that Lightning starts, no `.hydra` and no log file."""
     loader = GlobalHydra.instance().config_loader()
-    words = [*config.hydra.overrides.task, NO_LOG_FILE]
-    composed = loader.load_configuration(config_name, words, run_mode=RunMode.RUN)
+    overrides = [*config.hydra.overrides.task, NO_LOG_FILE]
+    composed = loader.load_configuration(config_name, overrides, run_mode=RunMode.RUN)
     with read_write(config):
         config.hydra.output_subdir = None
         config.hydra.job_logging = composed.hydra.job_logging

@@ -7,6 +7,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from simplenn.training.rows import epoch_metrics
+
 
 def progress_callback(style: str) -> list[Callback]:
     """`style` is `auto`, `bar`, `lines` or `none`."""
@@ -56,7 +58,7 @@ class EpochBar(Callback):
 
 
 def _losses(trainer: Trainer) -> str:
-    values = trainer.callback_metrics
+    values = epoch_metrics(trainer)
     validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
     names = (("train/loss", "Loss"), *([("val/loss", "Val loss")] if validated else []))
     return ", ".join(f"{label}: {float(values[name]):.4f}" for name, label in names if name in values)

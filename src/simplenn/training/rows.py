@@ -5,11 +5,17 @@ from collections.abc import Iterable
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
 
-from simplenn.metric import declared
+from simplenn.metric import declared, metrics_of_epoch
 from simplenn.rundir.metrics import in_row_order
 
 Row = dict[str, float]
+
+
+def epoch_metrics(trainer: Trainer) -> dict[str, Tensor]:
+    """The metrics of the epoch that ends, by tag, from the means that Lightning has taken over it."""
+    return metrics_of_epoch(trainer.callback_metrics)
 
 
 class Rows(Checkpoint):
@@ -25,7 +31,7 @@ class Rows(Checkpoint):
         self.rows.append(self._row(trainer))
 
     def _row(self, trainer: Trainer) -> Row:
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = {name: float(value) for name, value in epoch_metrics(trainer).items()}
         values = {name: v for name, v in values.items() if math.isfinite(v) or not declared(name).may_be_nan}
         values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics = {name: values[name] for name in in_row_order(values)}

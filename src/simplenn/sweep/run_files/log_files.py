@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from simplenn.groups.run_group import RunGroup
 from simplenn.rundir.run import Result
-from simplenn.rundir.summary import output_lines, run_line
+from simplenn.rundir.summary import closing_lines, output_lines
 
 Samples = tuple[list[list[float]], list[float]]
 
@@ -35,16 +35,12 @@ class LogFiles:
 
     def file(self, result: Result, outputs: list[float] | None) -> bytes:
         """One run's; `outputs` are those for the samples, [N]."""
-        lines: list[str] = []
-        if result.status == "interrupted":
-            lines.append(self._line("simplenn.training.train", logging.WARNING, f"interrupted by {result.message}"))
-        elif not self._quiet:
-            if result.status == "done" and self._samples is not None and outputs is not None:
-                inputs, targets = self._samples
-                texts = output_lines(inputs, outputs, targets)
-                lines += [self._line("simplenn.training.train", logging.INFO, text) for text in texts]
-            lines.append(self._line("simplenn.rundir.summary", logging.INFO, run_line(result)))
-        return "".join(lines).encode()
+        texts: list[str] = []
+        if self._samples is not None and outputs is not None:
+            inputs, targets = self._samples
+            texts = output_lines(inputs, outputs, targets)
+        lines = closing_lines(result, quiet=self._quiet, outputs=texts)
+        return "".join(self._line(*line) for line in lines).encode()
 
     def _line(self, name: str, level: int, message: str) -> str:
         """As the formatter makes it, which is asked once for each kind of line."""
