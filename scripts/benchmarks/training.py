@@ -27,11 +27,11 @@ from simplenn.setup import build_run
 from simplenn.stacking import train_stack
 from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.compiled.epoch import CompiledEpoch
+from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.rules import RULES
 from simplenn.stacking.stack import Means
 from simplenn.stacking.steps import Steps
-from simplenn.stacking.weights import InitialWeights
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 WORK = {"post": "experiment=post", "sum": "data=sum"}

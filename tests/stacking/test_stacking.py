@@ -24,7 +24,7 @@ from simplenn.stacking import Outcome, Snapshot, chunks, prove, recorder, train_
 from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.compiled.stack import CannotCompile
 from simplenn.stacking.divergence import Divergence
-from simplenn.stacking.weights import InitialWeights
+from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.training.divergence import Diverged
 
 Columns = dict[str, list]

@@ -15,9 +15,9 @@ from torch import Tensor
 from simplenn.data import EVALUATION_BATCH, TensorDataModule
 from simplenn.groups.outcome import Outcome
 from simplenn.setup import build_run
+from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.memory import free_memory, is_out_of_memory, release
 from simplenn.stacking.training import CannotCompile, Columns, num_runs_of, train_stack, with_compiler
-from simplenn.stacking.weights import InitialWeights
 
 log = logging.getLogger(__name__)
 

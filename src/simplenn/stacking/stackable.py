@@ -22,7 +22,7 @@ from simplenn.config.targets import combinations, optimizer_factory
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
 from simplenn.setup import build_data, build_run
-from simplenn.stacking.kept import MACHINERY, first_difference, kept_by_data
+from simplenn.stacking.attributes import MACHINERY, first_difference, kept_by_data
 from simplenn.stacking.optimizer import SWITCHES
 from simplenn.stacking.rules import RULES
 from simplenn.stacking.steps import NotStackable

@@ -22,10 +22,10 @@ from simplenn.setup import build_run
 from simplenn.signals import Interrupted
 from simplenn.stacking.batches import StackBatches, agree
 from simplenn.stacking.compiled.stack import CannotCompile, CompiledStack, why_not_compiled
+from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.recorder import Recorded, StackRecorder
 from simplenn.stacking.stack import Stack
-from simplenn.stacking.weights import InitialWeights
 from simplenn.training.trainer import make_trainer, without_tips
 
 Columns = Mapping[str, Sequence[Any]]
