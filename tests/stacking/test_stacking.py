@@ -20,7 +20,7 @@ from simplenn.rundir import metrics
 from simplenn.rundir.run import Result, Run
 from simplenn.setup import build_run
 from simplenn.signals import Interrupted
-from simplenn.stacking import Outcome, Snapshot, chunks, prove, recorder, train_in_stacks, train_stack
+from simplenn.stacking import Outcome, Snapshot, prove, recorder, train_in_stacks, train_stack, training
 from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.compiled.stack import CannotCompile
 from simplenn.stacking.divergence import Divergence
@@ -345,8 +345,8 @@ def test_a_stack_that_does_not_fit_is_halved(
             raise error
         return train_stack(cfg, columns, *rest)
 
-    monkeypatch.setattr(chunks, "train_stack", fits_two)
-    with caplog.at_level(logging.INFO, "simplenn.stacking.chunks"):
+    monkeypatch.setattr(training, "train_stack", fits_two)
+    with caplog.at_level(logging.INFO, "simplenn.stacking.training"):
         parts = list(train_in_stacks(cfg, columns))
     assert [len(runs) for runs, _ in parts] == [2, 2, 1]
     assert [record.message for record in caplog.records] == [
@@ -364,7 +364,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.Mon
         def fails(*_: Any, error: Exception = error) -> Outcome:
             raise error
 
-        monkeypatch.setattr(chunks, "train_stack", fails)
+        monkeypatch.setattr(training, "train_stack", fails)
         with pytest.raises(type(error)):
             list(train_in_stacks(configured(), {"seed": seeds}, max_stack=8))
 

@@ -22,8 +22,8 @@ from simplenn.setup import build_run
 from simplenn.stacking.agreement import Alone, Difference, first_difference, is_exact
 from simplenn.stacking.attributes import first_difference as first_kept_difference
 from simplenn.stacking.attributes import kept_by
-from simplenn.stacking.chunks import default_max_stack
 from simplenn.stacking.initial_weights import InitialWeights
+from simplenn.stacking.memory import default_max_stack
 from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
 from simplenn.stacking.steps import NotStackable
 from simplenn.stacking.training import Columns, config_of, num_runs_of, train_stack, with_compiler

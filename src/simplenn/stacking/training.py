@@ -3,8 +3,9 @@
 Shapes: R runs, T epochs.
 """
 
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -23,12 +24,55 @@ from simplenn.signals import Interrupted
 from simplenn.stacking.batches import StackBatches, agree
 from simplenn.stacking.compiled.stack import CannotCompile, CompiledStack, why_not_compiled
 from simplenn.stacking.initial_weights import InitialWeights
+from simplenn.stacking.memory import default_max_stack, is_out_of_memory, release
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.recorder import Recorded, StackRecorder
 from simplenn.stacking.stack import Stack
 from simplenn.training.trainer import make_trainer, without_tips
 
+log = logging.getLogger(__name__)
+
 Columns = Mapping[str, Sequence[Any]]
+
+
+def train_in_stacks(
+    cfg: DictConfig,
+    columns: Columns,
+    max_stack: int | None = None,
+    callbacks: Sequence[Callback] = (),
+    directory: Path | None = None,
+    initial: InitialWeights | None = None,
+) -> Iterator[tuple[range, Outcome]]:
+    """The runs of `columns` by stacks of at most `max_stack`, each with the places of its runs.
+
+    A stack that doesn't fit in memory is halved and tried again. Ends with the first that is interrupted.
+    """
+    num_runs = num_runs_of(columns)
+    size = max_stack or default_max_stack(cfg)
+    initial = initial or InitialWeights(cfg)
+    start = 0
+    while start < num_runs:
+        runs = range(start, min(start + size, num_runs))
+        own = {key: values[runs.start : runs.stop] for key, values in columns.items()}
+        try:
+            outcome = train_stack(cfg, own, callbacks, directory, initial)
+        except CannotCompile as error:
+            log.info("trainer.compile=true is ignored: %s", error)
+            cfg = with_compiler(cfg, False)
+            continue
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or len(runs) == 1:
+                raise
+            outcome = None
+        if outcome is None:  # outside of the handler, whose traceback holds on to the stack
+            size = -(-len(runs) // 2)
+            log.info("a stack of %d runs doesn't fit in memory; trying again with %d", len(runs), size)
+            release()
+            continue
+        yield runs, outcome
+        if outcome.interruption is not None:
+            return
+        start = runs.stop
 
 
 def train_stack(
