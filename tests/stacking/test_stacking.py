@@ -22,9 +22,9 @@ from simplenn.setup import build_run
 from simplenn.signals import Interrupted
 from simplenn.stacking import Outcome, Snapshot, prove, recorder, train_in_stacks, train_stack, training
 from simplenn.stacking.batches import StackBatches
-from simplenn.stacking.compiled.stack import CannotCompile
 from simplenn.stacking.divergence import Divergence
 from simplenn.stacking.initial_weights import InitialWeights
+from simplenn.stacking.reasons import CannotCompile
 from simplenn.training.divergence import Diverged
 
 Columns = dict[str, list]
@@ -274,7 +274,7 @@ def test_initial_weights_are_those_of_the_seed() -> None:
 def test_batches_are_those_of_each_run_alone(num_samples: int, batch_size: int) -> None:
     """In every epoch, each run of a stack sees the batches that it sees alone."""
     seeds = [3, 0, 3, 1, 2**32 - 1]
-    together = StackBatches(seeds, False, num_samples, batch_size, shuffle=True)
+    together = StackBatches(seeds, num_samples, batch_size, shuffle=True)
     assert len(together) == math.ceil(num_samples / batch_size)
     for epoch in (0, 1, 2, 7):
         together.set_epoch(epoch)
@@ -283,7 +283,7 @@ def test_batches_are_those_of_each_run_alone(num_samples: int, batch_size: int) 
             alone = EpochBatches(num_samples, batch_size, shuffle=True, seed=seed)
             alone.set_epoch(epoch)
             assert [batch[r].tolist() for batch in batches] == list(alone)
-    assert list(StackBatches(seeds, False, num_samples, batch_size)) == list(EpochBatches(num_samples, batch_size))
+    assert list(StackBatches(seeds, num_samples, batch_size)) == list(EpochBatches(num_samples, batch_size))
 
 
 class Signal(Callback):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from simplenn.config.targets import build, optimizer_factory
 from simplenn.regressor import Regressor
 from simplenn.stacking.attributes import first_difference, kept_by
-from simplenn.stacking.steps import NotStackable
+from simplenn.stacking.reasons import NotStackable
 
 
 class InitialWeights:

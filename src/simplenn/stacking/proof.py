@@ -22,11 +22,12 @@ from simplenn.setup import build_run
 from simplenn.stacking.agreement import Alone, Difference, first_difference, is_exact
 from simplenn.stacking.attributes import first_difference as first_kept_difference
 from simplenn.stacking.attributes import kept_by
+from simplenn.stacking.engine import wants_compiler, with_compiler
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.memory import default_max_stack
+from simplenn.stacking.reasons import NotStackable
 from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
-from simplenn.stacking.steps import NotStackable
-from simplenn.stacking.training import Columns, config_of, num_runs_of, train_stack, with_compiler
+from simplenn.stacking.training import Columns, config_of, num_runs_of, train_stack
 from simplenn.training.divergence import Diverged, DivergenceCheck
 from simplenn.training.progress import EpochBar, EpochLines
 from simplenn.training.randomness import EpochSeed
@@ -83,7 +84,7 @@ def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max
     difference = trial.difference(runs, compiled=False, exact=is_exact(cfg, regressor.network))
     if difference is not None:
         raise NotStackable(f"in a stack {name_of(difference[0])} is not as alone: {difference[1]}")
-    if not cfg.trainer.get("compile"):
+    if not wants_compiler(cfg):
         return Proof(None, initial=initial)
     reason = _not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg)))
     if reason is not None:

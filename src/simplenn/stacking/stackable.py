@@ -24,8 +24,8 @@ from simplenn.regressor import Regressor
 from simplenn.setup import build_data, build_run
 from simplenn.stacking.attributes import MACHINERY, first_difference, kept_by_data
 from simplenn.stacking.optimizer import SWITCHES
+from simplenn.stacking.reasons import NotStackable
 from simplenn.stacking.rules import RULES
-from simplenn.stacking.steps import NotStackable
 
 TRAINER_VALUES: dict[str, tuple[Any, ...]] = {  # what a key may be; a key not named here must be null
     "devices": (1, "1"),

@@ -21,11 +21,12 @@ from simplenn.data import TensorDataModule
 from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.setup import build_run
 from simplenn.signals import Interrupted
-from simplenn.stacking.batches import StackBatches, agree
-from simplenn.stacking.compiled.stack import CannotCompile, CompiledStack, why_not_compiled
+from simplenn.stacking.batches import same_batches
+from simplenn.stacking.engine import stack_class, with_compiler
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.memory import default_max_stack, is_out_of_memory, release
 from simplenn.stacking.optimizer import hyperparameters
+from simplenn.stacking.reasons import CannotCompile
 from simplenn.stacking.recorder import Recorded, StackRecorder
 from simplenn.stacking.stack import Stack
 from simplenn.training.trainer import make_trainer, without_tips
@@ -87,34 +88,19 @@ def train_stack(
     A signal is told in the outcome, for the caller to raise again; one that comes before training begins is raised.
     Raises `CannotCompile` where `trainer.compile` can't be done.
     """
-    if not cfg.trainer.get("compile"):
-        return _train(Stack, cfg, columns, callbacks, directory, initial)
-    reason = why_not_compiled(cfg)
-    if reason is not None:
-        raise CannotCompile(reason)
-    return _train(CompiledStack, cfg, columns, callbacks, directory, initial)
-
-
-def _train(
-    kind: type[Stack],
-    cfg: DictConfig,
-    columns: Columns,
-    callbacks: Sequence[Callback],
-    directory: Path | None,
-    initial: InitialWeights | None,
-) -> Outcome:
     begun = time.monotonic()
+    kind = stack_class(cfg)
     num_runs = num_runs_of(columns)
     seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
     regressor, data = build_run(cfg)
     assert isinstance(data, TensorDataModule)
-    data.make_batches = partial(StackBatches, seeds, kind is CompiledStack)
+    data.make_batches = partial(kind.batches_class, seeds)
     alone = regressor.configure_optimizers()
     stack = kind(
         regressor,
         (initial or InitialWeights(cfg))(seeds),
         (type(alone), hyperparameters(alone.defaults, columns)),
-        shared=agree(seeds, data.shuffle),
+        shared=same_batches(seeds, data.shuffle),
     )
     recorder = StackRecorder()
     trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [recorder, *callbacks])
@@ -138,12 +124,6 @@ def config_of(cfg: DictConfig, columns: Columns, run: int) -> DictConfig:
     one = deepcopy(cfg)
     for key, values in columns.items():
         OmegaConf.update(one, key, values[run])
-    return one
-
-
-def with_compiler(cfg: DictConfig, wanted: bool) -> DictConfig:
-    one = deepcopy(cfg)
-    one.trainer.compile = wanted
     return one
 
 
