@@ -8,6 +8,7 @@ from torch import Tensor
 
 from simplenn.data import EVALUATION_BATCH, TensorDataModule
 from simplenn.setup import build_run
+from simplenn.stacking.internals import is_allocator_error
 
 MEMORY_SHARE = 0.5  # of what is free, the rest being for what is written while the next stack trains
 CPU_BYTES = 2 * 2**30
@@ -62,7 +63,7 @@ def bytes_per_run(cfg: DictConfig) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or is_allocator_error(error)
 
 
 def release() -> None:

@@ -20,8 +20,8 @@ from torch import Tensor
 from simplenn import signals
 from simplenn.setup import build_run
 from simplenn.stacking.agreement import Alone, Difference, first_difference, is_exact
-from simplenn.stacking.attributes import first_difference as first_kept_difference
-from simplenn.stacking.attributes import kept_by
+from simplenn.stacking.attributes import attributes_of
+from simplenn.stacking.attributes import first_difference as first_attribute_difference
 from simplenn.stacking.engine import wants_compiler, with_compiler
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.memory import default_max_stack
@@ -169,8 +169,8 @@ def _train_alone(cfg: DictConfig) -> Alone:
             trainer.fit(regressor, datamodule=data)
     except Diverged as error:
         status, message, diverged = "diverged", str(error), error.epoch
-    changed = first_kept_difference(
-        kept_by(before), kept_by(regressor), [*before.parameters(), *regressor.parameters()]
+    changed = first_attribute_difference(
+        attributes_of(before), attributes_of(regressor), [*before.parameters(), *regressor.parameters()]
     )
     if changed:
         raise NotStackable(f"{changed} changes while the network trains")
