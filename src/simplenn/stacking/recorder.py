@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch import Tensor
 from simplenn import signals
 from simplenn.metric import OBJECTIVE, cost, declared
 from simplenn.stacking.divergence import Divergence
+from simplenn.stacking.internals import show_metric
 from simplenn.stacking.stack import Stack
 
 
@@ -36,6 +38,27 @@ class Recorded:
     best_epoch: Tensor
     best_cost: Tensor
     validated: Tensor  # [R] whether the run has had the objective over validation data, which alone counts from then on
+
+
+class CheckpointCapture(CheckpointIO):
+    """Keeps the checkpoint that Lightning would have written to a file, for `take`."""
+
+    def __init__(self) -> None:
+        self._checkpoint: dict[str, Any] = {}
+
+    def take(self) -> dict[str, Any]:
+        """The checkpoint that was saved last; it is not kept, as it holds on to all weights."""
+        taken, self._checkpoint = self._checkpoint, {}
+        return taken
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        self._checkpoint = checkpoint
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        raise NotImplementedError("a stack begins from its initial weights")
+
+    def remove_checkpoint(self, path: Any) -> None:
+        raise NotImplementedError("a stack writes no files")
 
 
 class StackRecorder(Callback):
@@ -104,7 +127,7 @@ class StackRecorder(Callback):
             trainer.should_stop = True
         for name, value in metrics.items():
             if name.endswith("/loss"):
-                trainer.callback_metrics[name] = value.nanmedian()  # for the progress bar; log() costs a millisecond
+                show_metric(trainer, name, value.nanmedian())
 
     def _keep(
         self,
@@ -161,5 +184,7 @@ def _chosen(mask: Tensor, yes: list[Tensor], no: list[Tensor]) -> list[Tensor]:
 
 def _skeleton(trainer: Trainer) -> dict[str, Any]:
     """What a run alone has in its checkpoint now, without weights and optimizer state."""
-    skeleton = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-    return skeleton | {"state_dict": {}, "optimizer_states": [], "callbacks": {}}
+    capture = trainer.strategy.checkpoint_io
+    assert isinstance(capture, CheckpointCapture)
+    trainer.save_checkpoint("captured", weights_only=False)
+    return capture.take() | {"state_dict": {}, "optimizer_states": [], "callbacks": {}}

@@ -27,7 +27,7 @@ from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.memory import default_max_stack, is_out_of_memory, release
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.reasons import CannotCompile
-from simplenn.stacking.recorder import Recorded, StackRecorder
+from simplenn.stacking.recorder import CheckpointCapture, Recorded, StackRecorder
 from simplenn.stacking.stack import Stack
 from simplenn.training.trainer import make_trainer, without_tips
 
@@ -103,7 +103,7 @@ def train_stack(
         shared=same_batches(seeds, data.shuffle),
     )
     recorder = StackRecorder()
-    trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [recorder, *callbacks])
+    trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [recorder, *callbacks], CheckpointCapture())
     signalled = None
     try:
         with without_tips():
