@@ -39,3 +39,12 @@ def is_measured_before_training(tag: str) -> bool:
 def cost(tag: str, value: Any) -> Any:
     """The value, or a tensor or array of them, as something to make small."""
     return value if declared(tag).less_is_better else -value
+
+
+def is_best_so_far(validated: Any, cost: Any, best_validated: Any, best_cost: Any) -> Any:
+    """Whether an epoch takes the place of the best one before it, by the objective.
+
+    One whose objective is over validation data beats any whose isn't; of two alike, the one with the lower cost does,
+    and of equal ones the later. Of booleans and numbers, or elementwise of arrays or tensors [R].
+    """
+    return (validated > best_validated) | ((validated == best_validated) & (cost <= best_cost))
