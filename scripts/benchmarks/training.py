@@ -29,7 +29,7 @@ from simplenn.stacking.compiled.epoch import CompiledEpoch
 from simplenn.stacking.compiled.stack import FirstRunBatches
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.optimizer import hyperparameters
-from simplenn.stacking.rules import RULES
+from simplenn.stacking.rules import UPDATE_RULES
 from simplenn.stacking.stack import Means
 from simplenn.stacking.steps import Steps
 
@@ -69,7 +69,7 @@ def alone(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], Non
     stacks = []
     for start in range(0, NUM_RUNS, max_stack):
         own = {key: values[start : start + max_stack] for key, values in columns.items()}
-        rule = RULES[type(optimizer)](hyperparameters(optimizer.defaults, own))
+        rule = UPDATE_RULES[type(optimizer)](hyperparameters(optimizer.defaults, own))
         batches = FirstRunBatches(own["seed"], len(x), batch_size, shuffle=data.shuffle)
         orders = []
         for epoch in range(cfg.trainer.max_epochs):

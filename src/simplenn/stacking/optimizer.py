@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from simplenn.stacking.reasons import NotStackable
-from simplenn.stacking.rules import RULES, Hyperparameters, Number, narrowed
+from simplenn.stacking.rules import UPDATE_RULES, Hyperparameters, Number, narrowed
 
 SWITCHES = ("nesterov", "amsgrad", "centered", "decoupled_weight_decay")
 
@@ -49,7 +49,7 @@ class StackedOptimizer(Optimizer):
         super().__init__(trained, {"lr": 0.0})  # Lightning asks for parameter groups; the numbers are the rule's
         device = trained[0].device
         self.hyperparameters = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in h.items()}
-        self.rule = RULES[kind](self.hyperparameters)
+        self.rule = UPDATE_RULES[kind](self.hyperparameters)
         self.trained = trained
         self.slots = {slot: [_filled(weight, self.rule.initial) for weight in trained] for slot in self.rule.slots}
         self.num_steps = 0

@@ -86,7 +86,7 @@ def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max
         raise NotStackable(f"in a stack {name_of(difference[0])} is not as alone: {difference[1]}")
     if not wants_compiler(cfg):
         return Proof(None, initial=initial)
-    reason = _not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg)))
+    reason = _not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg, columns)))
     if reason is not None:
         log.info("trainer.compile=true is ignored: %s", reason)
     return Proof(None, reason is None, initial)

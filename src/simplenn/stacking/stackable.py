@@ -26,7 +26,7 @@ from simplenn.stacking.attributes import MACHINERY, attributes_of_data, first_di
 from simplenn.stacking.internals import CONTENTS, has_backward_hooks, has_gradient_hooks, has_step_hooks
 from simplenn.stacking.optimizer import SWITCHES
 from simplenn.stacking.reasons import NotStackable
-from simplenn.stacking.rules import RULES
+from simplenn.stacking.rules import UPDATE_RULES
 
 TRAINER_VALUES: dict[str, tuple[Any, ...]] = {  # what a key may be; a key not named here must be null
     "devices": (1, "1"),
@@ -101,7 +101,7 @@ def _refuse_optimizers(cfg: DictConfig, regressor: Regressor, columns: Mapping[s
 def _refuse_optimizer(optimizer: Any, regressor: Regressor, settings: Mapping[str, Any]) -> None:
     if not isinstance(optimizer, Optimizer):
         raise NotStackable(f"configure_optimizers returns {type(optimizer).__name__} in place of one optimizer")
-    if type(optimizer) not in RULES:
+    if type(optimizer) not in UPDATE_RULES:
         raise NotStackable(f"there is no rule for many runs of {type(optimizer).__name__}")
     group, *others = optimizer.param_groups
     if others or list(map(id, group["params"])) != list(map(id, regressor.parameters())):

@@ -49,7 +49,7 @@ def train_in_stacks(
     A stack that doesn't fit in memory is halved and tried again. Ends with the first that is interrupted.
     """
     num_runs = num_runs_of(columns)
-    size = max_stack or default_max_stack(cfg)
+    size = max_stack or default_max_stack(cfg, columns)
     initial = initial or InitialWeights(cfg)
     start = 0
     while start < num_runs:
