@@ -19,8 +19,9 @@ from simplenn.regressor import Regressor
 from simplenn.setup import build_run
 from simplenn.stacking import Proof, proof, prove, train_stack
 from simplenn.stacking.agreement import first_difference, is_exact
+from simplenn.stacking.engine import with_compiler
 from simplenn.stacking.proof import chosen
-from simplenn.stacking.training import config_of, with_compiler
+from simplenn.stacking.training import config_of
 from simplenn.training import trainer as trainer_module
 
 COLUMNS = {"seed": [0, 1, 2], "optimizer.lr": [0.003, 0.01, 0.02]}

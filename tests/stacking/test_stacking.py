@@ -20,11 +20,11 @@ from simplenn.rundir import metrics
 from simplenn.rundir.run import Result, Run
 from simplenn.setup import build_run
 from simplenn.signals import Interrupted
-from simplenn.stacking import Outcome, Snapshot, chunks, prove, recorder, train_in_stacks, train_stack
+from simplenn.stacking import Outcome, Snapshot, prove, recorder, train_in_stacks, train_stack, training
 from simplenn.stacking.batches import StackBatches
-from simplenn.stacking.compiled.stack import CannotCompile
 from simplenn.stacking.divergence import Divergence
-from simplenn.stacking.weights import InitialWeights
+from simplenn.stacking.initial_weights import InitialWeights
+from simplenn.stacking.reasons import CannotCompile
 from simplenn.training.divergence import Diverged
 
 Columns = dict[str, list]
@@ -274,7 +274,7 @@ def test_initial_weights_are_those_of_the_seed() -> None:
 def test_batches_are_those_of_each_run_alone(num_samples: int, batch_size: int) -> None:
     """In every epoch, each run of a stack sees the batches that it sees alone."""
     seeds = [3, 0, 3, 1, 2**32 - 1]
-    together = StackBatches(seeds, False, num_samples, batch_size, shuffle=True)
+    together = StackBatches(seeds, num_samples, batch_size, shuffle=True)
     assert len(together) == math.ceil(num_samples / batch_size)
     for epoch in (0, 1, 2, 7):
         together.set_epoch(epoch)
@@ -283,7 +283,7 @@ def test_batches_are_those_of_each_run_alone(num_samples: int, batch_size: int) 
             alone = EpochBatches(num_samples, batch_size, shuffle=True, seed=seed)
             alone.set_epoch(epoch)
             assert [batch[r].tolist() for batch in batches] == list(alone)
-    assert list(StackBatches(seeds, False, num_samples, batch_size)) == list(EpochBatches(num_samples, batch_size))
+    assert list(StackBatches(seeds, num_samples, batch_size)) == list(EpochBatches(num_samples, batch_size))
 
 
 class Signal(Callback):
@@ -345,8 +345,8 @@ def test_a_stack_that_does_not_fit_is_halved(
             raise error
         return train_stack(cfg, columns, *rest)
 
-    monkeypatch.setattr(chunks, "train_stack", fits_two)
-    with caplog.at_level(logging.INFO, "simplenn.stacking.chunks"):
+    monkeypatch.setattr(training, "train_stack", fits_two)
+    with caplog.at_level(logging.INFO, "simplenn.stacking.training"):
         parts = list(train_in_stacks(cfg, columns))
     assert [len(runs) for runs, _ in parts] == [2, 2, 1]
     assert [record.message for record in caplog.records] == [
@@ -364,7 +364,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.Mon
         def fails(*_: Any, error: Exception = error) -> Outcome:
             raise error
 
-        monkeypatch.setattr(chunks, "train_stack", fails)
+        monkeypatch.setattr(training, "train_stack", fails)
         with pytest.raises(type(error)):
             list(train_in_stacks(configured(), {"seed": seeds}, max_stack=8))
 

@@ -25,13 +25,13 @@ from simplenn.config.checking import check_config
 from simplenn.data import TensorDataModule
 from simplenn.setup import build_run
 from simplenn.stacking import train_stack
-from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.compiled.epoch import CompiledEpoch
+from simplenn.stacking.compiled.stack import FirstRunBatches
+from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.optimizer import hyperparameters
-from simplenn.stacking.rules import RULES
+from simplenn.stacking.rules import UPDATE_RULES
 from simplenn.stacking.stack import Means
 from simplenn.stacking.steps import Steps
-from simplenn.stacking.weights import InitialWeights
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 WORK = {"post": "experiment=post", "sum": "data=sum"}
@@ -69,8 +69,8 @@ def alone(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], Non
     stacks = []
     for start in range(0, NUM_RUNS, max_stack):
         own = {key: values[start : start + max_stack] for key, values in columns.items()}
-        rule = RULES[type(optimizer)](hyperparameters(optimizer.defaults, own))
-        batches = StackBatches(own["seed"], True, len(x), batch_size, shuffle=data.shuffle)
+        rule = UPDATE_RULES[type(optimizer)](hyperparameters(optimizer.defaults, own))
+        batches = FirstRunBatches(own["seed"], len(x), batch_size, shuffle=data.shuffle)
         orders = []
         for epoch in range(cfg.trainer.max_epochs):
             batches.set_epoch(epoch)

@@ -8,8 +8,8 @@ May import: signals, metric, network, data, regressor, config, setup, groups, tr
 """
 
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.stacking.chunks import default_max_stack, train_in_stacks
+from simplenn.stacking.memory import default_max_stack
 from simplenn.stacking.proof import Proof, prove
-from simplenn.stacking.training import train_stack
+from simplenn.stacking.training import train_in_stacks, train_stack
 
 __all__ = ["Outcome", "Proof", "Snapshot", "default_max_stack", "prove", "train_in_stacks", "train_stack"]

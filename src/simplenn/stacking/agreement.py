@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from simplenn.groups.outcome import Outcome
 from simplenn.network import SimpleNN
+from simplenn.stacking.engine import wants_compiler
 
 TOLERANCE = 1e-3
 ROUNDING = 1e-6  # of a weight itself: single precision can't tell less
@@ -53,7 +54,7 @@ def is_exact(cfg: DictConfig, network: nn.Module) -> bool:
     """Whether equality bit for bit is promised: the shipped network in a shape whose products always round alike."""
     on_cpu = cfg.trainer.get("accelerator", "auto") == "cpu" or not torch.accelerator.is_available()
     rounds_alike = torch.backends.mkl.is_available() and os.environ.get("MKL_CBWR") == "COMPATIBLE"
-    eager = str(cfg.trainer.get("precision", "32-true")) in ("32", "32-true") and not cfg.trainer.get("compile")
+    eager = str(cfg.trainer.get("precision", "32-true")) in ("32", "32-true") and not wants_compiler(cfg)
     shipped = type(network) is SimpleNN and isinstance(network.activation, nn.ReLU | nn.Tanh)
     shapes = [weight.shape for weight in network.parameters()]
     narrow = all(max(shape, default=1) <= WIDEST and tuple(shape) != (WIDEST, WIDEST) for shape in shapes)

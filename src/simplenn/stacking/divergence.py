@@ -1,4 +1,4 @@
-"""Which runs of a stack have diverged, when and by what: as `divergence.Diverged` says it of a run alone.
+"""Which runs of a stack have diverged, when and by what: what `training.divergence` does for a single run.
 
 Shapes: R runs, K steps of an epoch.
 """
@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-LOSS, WEIGHT, METRIC = 1, 2, 3
+from simplenn.training.divergence import A_METRIC, A_WEIGHT, Diverged, loss_became
+
+NOTHING, LOSS, WEIGHT, METRIC = range(4)
 
 
 class Divergence:
-    """What became non-finite first, [R] each: 0 where nothing has. Epochs count from 1, steps are the optimizer's."""
+    """Keeps for each of the runs what became non-finite first. Epochs count from 1, steps are the optimizer's."""
 
     def __init__(self, num_runs: int, device: torch.device) -> None:
-        self._what = torch.zeros(num_runs, dtype=torch.int64, device=device)
+        # each [R], and meaningful where `_what` is not NOTHING
+        self._what = torch.full((num_runs,), NOTHING, dtype=torch.int64, device=device)
         self._epoch = torch.zeros_like(self._what)
         self._step = torch.zeros_like(self._what)
         self._loss = torch.zeros(num_runs, dtype=torch.float64, device=device)
@@ -29,37 +32,44 @@ class Divergence:
         weights: Sequence[Tensor],
         metrics: Mapping[str, Tensor],
     ) -> Tensor | None:
-        """[R]: the runs that are finite to the end of this epoch, from the losses [R] of its steps; `None`: all."""
+        """[R]: which runs have been finite up to the end of this epoch; `None` where all have.
+
+        `losses` are those of the epoch's K steps, [R] each, of which `steps_before` have gone before; `weights`
+        [R, ...] and `metrics` [R] are those at the epoch's end. As in a single run, a loss counts before a weight, and
+        a weight before a metric.
+        """
         if not self._any and _all_finite([*losses, *weights, *metrics.values()]):
             return None
         self._any = True
-        bad = ~torch.stack(list(losses)).isfinite()
-        first = bad.int().argmax(0)
-        value = torch.stack(list(losses)).gather(0, first[None])[0].to(self._loss.dtype)
+        stacked = torch.stack(list(losses))  # [K, R]
+        bad_loss = ~stacked.isfinite()
+        first_bad = bad_loss.int().argmax(0)
         bad_weight = ~torch.stack([weight.isfinite().unsqueeze(-1).flatten(1).all(1) for weight in weights]).all(0)
         bad_metric = ~torch.stack([metric.isfinite() for metric in metrics.values()]).all(0)
-        what = torch.where(bad.any(0), LOSS, torch.where(bad_weight, WEIGHT, METRIC * bad_metric))
-        step = torch.where(what == LOSS, first + 1, len(losses)) + steps_before
-        new = (self._what == 0) & (what != 0)
+        what = torch.where(bad_loss.any(0), LOSS, torch.where(bad_weight, WEIGHT, METRIC * bad_metric))
+        step = torch.where(what == LOSS, first_bad + 1, len(losses)) + steps_before
+        loss = stacked.gather(0, first_bad[None])[0].to(self._loss.dtype)
+        new = (self._what == NOTHING) & (what != NOTHING)
         self._step = torch.where(new, step, self._step)
         self._epoch = torch.where(new, epoch, self._epoch)
-        self._loss = torch.where(new, value, self._loss)
+        self._loss = torch.where(new, loss, self._loss)
         self._what = torch.where(new, what, self._what)
-        return self._what == 0
+        return self._what == NOTHING
 
     def epochs_and_messages(self) -> list[tuple[int, str]]:
-        """For each run the epoch in which it diverged, 0 where it didn't, and the message of its result."""
+        """For each run the epoch in which it diverged and its result's message; 0 and no message where it didn't."""
         columns = (self._what, self._epoch, self._step, self._loss)
-        return [_told(*run) for run in zip(*(column.tolist() for column in columns), strict=True)]
+        return [_epoch_and_message(*run) for run in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def _told(what: int, epoch: int, step: int, loss: float) -> tuple[int, str]:
-    if not what:
+def _epoch_and_message(what: int, epoch: int, step: int, loss: float) -> tuple[int, str]:
+    if what == NOTHING:
         return 0, ""
-    name = {LOSS: f"the loss became {loss}", WEIGHT: "a weight became non-finite"}.get(what)
-    return epoch, f"diverged: {name or 'a metric became non-finite'} in epoch {epoch}, step {step}"
+    cause = {LOSS: loss_became(loss), WEIGHT: A_WEIGHT, METRIC: A_METRIC}[what]
+    return epoch, str(Diverged(epoch, step, cause))
 
 
 def _all_finite(tensors: Sequence[Tensor]) -> bool:
-    """Whether surely all are: a sum is not finite where a summand isn't."""
+    """Whether all numbers are finite, for certain: where one isn't, no sum over it is. (A sum that overflows only
+    means that the numbers are looked at one by one.)"""
     return bool(torch.stack([tensor.sum(dtype=torch.float64) for tensor in tensors]).sum().isfinite())

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from simplenn.stacking.rules import RULES, Hyperparameters, Number, narrowed
-from simplenn.stacking.steps import NotStackable
+from simplenn.stacking.reasons import NotStackable
+from simplenn.stacking.rules import UPDATE_RULES, Hyperparameters, Number, narrowed
 
 SWITCHES = ("nesterov", "amsgrad", "centered", "decoupled_weight_decay")
 
@@ -41,18 +41,15 @@ def _number(values: Sequence[float]) -> Number:
 class StackedOptimizer(Optimizer):
     """Applies the rule of `kind`, a torch.optim class, to stacked parameters [R, ...].
 
-    `slots` is the state: slot -> one tensor per parameter that is trained, in their order. Where the rule is
-    `applied_elsewhere`, a step is only counted.
+    `slots` is the state: slot -> one tensor per parameter that is trained, in their order.
     """
-
-    applied_elsewhere = False
 
     def __init__(self, parameters: Sequence[nn.Parameter], kind: type[Optimizer], h: Hyperparameters) -> None:
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         super().__init__(trained, {"lr": 0.0})  # Lightning asks for parameter groups; the numbers are the rule's
         device = trained[0].device
         self.hyperparameters = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in h.items()}
-        self.rule = RULES[kind](self.hyperparameters)
+        self.rule = UPDATE_RULES[kind](self.hyperparameters)
         self.trained = trained
         self.slots = {slot: [_filled(weight, self.rule.initial) for weight in trained] for slot in self.rule.slots}
         self.num_steps = 0
@@ -62,8 +59,11 @@ class StackedOptimizer(Optimizer):
         """One step of every run; `closure` computes the gradients."""
         loss = closure() if closure is not None else None
         self.num_steps += 1
-        if self.applied_elsewhere:
-            return loss
+        self.update()
+        return loss
+
+    def update(self) -> None:
+        """Applies the rule once, by the gradients that the weights have."""
         coefficients = self.rule.coefficients(self.num_steps)
         shaped = {(weight.dim(), weight.dtype): narrowed(coefficients, weight) for weight in self.trained}
         for i, weight in enumerate(self.trained):
@@ -71,7 +71,6 @@ class StackedOptimizer(Optimizer):
                 raise NotStackable("the loss doesn't depend on every weight")
             state = {slot: tensors[i] for slot, tensors in self.slots.items()}
             self.rule.update(weight, weight.grad, state, shaped[weight.dim(), weight.dtype])
-        return loss
 
 
 def _filled(weight: Tensor, initial: Number) -> Tensor:

@@ -20,13 +20,14 @@ from torch import Tensor
 from simplenn import signals
 from simplenn.setup import build_run
 from simplenn.stacking.agreement import Alone, Difference, first_difference, is_exact
-from simplenn.stacking.chunks import default_max_stack
-from simplenn.stacking.kept import first_difference as first_kept_difference
-from simplenn.stacking.kept import kept_by
+from simplenn.stacking.attributes import attributes_of
+from simplenn.stacking.attributes import first_difference as first_attribute_difference
+from simplenn.stacking.engine import wants_compiler, with_compiler
+from simplenn.stacking.initial_weights import InitialWeights
+from simplenn.stacking.memory import default_max_stack
+from simplenn.stacking.reasons import NotStackable
 from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
-from simplenn.stacking.steps import NotStackable
-from simplenn.stacking.training import Columns, config_of, num_runs_of, train_stack, with_compiler
-from simplenn.stacking.weights import InitialWeights
+from simplenn.stacking.training import Columns, config_of, num_runs_of, train_stack
 from simplenn.training.divergence import Diverged, DivergenceCheck
 from simplenn.training.progress import EpochBar, EpochLines
 from simplenn.training.randomness import EpochSeed
@@ -84,9 +85,9 @@ def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max
     difference = trial.difference(runs, compiled=False, exact=is_exact(cfg, regressor.network))
     if difference is not None:
         raise NotStackable(f"in a stack {name_of(difference[0])} is not as alone: {difference[1]}")
-    if not cfg.trainer.get("compile"):
+    if not wants_compiler(cfg):
         return Proof(None, initial=initial)
-    reason = _not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg)))
+    reason = _not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg, columns)))
     if reason is not None:
         log.info("trainer.compile=true is ignored: %s", reason)
     return Proof(None, reason is None, initial)
@@ -180,8 +181,8 @@ def _train_alone(cfg: DictConfig, data: LightningDataModule | None = None) -> Al
             trainer.fit(regressor, datamodule=data)
     except Diverged as error:
         status, message, diverged = "diverged", str(error), error.epoch
-    changed = first_kept_difference(
-        kept_by(before), kept_by(regressor), [*before.parameters(), *regressor.parameters()]
+    changed = first_attribute_difference(
+        attributes_of(before), attributes_of(regressor), [*before.parameters(), *regressor.parameters()]
     )
     if changed:
         raise NotStackable(f"{changed} changes while the network trains")

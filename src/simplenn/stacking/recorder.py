@@ -1,6 +1,7 @@
-"""Keeps what each run of a stack leaves: its curves, its last and its best state; stops a run that diverges.
+"""Records what each run of a stack leaves: its curves, its last and its best state. Freezes a run that diverges.
 
-It follows `recorder.Recorder` run by run, in tensors: one synchronisation with the device an epoch, none a step.
+It does for each run what `training.recorder` does for a single one, in tensors: it waits for the device once an epoch,
+not once a step.
 
 Shapes: R runs, T epochs.
 """
@@ -10,43 +11,63 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from simplenn import signals
-from simplenn.metric import OBJECTIVE, cost, declared
+from simplenn.metric import OBJECTIVE, cost, declared, is_best_so_far
 from simplenn.stacking.divergence import Divergence
+from simplenn.stacking.internals import show_metric
 from simplenn.stacking.stack import Stack
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """All that is kept at the end of an epoch, in one object: a signal finds either the last epoch's or this one's.
-
-    `last` is the state of each run after its last completed epoch, `best` the one that its best objective was measured
-    on, each with the completed epochs [R] at which it was so; `best_epoch` is -1 for a run that has none. No tensor
-    in here is ever written to.
+    """What is recorded at the end of an epoch, in one object: a signal finds that of the last epoch or that of this
+    one, never a mixture. No tensor in here is written to later.
     """
 
-    epochs: int
-    last: list[Tensor]
-    last_epoch: Tensor
-    best: list[Tensor]
-    best_epoch: Tensor
-    best_cost: Tensor
-    validated: Tensor  # [R] whether the run has had the objective over validation data, which alone counts from then on
+    epochs: int  # completed
+    last: list[Tensor]  # as `Stack.state`, [R, ...] each: after each run's last completed epoch
+    last_epoch: Tensor  # [R] completed epochs at which `last` was taken
+    best: list[Tensor]  # as `Stack.state`: what each run's best objective was measured on
+    best_epoch: Tensor  # [R] completed epochs at which `best` was taken; -1 for a run that has no best state yet
+    best_cost: Tensor  # [R] that objective, as something to make small; infinite where there is none
+    validated: Tensor  # [R] whether that objective is over validation data
+
+
+class CheckpointCapture(CheckpointIO):
+    """Keeps the checkpoint that Lightning would have written to a file, for `take`."""
+
+    def __init__(self) -> None:
+        self._checkpoint: dict[str, Any] = {}
+
+    def take(self) -> dict[str, Any]:
+        """The checkpoint that was saved last; it is not kept any longer, as it holds on to all weights."""
+        taken, self._checkpoint = self._checkpoint, {}
+        return taken
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        self._checkpoint = checkpoint
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        raise NotImplementedError("a stack begins from its initial weights")
+
+    def remove_checkpoint(self, path: Any) -> None:
+        raise NotImplementedError("a stack writes no files")
 
 
 class StackRecorder(Callback):
-    """`curves` has a row of [R] by metric for each epoch, NaN for a run that has no such row."""
+    """Its Trainer must have a `CheckpointCapture` for its checkpoints."""
 
     def __init__(self) -> None:
-        self.curves: list[dict[str, Tensor]] = []
-        self.steps: list[int] = []
-        self.skeletons: dict[int, dict[str, Any]] = {}
+        self.curves: list[dict[str, Tensor]] = []  # by epoch: each metric's values [R], NaN for a run that has none
+        self.steps: list[int] = []  # by epoch: the global step at its end
+        self.skeletons: dict[int, dict[str, Any]] = {}  # by completed epochs, see `Outcome.skeletons`
         self.recorded: Recorded | None = None
-        self._validated = False
+        self._validated = False  # whether a validation has ended in this epoch
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Stack)
@@ -83,6 +104,7 @@ class StackRecorder(Callback):
         assert isinstance(pl_module, Stack)
         epoch = trainer.current_epoch + 1
         metrics = pl_module.train_metrics.values() | (pl_module.val_metrics.values() if self._validated else {})
+        # For a metric that may be undefined, a value that isn't finite is none, and no sign of divergence.
         undefined = {name: value for name, value in metrics.items() if declared(name).may_be_nan}
         defined = {name: value for name, value in metrics.items() if name not in undefined}
         metrics |= {name: torch.where(value.isfinite(), value, torch.nan) for name, value in undefined.items()}
@@ -93,20 +115,21 @@ class StackRecorder(Callback):
         )
         num_stopped = 0
         if live is not None:
+            # A stopped run is put back to its last finite state after each epoch, and so stays there.
             stopped = (~live).nonzero()[:, 0]
             num_stopped = len(stopped)
             for now, last in zip(state, before.last, strict=True):
                 now[stopped] = last[stopped]
             metrics = {name: torch.where(live, value, torch.nan) for name, value in metrics.items()}
         if num_stopped < pl_module.num_runs:
-            self._keep(trainer, before, state, metrics, live)
+            self._record(trainer, before, state, metrics, live)
         else:
             trainer.should_stop = True
         for name, value in metrics.items():
             if name.endswith("/loss"):
-                trainer.callback_metrics[name] = value.nanmedian()  # for the progress bar; log() costs a millisecond
+                show_metric(trainer, name, value.nanmedian())
 
-    def _keep(
+    def _record(
         self,
         trainer: Trainer,
         before: Recorded,
@@ -122,36 +145,34 @@ class StackRecorder(Callback):
             last=[tensor.clone() for tensor in state],
             last_epoch=reached if live is None else torch.where(live, reached, before.last_epoch),
         )
+        # Assigned to slices: a signal between these lines leaves a row too many, which no one reads.
         self.curves[epoch - 1 :] = [dict(metrics)]
         self.steps[epoch - 1 :] = [trainer.global_step]
         self.skeletons[epoch] = _skeleton(trainer)
-        self.recorded = _judged(before, after, metrics)
+        self.recorded = _with_best(before, after, metrics)
 
 
-def _judged(before: Recorded, after: Recorded, metrics: Mapping[str, Tensor]) -> Recorded:
-    """Finds the runs that are at their best: at no more than their least cost so far, as `metrics.Best` does for one.
-
-    A stopped run's values are NaN, which is no more than nothing.
-    """
+def _with_best(before: Recorded, after: Recorded, metrics: Mapping[str, Tensor]) -> Recorded:
+    """`after` with the best state of each run, by the objective that this epoch's metrics have."""
     nothing = torch.full_like(before.best_cost, torch.nan)
     trained, validated = (cost(tag, metrics.get(tag, nothing)) for tag in (f"train/{OBJECTIVE}", f"val/{OBJECTIVE}"))
-    by_validation = before.validated | ~validated.isnan()
-    costs = torch.where(by_validation, validated, trained)
-    improved = costs <= torch.where(by_validation == before.validated, before.best_cost, torch.inf)
-    # the training data's objective is measured before the epoch's steps
-    measured_on = _chosen(by_validation, after.last, before.last)
-    measured_epoch = torch.where(by_validation, after.last_epoch, before.last_epoch)
+    is_validated = ~validated.isnan()
+    costs = torch.where(is_validated, validated, trained)  # NaN for a stopped run, which is never better
+    improved = is_best_so_far(is_validated, costs, before.validated, before.best_cost)
+    # The objective over the training data is measured on the weights that the epoch began with.
+    measured_on = _selected(is_validated, after.last, before.last)
+    measured_epoch = torch.where(is_validated, after.last_epoch, before.last_epoch)
     return replace(
         after,
-        best=_chosen(improved, measured_on, before.best),
+        best=_selected(improved, measured_on, before.best),
         best_epoch=torch.where(improved, measured_epoch, before.best_epoch),
         best_cost=torch.where(improved, costs, before.best_cost),
-        validated=by_validation,
+        validated=before.validated | is_validated,
     )
 
 
-def _chosen(mask: Tensor, yes: list[Tensor], no: list[Tensor]) -> list[Tensor]:
-    """Each run's state by the mask [R]; most often it is the same for all runs, and nothing need be copied."""
+def _selected(mask: Tensor, yes: list[Tensor], no: list[Tensor]) -> list[Tensor]:
+    """Each run's state from one of two, by the mask [R]. Where it is the same for all runs, nothing is copied."""
     if mask.all():
         return yes
     if not mask.any():
@@ -160,6 +181,8 @@ def _chosen(mask: Tensor, yes: list[Tensor], no: list[Tensor]) -> list[Tensor]:
 
 
 def _skeleton(trainer: Trainer) -> dict[str, Any]:
-    """What a run alone has in its checkpoint now, without weights and optimizer state."""
-    skeleton = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-    return skeleton | {"state_dict": {}, "optimizer_states": [], "callbacks": {}}
+    """What a single run would have in its checkpoint now, without weights, optimizer state and callbacks' state."""
+    capture = trainer.strategy.checkpoint_io
+    assert isinstance(capture, CheckpointCapture)
+    trainer.save_checkpoint("captured", weights_only=False)
+    return capture.take() | {"state_dict": {}, "optimizer_states": [], "callbacks": {}}

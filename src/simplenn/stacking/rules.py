@@ -146,7 +146,7 @@ def adagrad(h: Hyperparameters) -> Rule:
     return Rule(("sum",), coefficients, update, initial=h["initial_accumulator_value"], lazy=False)
 
 
-RULES: dict[type, Callable[[Hyperparameters], Rule]] = {
+UPDATE_RULES: dict[type, Callable[[Hyperparameters], Rule]] = {
     torch.optim.SGD: sgd,
     torch.optim.Adam: adam,
     torch.optim.AdamW: adam,

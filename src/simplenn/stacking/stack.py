@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from simplenn.metric import metrics_of_epoch
 from simplenn.regressor import Batch, Regressor
+from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.optimizer import StackedOptimizer
 from simplenn.stacking.rules import Hyperparameters
 from simplenn.stacking.steps import Steps, TrainerView
@@ -25,6 +26,9 @@ class Stack(L.LightningModule):
     The gradient of the sum of all losses is, for each run's weights, the gradient of that run's own loss: so
     Lightning trains a stack as it trains a run. `shared` where all runs see one batch, [B, ...], else [R, B, ...].
     """
+
+    batches_class: type[StackBatches] = StackBatches
+    optimizer_class: type[StackedOptimizer] = StackedOptimizer
 
     def __init__(
         self,
@@ -60,12 +64,15 @@ class Stack(L.LightningModule):
         elif self.training and not regressor.training:
             for part, mode in self._modes.items():  # as Lightning does: a part that was set to eval() stays so
                 part.training = mode
-        # a compiled stack's weights lie with the runs' axis last, of which batched products are 30 times slower
-        stacked = {name: weight.contiguous() for name, weight in zip(self.names, self.weights, strict=True)}
-        return vmap(step, in_dims=(0, None if shared else 0, None), randomness="error")(stacked, batch, batch_idx)
+        weights = self.stacked_weights()
+        return vmap(step, in_dims=(0, None if shared else 0, None), randomness="error")(weights, batch, batch_idx)
+
+    def stacked_weights(self) -> dict[str, Tensor]:
+        """[R, ...] by the names of the regressor's parameters."""
+        return dict(zip(self.names, self.weights, strict=True))
 
     def configure_optimizers(self) -> Optimizer:
-        self.optimizer = StackedOptimizer(list(self.weights), *self._optimizer)
+        self.optimizer = self.optimizer_class(list(self.weights), *self._optimizer)
         return self.optimizer
 
     def configure_gradient_clipping(

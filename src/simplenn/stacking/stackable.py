@@ -22,10 +22,11 @@ from simplenn.config.targets import combinations, optimizer_factory
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
 from simplenn.setup import build_data, build_run, kept_data
-from simplenn.stacking.kept import MACHINERY, first_difference, kept_by_data
+from simplenn.stacking.attributes import MACHINERY, attributes_of_data, first_difference
+from simplenn.stacking.internals import CONTENTS, has_backward_hooks, has_gradient_hooks, has_step_hooks
 from simplenn.stacking.optimizer import SWITCHES
-from simplenn.stacking.rules import RULES
-from simplenn.stacking.steps import NotStackable
+from simplenn.stacking.reasons import NotStackable
+from simplenn.stacking.rules import UPDATE_RULES
 
 TRAINER_VALUES: dict[str, tuple[Any, ...]] = {  # what a key may be; a key not named here must be null
     "devices": (1, "1"),
@@ -86,7 +87,7 @@ def _refuse_regressor(regressor: Regressor) -> None:
     for name in _overridden(regressor, LightningModule, OF_REGRESSOR):
         raise NotStackable(f"the Regressor has its own {name}")
     bare = vars(LightningModule())
-    settings = {name: value for name, value in bare.items() if name not in ("_modules", "_parameters", "_buffers")}
+    settings = {name: value for name, value in bare.items() if name not in CONTENTS}
     changed = first_difference(settings, {name: vars(regressor).get(name) for name in settings})
     if changed:
         raise NotStackable(f"the Regressor sets {changed.lstrip('_')}")
@@ -104,7 +105,7 @@ def _refuse_optimizers(cfg: DictConfig, regressor: Regressor, columns: Mapping[s
 def _refuse_optimizer(optimizer: Any, regressor: Regressor, settings: Mapping[str, Any]) -> None:
     if not isinstance(optimizer, Optimizer):
         raise NotStackable(f"configure_optimizers returns {type(optimizer).__name__} in place of one optimizer")
-    if type(optimizer) not in RULES:
+    if type(optimizer) not in UPDATE_RULES:
         raise NotStackable(f"there is no rule for many runs of {type(optimizer).__name__}")
     group, *others = optimizer.param_groups
     if others or list(map(id, group["params"])) != list(map(id, regressor.parameters())):
@@ -114,7 +115,7 @@ def _refuse_optimizer(optimizer: Any, regressor: Regressor, settings: Mapping[st
             raise NotStackable(f"optimizer.{name}=true")
         if group[name] != value or _plain(settings.get(name, value)) != _plain(value):
             raise NotStackable(f"configure_optimizers sets {name}")
-    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks or "step" in vars(optimizer):
+    if has_step_hooks(optimizer) or "step" in vars(optimizer):
         raise NotStackable("the optimizer has a step of its own")
     if extra := group.keys() - optimizer.defaults.keys() - {"params"}:  # `initial_lr`, of a scheduler
         raise NotStackable(f"configure_optimizers sets {', '.join(sorted(extra))}")
@@ -130,11 +131,10 @@ def _refuse_network(regressor: Regressor) -> None:
         raise NotStackable("the network makes weights only as it is run")
     if not any(weight.requires_grad for weight in weights):
         raise NotStackable("the network has nothing to train")
-    if any(weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in weights):
+    if any(map(has_gradient_hooks, weights)):
         raise NotStackable("the network's weights have hooks")
-    for part in regressor.modules():
-        if part._backward_hooks or part._backward_pre_hooks:
-            raise NotStackable("the network has backward hooks")
+    if any(map(has_backward_hooks, regressor.modules())):
+        raise NotStackable("the network has backward hooks")
 
 
 def _refuse_data(data: LightningDataModule) -> None:
@@ -167,7 +167,7 @@ def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> dict[int, TensorDa
             if samples is not None and (type(samples) is not TensorDataset or len(samples.tensors) != 2):
                 raise NotStackable(f"the data module's {split} is not a TensorDataset of inputs and targets")
         modules[seed] = data
-        different = first_difference(kept_by_data(modules[min(modules)]), kept_by_data(data))
+        different = first_difference(attributes_of_data(modules[min(modules)]), attributes_of_data(data))
         if different:
             raise NotStackable(f"the data module's {different} depends on the seed, or is drawn anew each time")
     return modules

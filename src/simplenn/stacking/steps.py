@@ -12,12 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from simplenn.regressor import Batch, Regressor
+from simplenn.stacking.reasons import NotStackable
 
 Weights = Mapping[str, Tensor]
-
-
-class NotStackable(RuntimeError):
-    """Something that a stack doesn't follow; the message says what, as the reason to train run by run."""
 
 
 class Steps:
@@ -128,13 +125,3 @@ class TrainerView:
         if name in TrainerView.SHARED:
             return getattr(self._trainer, name)
         raise NotStackable(f"the Regressor asks for trainer.{name}")
-
-
-class Unknown:
-    """A value that is different each time, of which nothing may be asked while a graph is made for all times."""
-
-    def _refuse(self, *_: Any) -> NoReturn:
-        raise NotStackable("a step depends on its number, its epoch or the Trainer")
-
-    __getattr__ = __bool__ = __eq__ = __ne__ = __hash__ = __index__ = __int__ = __float__ = _refuse
-    __add__ = __radd__ = __mod__ = __mul__ = __rmul__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse

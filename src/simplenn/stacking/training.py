@@ -3,8 +3,9 @@
 Shapes: R runs, T epochs.
 """
 
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -20,15 +21,59 @@ from simplenn.data import TensorDataModule
 from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.setup import build_run, share_data
 from simplenn.signals import Interrupted
-from simplenn.stacking.batches import StackBatches, agree
-from simplenn.stacking.compiled.stack import CannotCompile, CompiledStack, why_not_compiled
+from simplenn.stacking.batches import same_batches
+from simplenn.stacking.engine import stack_class, with_compiler
+from simplenn.stacking.initial_weights import InitialWeights
+from simplenn.stacking.memory import default_max_stack, is_out_of_memory, release
 from simplenn.stacking.optimizer import hyperparameters
-from simplenn.stacking.recorder import Recorded, StackRecorder
+from simplenn.stacking.reasons import CannotCompile
+from simplenn.stacking.recorder import CheckpointCapture, Recorded, StackRecorder
 from simplenn.stacking.stack import Stack
-from simplenn.stacking.weights import InitialWeights
 from simplenn.training.trainer import make_trainer, without_tips
 
+log = logging.getLogger(__name__)
+
 Columns = Mapping[str, Sequence[Any]]
+
+
+def train_in_stacks(
+    cfg: DictConfig,
+    columns: Columns,
+    max_stack: int | None = None,
+    callbacks: Sequence[Callback] = (),
+    directory: Path | None = None,
+    initial: InitialWeights | None = None,
+) -> Iterator[tuple[range, Outcome]]:
+    """The runs of `columns` by stacks of at most `max_stack`, each with the places of its runs.
+
+    A stack that doesn't fit in memory is halved and tried again. Ends with the first that is interrupted.
+    """
+    num_runs = num_runs_of(columns)
+    size = max_stack or default_max_stack(cfg, columns)
+    initial = initial or InitialWeights(cfg)
+    start = 0
+    while start < num_runs:
+        runs = range(start, min(start + size, num_runs))
+        own = {key: values[runs.start : runs.stop] for key, values in columns.items()}
+        try:
+            outcome = train_stack(cfg, own, callbacks, directory, initial)
+        except CannotCompile as error:
+            log.info("trainer.compile=true is ignored: %s", error)
+            cfg = with_compiler(cfg, False)
+            continue
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or len(runs) == 1:
+                raise
+            outcome = None
+        if outcome is None:  # outside of the handler, whose traceback holds on to the stack
+            size = -(-len(runs) // 2)
+            log.info("a stack of %d runs doesn't fit in memory; trying again with %d", len(runs), size)
+            release()
+            continue
+        yield runs, outcome
+        if outcome.interruption is not None:
+            return
+        start = runs.stop
 
 
 def train_stack(
@@ -43,37 +88,22 @@ def train_stack(
     A signal is told in the outcome, for the caller to raise again; one that comes before training begins is raised.
     Raises `CannotCompile` where `trainer.compile` can't be done.
     """
-    if not cfg.trainer.get("compile"):
-        return _train(Stack, cfg, columns, callbacks, directory, initial)
-    reason = why_not_compiled(cfg)
-    if reason is not None:
-        raise CannotCompile(reason)
-    return _train(CompiledStack, cfg, columns, callbacks, directory, initial)
-
-
-def _train(
-    kind: type[Stack],
-    cfg: DictConfig,
-    columns: Columns,
-    callbacks: Sequence[Callback],
-    directory: Path | None,
-    initial: InitialWeights | None,
-) -> Outcome:
     begun = time.monotonic()
+    kind = stack_class(cfg)
     num_runs = num_runs_of(columns)
     seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
     regressor, data = build_run(cfg, share_data(cfg))
     assert isinstance(data, TensorDataModule)
-    data.make_batches = partial(StackBatches, seeds, kind is CompiledStack)
+    data.make_batches = partial(kind.batches_class, seeds)
     alone = regressor.configure_optimizers()
     stack = kind(
         regressor,
         (initial or InitialWeights(cfg))(seeds),
         (type(alone), hyperparameters(alone.defaults, columns)),
-        shared=agree(seeds, data.shuffle),
+        shared=same_batches(seeds, data.shuffle),
     )
     recorder = StackRecorder()
-    trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [recorder, *callbacks])
+    trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [recorder, *callbacks], CheckpointCapture())
     signalled = None
     try:
         with without_tips():
@@ -94,12 +124,6 @@ def config_of(cfg: DictConfig, columns: Columns, run: int) -> DictConfig:
     one = deepcopy(cfg)
     for key, values in columns.items():
         OmegaConf.update(one, key, values[run])
-    return one
-
-
-def with_compiler(cfg: DictConfig, wanted: bool) -> DictConfig:
-    one = deepcopy(cfg)
-    one.trainer.compile = wanted
     return one
 
 

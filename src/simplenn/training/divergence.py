@@ -10,6 +10,14 @@ from lightning.pytorch.callbacks import Callback
 from simplenn.metric import declared
 from simplenn.training.rows import epoch_metrics
 
+A_WEIGHT = "a weight became non-finite"
+A_METRIC = "a metric became non-finite"
+
+
+def loss_became(value: float) -> str:
+    """What a divergence is put down to where the loss is non-finite."""
+    return f"the loss became {value}"
+
 
 class Diverged(ArithmeticError):
     """The loss or the weights became non-finite; epochs count from 1, steps are the optimizer's."""
@@ -31,14 +39,14 @@ class DivergenceCheck(Callback):
         loss = outputs["loss"]
         finite = trainer.strategy.reduce_boolean_decision(bool(torch.isfinite(loss)))
         if not finite:
-            raise _diverged(trainer, f"the loss became {loss.item()}")
+            raise _diverged(trainer, loss_became(loss.item()))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not all(bool(torch.isfinite(weight).all()) for weight in pl_module.parameters()):
-            raise _diverged(trainer, "a weight became non-finite")
+            raise _diverged(trainer, A_WEIGHT)
         values = {name: float(value) for name, value in epoch_metrics(trainer).items()}
         if not all(math.isfinite(value) or declared(name).may_be_nan for name, value in values.items()):
-            raise _diverged(trainer, "a metric became non-finite")
+            raise _diverged(trainer, A_METRIC)
 
 
 def _diverged(trainer: Trainer, what: str) -> Diverged:

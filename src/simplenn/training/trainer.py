@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,8 +25,16 @@ LIGHTNING_ADVICE = (
 )
 
 
-def make_trainer(settings: DictConfig, directory: Path, callbacks: Sequence[Callback] = ()) -> L.Trainer:
-    """A Trainer by the settings of the group `trainer`; only with a callback that saves may it write."""
+def make_trainer(
+    settings: DictConfig,
+    directory: Path,
+    callbacks: Sequence[Callback] = (),
+    checkpoint_io: CheckpointIO | None = None,
+) -> L.Trainer:
+    """A Trainer by the settings of the group `trainer`; only with a callback that saves may it write.
+
+    `checkpoint_io` is what becomes of a checkpoint; by default a sealed file.
+    """
     keywords: Any = OmegaConf.to_container(settings)
     keywords.pop("compile", None)  # the stack's, not Lightning's
     with without_tips():
@@ -33,7 +42,7 @@ def make_trainer(settings: DictConfig, directory: Path, callbacks: Sequence[Call
             **keywords,
             default_root_dir=directory,
             callbacks=list(callbacks),
-            plugins=[checkpoint.SealedCheckpoint()],
+            plugins=[checkpoint_io or checkpoint.SealedCheckpoint()],
             logger=False,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
             enable_progress_bar=False,

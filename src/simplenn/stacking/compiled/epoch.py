@@ -6,23 +6,19 @@ run is [R, ...] in the eager stack and [..., R] here.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
-import torch._inductor
 from torch import Tensor
-from torch._decomp import core_aten_decompositions
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.export import default_decompositions
 from torch.func import functionalize, grad_and_value
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils import _pytree as pytree
 
 from simplenn.stacking.compiled.runs_last import RunsLast
+from simplenn.stacking.compiled.torch_internals import compile_graph, flatten, trace, unflatten
+from simplenn.stacking.reasons import NotStackable
 from simplenn.stacking.rules import Coefficients, Rule
-from simplenn.stacking.steps import Steps, Unknown
+from simplenn.stacking.steps import Steps
 
 Weights = dict[str, Tensor]
 
@@ -82,35 +78,35 @@ class CompiledEpoch:
         return self._call((state, _gathered(x, order, place), _gathered(y, order, place), steps))
 
     def _call(self, inputs: Any) -> Epoch:
-        leaves, spec = pytree.tree_flatten(inputs)
+        leaves, structure = flatten(inputs)
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         key = tuple((leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
         if key not in self._compiled:
-            self._compiled[key] = self._compile(leaves, spec, tensors)
+            self._compiled[key] = self._compile(leaves, structure, tensors)
         return self._compiled[key](tensors)
 
-    def _compile(self, leaves: list, spec: Any, tensors: list[Tensor]) -> Callable[[list[Tensor]], Epoch]:
-        out_spec: list[Any] = []
+    def _compile(self, leaves: list, structure: Any, tensors: list[Tensor]) -> Callable[[list[Tensor]], Epoch]:
+        """`_steps` as one call that takes the tensors among its inputs' leaves; the other leaves become constants."""
+        output_structure: list[Any] = []
 
         def flat(*tensors: Tensor) -> list[Tensor]:
             rest = iter(tensors)
             filled = [next(rest) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-            outputs, out = pytree.tree_flatten(self._steps(*pytree.tree_unflatten(filled, spec)))
-            out_spec[:] = [out]
+            outputs, of_outputs = flatten(self._steps(*unflatten(filled, structure)))
+            output_structure[:] = [of_outputs]
             return outputs
 
-        graph = make_fx(flat, tracing_mode="fake")(*tensors)
+        graph = trace(flat, tensors, None)
         # Where the runs' axis isn't last throughout, the compiler vectorises along two axes at once, and a sum in such
         # a loop loses its last runs and writes beyond its result (torch 2.13): so it leaves that to the C++ compiler.
         options = {} if all(graph.in_rules for graph in self._graphs.values()) else {"cpp.simdlen": 1}
-        # in a tracing context, as without one inductor's cache of graphs is bypassed
-        with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
-            call: Any = torch._inductor.compile(graph, list(tensors), options=options)
-        return lambda tensors: pytree.tree_unflatten(call(*tensors), out_spec[0])
+        call = compile_graph(graph, tensors, options)
+        return lambda tensors: unflatten(call(*tensors), output_structure[0])
 
     def _steps(self, state: State, x: Tensor, y: Tensor, each: list[dict[str, Any]]) -> Epoch:
         """What is compiled: x [N, F, R or 1] and y [N, 1, R or 1] in this epoch's order."""
-        weights, slots = pytree.tree_map(torch.clone, tuple(state))  # the rules work in place
+        tensors, structure = flatten(tuple(state))
+        weights, slots = unflatten([tensor.clone() for tensor in tensors], structure)  # the rules work in place
         losses: list[Tensor] = []
         rows: list[dict[str, Tensor]] = []
         for k in range(len(each)):
@@ -143,15 +139,23 @@ class CompiledEpoch:
             grads, (value, metrics) = grad_and_value(loss, has_aux=True)(trained, others, x, y)
             return grads, value, metrics
 
-        table: Any = core_aten_decompositions()
+        first_run = {name: weight[..., 0] for name, weight in weights.items()}
         before = self._of_one_run.show_trainer(Unknown())
         try:
             with sdpa_kernel(SDPBackend.MATH):  # flash attention's decomposition doesn't give what its backward takes
-                return make_fx(functionalize(one), table, tracing_mode="fake")(
-                    {name: weight[..., 0] for name, weight in weights.items()}, x, y
-                )
+                return trace(functionalize(one), (first_run, x, y), default_decompositions())
         finally:
             self._of_one_run.show_trainer(before)
+
+
+class Unknown:
+    """A value that is different each time, of which nothing may be asked while a graph is made for all times."""
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise NotStackable("a step depends on its number, its epoch or the Trainer")
+
+    __getattr__ = __bool__ = __eq__ = __ne__ = __hash__ = __index__ = __int__ = __float__ = _refuse
+    __add__ = __radd__ = __mod__ = __mul__ = __rmul__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
 
 def _gathered(data: Tensor, order: Tensor, place: Tensor | None) -> Tensor:

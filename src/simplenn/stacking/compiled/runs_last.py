@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 from torch.fx import GraphModule, Interpreter
-from torch.utils import _pytree as pytree
+
+from simplenn.stacking.compiled.torch_internals import flatten, is_operation, unflatten
 
 aten = torch.ops.aten
 
@@ -33,12 +34,12 @@ class RunsLast(Interpreter):
         raise NotImplementedError("the network has a tensor that is no parameter")
 
     def call_function(self, target: Any, args: tuple, kwargs: dict) -> Any:
-        if not isinstance(target, torch._ops.OpOverload):
+        if not is_operation(target):
             return target(*args, **kwargs)  # one of several results
         if target in CONSTANT:
             return target(*args, **kwargs).unsqueeze(-1)  # the same for all runs
-        if target in RULES:
-            return RULES[target](*args, **kwargs)
+        if target in OPERATIONS:
+            return OPERATIONS[target](*args, **kwargs)
         if torch.Tag.pointwise in target.tags or target in LIKE:
             return target(*args, **kwargs)  # broadcasting goes by the last axes: R meets R or 1
         if target in BY_VMAP:
@@ -49,7 +50,7 @@ class RunsLast(Interpreter):
 def _by_vmap(target: Any, args: tuple, kwargs: dict) -> Any:
     """Any other operation: right, if not fast."""
     shape: list[Any] = []
-    leaves, spec = pytree.tree_flatten((args, kwargs))
+    leaves, spec = flatten((args, kwargs))
     num_runs = max(leaf.shape[-1] for leaf in leaves if isinstance(leaf, Tensor))
     runs = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
     where = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
@@ -58,8 +59,8 @@ def _by_vmap(target: Any, args: tuple, kwargs: dict) -> Any:
         filled = list(leaves)
         for i, tensor in zip(where, tensors, strict=True):
             filled[i] = tensor
-        args, kwargs = pytree.tree_unflatten(filled, spec)
-        results, structure = pytree.tree_flatten(target(*args, **kwargs))
+        args, kwargs = unflatten(filled, spec)
+        results, structure = flatten(target(*args, **kwargs))
         shape[:] = [structure, [result is not None for result in results]]
         return tuple(result for result in results if result is not None)
 
@@ -67,7 +68,7 @@ def _by_vmap(target: Any, args: tuple, kwargs: dict) -> Any:
     first = [tensor.expand(*tensor.shape[:-1], num_runs).movedim(-1, 0).contiguous() for tensor in runs]
     given = iter(vmap(one, out_dims=-1)(*first))
     structure, there = shape
-    return pytree.tree_unflatten([next(given) if here else None for here in there], structure)
+    return unflatten([next(given) if here else None for here in there], structure)
 
 
 def _reduced(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -94,7 +95,7 @@ def _biased_product(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: 
 
 CONSTANT = (aten.full.default, aten.arange.start_step, aten.scalar_tensor.default, aten.empty_permuted.default)
 LIKE = (aten.full_like.default, aten.ones_like.default, aten.zeros_like.default, aten.clone.default)
-RULES: dict[Any, Callable[..., Any]] = {
+OPERATIONS: dict[Any, Callable[..., Any]] = {
     aten.mm.default: _product,
     aten.addmm.default: _biased_product,
     aten.sum.default: _reduced(aten.sum.dim_IntList),

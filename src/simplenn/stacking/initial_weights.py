@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from simplenn.config.targets import build, optimizer_factory
 from simplenn.regressor import Regressor
-from simplenn.stacking.kept import first_difference, kept_by
-from simplenn.stacking.steps import NotStackable
+from simplenn.stacking.attributes import attributes_of, first_difference
+from simplenn.stacking.reasons import NotStackable
 
 
 class InitialWeights:
@@ -48,14 +48,14 @@ class InitialWeights:
         L.seed_everything(seeds[0], verbose=False)
         made = self._make()
         self._first = first = self._first or made
-        kept, registered = kept_by(first), list(first.parameters())
+        expected, weights_of_first = attributes_of(first), list(first.parameters())
         stacked = {name: weight.new_empty(len(seeds), *weight.shape) for name, weight in made.named_parameters()}
         for i, seed in enumerate(seeds):
             if i:
                 _reseed(seed)
                 made = self._make()
             weights = dict(made.named_parameters())
-            different = first_difference(kept, kept_by(made), [*registered, *weights.values()])
+            different = first_difference(expected, attributes_of(made), [*weights_of_first, *weights.values()])
             if different or list(weights) != list(stacked):
                 raise NotStackable(f"{different or 'which weights there are'} depends on the seed")
             for name, weight in weights.items():
