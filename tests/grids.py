@@ -1,0 +1,33 @@
+"""Grids of jobs and what plans them, as a command has them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from conftest import ROOT
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import setup_globals
+from hydra.types import RunMode
+
+from simplenn.command.sweeping import Sweeping
+from simplenn.planning.grid import jobs_of
+from simplenn.planning.planner import Planner
+
+PARSER = OverridesParser.create()
+
+
+def grid(*overrides: str, points: int | None = None) -> list[list[str]]:
+    """The jobs that a command with these overrides names."""
+    return jobs_of(PARSER.parse_overrides(list(overrides)), points, PARSER)
+
+
+@contextmanager
+def planner_of_a_sweep(*overrides: str) -> Iterator[Planner]:
+    """The planner of a multirun of `scripts/train.py`."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        setup_globals()
+        loader = GlobalHydra.instance().config_loader()
+        sweep = loader.load_configuration("train", list(overrides), run_mode=RunMode.MULTIRUN)
+        sweep.hydra.job.config_name = "train"
+        yield Planner(loader, sweep, Sweeping().per_run)
