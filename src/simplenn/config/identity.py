@@ -17,7 +17,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config.schema import Kind, kind_of
+from simplenn.config.rules import Kind
+from simplenn.config.schema import kind_of
 from simplenn.config.values import flat
 
 ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str)
