@@ -1,6 +1,6 @@
 """Writes the directory of a run that trained in a sweep: python scripts/extract.py outputs/sweeps/lr_study 'seed=3'
 
-It goes to runs/ in the sweep's directory, with the content that the same run leaves when it trains alone.
+The directory is made in runs/ of the sweep's, with the content that the same run leaves when it trains by itself.
 """
 
 import argparse
@@ -29,35 +29,37 @@ def main() -> None:
         "--allow", action="append", default=[], metavar="PACKAGE", help="a package whose code the runs may use"
     )
     arguments = parser.parse_intermixed_args()
-    names = chosen(arguments.sweep, arguments.names, arguments.where)
+    names = chosen_runs(arguments.sweep, arguments.names, arguments.where)
 
     from simplenn.sweep.extraction import extract
 
     directories = extract(arguments.sweep, names, arguments.allow)
-    there = [directory for directory, new in directories.items() if not new]
-    for directory in there[:MOST_SHOWN]:
+    old = [directory for directory, new in directories.items() if not new]
+    for directory in old[:MOST_SHOWN]:
         print(f"{directory} is there already; left as it is")
     written = [directory for directory, new in directories.items() if new]
     for directory in written[:MOST_SHOWN]:
         print(directory)
-    more = len(directories) - len(there[:MOST_SHOWN]) - len(written[:MOST_SHOWN])
-    print(f"{len(written)} written, {len(there)} there already" + (f" ({more} not shown)" if more else ""))
+    more = len(directories) - len(old[:MOST_SHOWN]) - len(written[:MOST_SHOWN])
+    print(f"{len(written)} written, {len(old)} there already" + (f" ({more} not shown)" if more else ""))
     print(f"evaluate: python scripts/evaluate.py {shlex.quote(str(next(iter(directories))))}")
     print(f"review:   tensorboard --logdir {shlex.quote(str(next(iter(directories)).parent))}")
 
 
-def chosen(sweep: Path, names: list[str], conditions: list[str]) -> list[str]:
-    """The runs that the arguments name. Raises `ConfigError` where there are none; imports no torch."""
+def chosen_runs(sweep: Path, names: list[str], conditions: list[str]) -> list[str]:
+    """The names of the runs that the arguments choose. Raises `ConfigError` where there are none; imports no torch."""
     rows = read_results(sweep)
     names = [find(name, rows) for name in names]
     if not conditions:
         if not names:
             raise ConfigError(f"extract.py must be told which runs, got none; try {shlex.quote(rows[0]['run'])}")
         return list(dict.fromkeys(names))
-    wrong = next((text for text in conditions if not parse(text)), None)
-    if wrong is not None:
-        raise ConfigError(f"--where must be KEY=VALUE, got {wrong!r}; try --where {list(rows[0])[1]}=...")
-    found = where(rows, {key: value for text in conditions for key, value in parse(text).items()})
+    values: dict[str, str] = {}
+    for condition in conditions:
+        if not parse(condition):
+            raise ConfigError(f"--where must be KEY=VALUE, got {condition!r}; try --where {list(rows[0])[1]}=...")
+        values |= parse(condition)
+    found = where(rows, values)
     if names:
         found = [name for name in found if name in set(names)]
     if not found:

@@ -1,6 +1,6 @@
-"""What a run's network makes of numbers: python scripts/predict.py outputs/runs/first_try 1 2 3
+"""What a run's network predicts for a row of numbers: python scripts/predict.py outputs/runs/first_try 1 2 3
 
-Several rows come from a .csv file in place of the numbers, or from standard input (-).
+In place of the numbers, a .csv file or standard input (-) gives several rows.
 """
 
 import csv
@@ -14,17 +14,17 @@ from simplenn.command.exit_status import run_command
 from simplenn.errors import ConfigError
 from simplenn.rundir.run import find_run
 
-STANDARD_INPUT = 0  # its descriptor: Python's own stream knows no byte-order mark and no CR
+STANDARD_INPUT = 0  # its descriptor, as `sys.stdin` doesn't skip a byte-order mark nor leave line ends to csv
 
 
 def main() -> None:
     parser = run_parser(__doc__)
     parser.add_argument("numbers", nargs="*", help="one row of numbers, a .csv file, or - for standard input")
-    # argparse takes -1e-3 for an option, but nothing that begins with a space
-    words = [f" {word}" if word.startswith("-") and _is_number(word) else word for word in sys.argv[1:]]
-    arguments = parser.parse_intermixed_args(words)
+    # argparse takes -1e-3 for an option, so that such a number is given to it behind a space.
+    given = [f" {text}" if text.startswith("-") and _is_number(text) else text for text in sys.argv[1:]]
+    arguments = parser.parse_intermixed_args(given)
     run = find_run(arguments.run)
-    rows = read_rows([word.strip() for word in arguments.numbers])
+    rows = read_rows([text.strip() for text in arguments.numbers])
 
     from simplenn.evaluation import load_run, predict
 
@@ -33,16 +33,16 @@ def main() -> None:
         print(f"{prediction:.4f}")
 
 
-def read_rows(words: list[str]) -> list[list[float]]:
-    """The rows that the arguments stand for. Raises `ConfigError`."""
-    if not words and os.isatty(STANDARD_INPUT):
+def read_rows(numbers: list[str]) -> list[list[float]]:
+    """The rows that the arguments `numbers` stand for: themselves, or a file's. Raises `ConfigError`."""
+    if not numbers and os.isatty(STANDARD_INPUT):
         raise ConfigError("predict.py must be given numbers, a .csv file or - for standard input, got none; try 1 2 3")
-    if words in ([], ["-"]):
+    if numbers in ([], ["-"]):
         rows = _read(STANDARD_INPUT, "standard input")
-    elif len(words) == 1 and words[0].lower().endswith(".csv"):
-        rows = _read(words[0], words[0])
+    elif len(numbers) == 1 and numbers[0].lower().endswith(".csv"):
+        rows = _read(numbers[0], numbers[0])
     else:
-        rows = _parse([words], "the arguments")
+        rows = _parse([numbers], "the arguments")
     if not rows:
         raise ConfigError("there must be at least one row of numbers, got none")
     return rows
@@ -58,25 +58,25 @@ def _read(file: str | int, source: str) -> list[list[float]]:
 
 def _parse(lines: Iterable[list[str]], source: str) -> list[list[float]]:
     rows: list[list[float]] = []
-    for number, words in enumerate(lines, 1):
-        words = words[0].split() if len(words) == 1 else words
-        if not words:
+    for number, cells in enumerate(lines, 1):
+        cells = cells[0].split() if len(cells) == 1 else cells  # numbers apart by spaces
+        if not cells:
             continue
         try:
-            row = [float(word) for word in words]
+            row = [float(cell) for cell in cells]
         except ValueError:
-            if number == 1 and source != "the arguments" and not any(_is_number(word) for word in words):
+            if number == 1 and source != "the arguments" and not any(map(_is_number, cells)):
                 continue  # a header
-            raise ConfigError(f"row {number} of {source} must be numbers, got {','.join(words)!r}") from None
+            raise ConfigError(f"row {number} of {source} must be numbers, got {','.join(cells)!r}") from None
         if not all(map(math.isfinite, row)):
-            raise ConfigError(f"row {number} of {source} must be finite numbers, got {','.join(words)!r}")
+            raise ConfigError(f"row {number} of {source} must be finite numbers, got {','.join(cells)!r}")
         rows.append(row)
     return rows
 
 
-def _is_number(word: str) -> bool:
+def _is_number(text: str) -> bool:
     try:
-        float(word)
+        float(text)
     except ValueError:
         return False
     return True

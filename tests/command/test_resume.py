@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import composed
+from conftest import composed, script
 
 from simplenn import signals
 from simplenn.errors import ConfigError
@@ -118,6 +118,27 @@ def test_raising_max_epochs_extends_a_finished_run(train_run: Callable[..., Resu
     before = Run(tmp_path / "short").result_file.read_bytes()
     assert train_run("short", *SETTING, "trainer.max_epochs=9") == result
     assert Run(tmp_path / "short").result_file.read_bytes() == before
+
+
+def test_a_resume_may_change_what_machinery_trains(train_run: Callable[..., Result], tmp_path: Path) -> None:
+    """One line notes it, printed and in the run's log; the numbers go on as they would have, up to rounding.
+
+    What the run was given for itself stays, and what its command was given for itself does not.
+    """
+    train_run("whole", "trainer.max_epochs=4")
+    first = ("trainer.accelerator=cpu", "trainer.devices=1", "histograms=true", "quiet=true")
+    assert script("train.py", "name=x", "trainer.max_epochs=2", *first, cwd=tmp_path).returncode == 0
+    now = ("resume=true", "trainer.max_epochs=4", "trainer=ddp", "trainer.accelerator=cpu")
+    resumed = script("train.py", "name=x", *now, cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    run = Run(tmp_path / "outputs" / "runs" / "x")
+    note = "trainer.devices is 2 here and was 1, trainer.strategy is ddp here and was auto"
+    assert resumed.stdout.splitlines()[0] == note
+    assert note in (run.directory / "train.log").read_text()
+    assert (run.config.histograms, run.config.quiet, run.config.trainer.devices) == (True, False, 2)
+    rows = read_rows(run.metrics_file)
+    assert rows == [pytest.approx(row, rel=1e-4) for row in read_rows(Run(tmp_path / "whole").metrics_file)]
+    assert rows[:2] == read_rows(Run(tmp_path / "whole").metrics_file)[:2]
 
 
 def flipped(data: bytes) -> bytes:

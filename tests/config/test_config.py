@@ -1,17 +1,27 @@
 """Refusals: each a configuration and what the one line must say."""
 
+import inspect
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT, composed, script
-from omegaconf import OmegaConf
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config.checking import check_config
-from simplenn.config.schema import TrainerConfig
-from simplenn.config.targets import check_targets
+from simplenn.config import COMMAND_WIDE, GroupFiles, check_config, check_targets, without_hydra
+from simplenn.config.schema import TARGETS, TrainerConfig
 from simplenn.errors import ConfigError
 
+CONF = ROOT / "conf"
+OPTIMIZERS = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
+FILES = {name: yaml.safe_load((CONF / "optimizer" / f"{name}.yaml").read_text()) for name in OPTIMIZERS}
+SHIPPED_OPTIMIZERS = [name for name, file in FILES.items() if file.get("_target_") in TARGETS]
 LR = "optimizer.lr must be a positive number, got {}; try optimizer.lr=0.01"
 
 
@@ -53,11 +63,57 @@ def test_a_wrong_value_is_refused_with_key_value_and_example(override: str, mess
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("optimizer", sorted(path.stem for path in (ROOT / "conf" / "optimizer").glob("*.yaml")))
+def checked_with_files(conf: Path, *overrides: str) -> DictConfig:
+    """As the gate checks a command with these overrides."""
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        cfg = compose("train", list(overrides), return_hydra_config=True)
+        return check_config(without_hydra(cfg), GroupFiles(cfg))
+
+
+@pytest.mark.parametrize("file", sorted(str(path.relative_to(CONF)) for path in CONF.glob("*/*.yaml")))
+def test_every_file_of_conf_can_be_chosen(file: str) -> None:
+    """A user's own ones among them: what each sets is known, of its type and within its rule."""
+    group, name = Path(file).with_suffix("").parts
+    cfg = checked_with_files(CONF, f"{group}={name}")
+    check_targets(cfg, [str(cfg[part]._target_).partition(".")[0] for part in ("model", "data", "optimizer")])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("_target_: torch.optim.SGD\nlr: fast\n", "optimizer.lr must be a positive number, got 'fast'"),
+        ("_target_: torch.optim.SGD\nlr: ${nowhere}\n", "Interpolation key 'nowhere' not found"),
+        ("lr: [\n", "parsing a flow node"),
+        ("- 0.1\n", "optimizer must be a group of keys, got .0.1."),
+    ],
+)
+def test_a_broken_file_of_conf_is_found(text: str, message: str, tmp_path: Path) -> None:
+    """The test above would say so."""
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "conf" / "optimizer" / "broken.yaml").write_text(text)
+    with pytest.raises(Exception, match=message):
+        checked_with_files(tmp_path / "conf", "optimizer=broken")
+
+
+def test_a_file_that_builds_on_another_has_its_keys(tmp_path: Path) -> None:
+    """Their types too: of the last file that sets a key."""
+    shutil.copytree(CONF, tmp_path / "conf")
+    folder = tmp_path / "conf" / "optimizer"
+    (folder / "base.yaml").write_text("_target_: torch.optim.Adadelta\nlr: 1\nrho: 0.9\n")
+    (folder / "own.yaml").write_text("defaults:\n  - base\nlr: 0.5\n")
+    with pytest.raises(ConfigError, match=r"optimizer.rho must be a finite number, got 'x'; try optimizer.rho=0.9"):
+        checked_with_files(tmp_path / "conf", "optimizer=own", "optimizer.rho=x")
+    cfg = checked_with_files(tmp_path / "conf", "optimizer=own", "optimizer.lr=2", "optimizer.rho=1")
+    assert (repr(cfg.optimizer.lr), repr(cfg.optimizer.rho)) == ("2.0", "1.0")
+    with pytest.raises(
+        ConfigError, match=r"optimizer.roh is not a key of the configuration; did you mean optimizer.rho"
+    ):
+        checked_with_files(tmp_path / "conf", "optimizer=own", "+optimizer.roh=1")
+
+
+@pytest.mark.parametrize("optimizer", SHIPPED_OPTIMIZERS)
 def test_every_shipped_optimizer_shows_what_torch_takes(optimizer: str) -> None:
     """Each file's keys are hyperparameters of the optimizer's own, with the defaults of torch but for lr."""
-    import inspect
-
     import torch
 
     node = check_config(composed(f"optimizer={optimizer}")).optimizer
@@ -70,8 +126,6 @@ def test_every_shipped_optimizer_shows_what_torch_takes(optimizer: str) -> None:
 
 def test_every_known_key_of_the_trainer_can_be_set() -> None:
     """All stand in the group's file, those that it doesn't decide with Lightning's own defaults."""
-    import inspect
-
     import lightning.pytorch as L
 
     node = check_config(composed()).trainer
@@ -134,6 +188,22 @@ def test_an_allowed_package_gives_only_networks_data_and_optimizers(target: str)
         build(check_config(cfg), "model", nn.Module)
 
 
+OF_A_SWEEP = {
+    "name": "a,b",
+    "resume": "true,false",
+    "progress": "bar,lines",
+    "quiet": "true,false",
+    "run_dirs": "all,none",
+    "max_stack": "1,2",
+    "verify": "1,2",
+    "allow": "[a],[b]",
+}
+
+
+def test_every_key_of_the_whole_command_is_tried() -> None:
+    assert set(OF_A_SWEEP) == set(COMMAND_WIDE)
+
+
 COMMANDS = [
     (("optimizer.lr=abc",), LR.format("'abc'")),
     (("optimizer.lrr=1",), "optimizer.lrr is not a key of the configuration; did you mean optimizer.lr?"),
@@ -141,7 +211,7 @@ COMMANDS = [
         ("optimizer.maximize=false",),
         "optimizer.maximize is a key that no file of the configuration sets; try +optimizer.",
     ),
-    (("optimizer=addam",), "optimizer must be one of adagrad, adam, adamw, rmsprop, sgd, got 'addam'"),
+    (("optimizer=addam",), f"optimizer must be one of {', '.join(OPTIMIZERS)}, got 'addam'; try optimizer="),
     (("optimizer=null",), "Config group override must be a string or a list"),
     (("optimizer.lr=1,2",), "is more than one value; add -m to train a run for each"),
     (("-m", "optimizer.lr=0.1,abc"), LR.format("'abc'")),
@@ -155,6 +225,10 @@ COMMANDS = [
     (("resume=true",), "resume=true must say which run, got no name"),
     (("resume=true", "name=nope"), "nope is not a run's directory"),
     (("model._target_=os.system",), "add 'allow=[os]' on the command line"),
+    *(
+        (("-m", f"{key}={values}"), f"{key} is the whole sweep's and can't differ")
+        for key, values in OF_A_SWEEP.items()
+    ),
 ]
 
 
@@ -167,14 +241,10 @@ def test_a_refused_command_writes_nothing(arguments: tuple[str, ...], message: s
         (guard / package / "__init__.py").write_text("raise SystemExit('imported')")
     work = tmp_path / "work"
     work.mkdir()
-    import os
-    import subprocess
-    import sys
-
     refused = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "train.py"), *arguments],
         cwd=work,
-        env={**os.environ, "PYTHONPATH": str(guard)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(guard), os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
         check=False,

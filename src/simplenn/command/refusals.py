@@ -76,7 +76,7 @@ def in_one_line(error: BaseException) -> str:
 
 
 def is_group_set_to_no_choice(error: BaseException) -> bool:
-    """Whether Hydra refuses `optimizer=null` or `optimizer={...}`. It raises a plain `ValueError`."""
+    """Whether it is Hydra's refusal of `optimizer=null`, a plain `ValueError`."""
     return isinstance(error, ValueError) and str(error).startswith("Config group override")
 
 

@@ -1,4 +1,4 @@
-"""Standard output that outlives its reader. Knows nothing of what is printed."""
+"""Standard output that can fail without ending the command. Knows nothing of what is printed."""
 
 import io
 import os
@@ -6,7 +6,7 @@ import sys
 
 
 class Outlet(io.TextIOWrapper):
-    """Once the system takes no more, as after `| head` or on a full disk, the rest is dropped and no one is told."""
+    """After a write fails (closed pipe, full disk), discards further output silently."""
 
     def write(self, text: str) -> int:
         try:
@@ -23,13 +23,13 @@ class Outlet(io.TextIOWrapper):
             super().flush()
 
     def _drop(self) -> None:
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, self.fileno())
-        os.close(nothing)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.fileno())  # what is buffered still gets written, to no one
+        os.close(null)
 
 
 def install() -> None:
-    """From now on, whatever is printed goes by an `Outlet`."""
+    """Makes `sys.stdout` an `Outlet`."""
     if sys.stdout is not None:
         sys.stdout.flush()
         stream = io.BufferedWriter(io.FileIO(sys.stdout.fileno(), "wb", closefd=False))

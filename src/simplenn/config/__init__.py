@@ -7,7 +7,8 @@ May import: errors.
 from simplenn.config.checking import check_config, check_values, known_keys, unknown_key
 from simplenn.config.group_files import GroupFiles
 from simplenn.config.identity import identities, identity, setting, setting_identity
-from simplenn.config.schema import COMMAND_WIDE, Kind, kind_of
+from simplenn.config.rules import Kind
+from simplenn.config.schema import COMMAND_WIDE, kind_of
 from simplenn.config.suggestions import closest, did_you_mean, distance
 from simplenn.config.targets import build, check_targets, combinations, optimizer_factory, try_optimizers
 from simplenn.config.values import as_override, flat, flatten, without_hydra

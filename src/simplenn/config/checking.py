@@ -1,9 +1,9 @@
 """Holds a configuration against the schema, key by key. Imports neither torch nor Hydra.
 
-The root is closed: a key that `Config` doesn't have is refused. A group (model, data, optimizer, trainer) is
-typed by the dataclass of what its `_target_` names; a key that this dataclass doesn't have, or any key of a
-group with another target, must stand in the group's own file and takes the type of its value there. So a YAML
-file alone adds a network, a data set or an optimizer.
+Beside the groups, only the keys of `Config` are known. The keys of a group (model, data, optimizer, trainer) have the
+types and rules of the dataclass of what its `_target_` names. A key that this dataclass doesn't have, or any key of a
+group with another target, must stand in the group's own file, and its value there gives its type. So a YAML file alone
+adds a network, a data set or an optimizer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from simplenn.config.schema import TARGETS, Config, TrainerConfig, all_finite
+from simplenn.config.rules import all_finite
+from simplenn.config.schema import TARGETS, Config, TrainerConfig
 from simplenn.config.suggestions import closest, there_are
 from simplenn.config.values import as_override
 from simplenn.errors import ConfigError
@@ -23,10 +24,10 @@ GROUPS = ("data", "model", "optimizer", "trainer")  # data first: the model take
 
 
 def check_config(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None) -> DictConfig:
-    """The configuration resolved, every value of its key's type and within its key's rule.
+    """The configuration with all references resolved, each value of its key's type and within its key's rule.
 
-    `files` holds each group's own file as it was before overrides; without it (a configuration read back from
-    a run) keys beyond the schema pass as they are. Raises `ConfigError`.
+    `files` holds each group's own file as it is before overrides. Without it, as where a run's configuration is read
+    back, keys beyond the schema pass as they are. Raises `ConfigError`.
     """
     try:
         values: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
@@ -137,7 +138,7 @@ def _typed(schema: type, prefix: str, key: str, value: Any) -> Any:
 
 
 def _like(key: str, value: Any, example: Any) -> Any:
-    """The value, if it is of the example's kind."""
+    """The value, if it is of the type of the example: the value that the key has in its own file."""
     if example is None or (isinstance(example, str) and example.startswith("${")):
         return value
     if isinstance(example, list | dict):

@@ -17,9 +17,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config.schema import Kind, kind_of
+from simplenn.config.rules import Kind
+from simplenn.config.schema import kind_of
 from simplenn.config.values import flat
 
+ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str)
 DIGITS = 32  # hexadecimal: 128 bits, by which two of a million runs share an identity by chance once in 1e26 sweeps
 
 
@@ -42,7 +44,11 @@ def identities(cfg: DictConfig, columns: Mapping[str, Sequence[Any]], *, length_
     texts = _texts(cfg, kinds)
     own = {key: [_text(key, value) for value in values] for key, values in columns.items() if kind_of(key) in kinds}
     assert own.keys() <= texts.keys()
-    return [_hash(texts | dict(zip(own, values, strict=True))) for values in zip(*own.values(), strict=True)]
+    result = []
+    for run in range(len(next(iter(columns.values())))):
+        texts.update({key: values[run] for key, values in own.items()})
+        result.append(_hash(texts))
+    return result
 
 
 def setting(cfg: DictConfig, *, length_is_swept: bool = False) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def _texts(cfg: DictConfig, kinds: set[Kind]) -> dict[str, str]:
 
 
 def _text(key: str, value: Any) -> str:
-    return f"{json.dumps(key)}:{json.dumps(_plain(value), separators=(',', ':'), sort_keys=True, default=str)}"
+    return f"{ENCODER.encode(key)}:{ENCODER.encode(_plain(value))}"
 
 
 def _plain(value: Any) -> Any:
