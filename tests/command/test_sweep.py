@@ -208,7 +208,7 @@ def test_joblib_trains_in_processes(train_run: Any, tmp_path: Path) -> None:
 
 def test_a_signal_ends_a_stack_in_order(tmp_path: Path) -> None:
     """Exit status 128 + n; what the runs had by then is kept, as `interrupted`."""
-    words = ["-m", "seed=1,2", "name=x", "trainer.max_epochs=3000"]
+    words = ["-m", "seed=1,2", "data.num_train=32", "name=x", "trainer.max_epochs=3000"]
     process = start("train.py", *words, cwd=tmp_path)
     for line in process.stdout:
         if line.startswith("Sweep [10 %]"):
