@@ -94,7 +94,8 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
         os.dup2(stream, number)
         os.close(stream)
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # pyright: ignore[reportAttributeAccessIssue]
-    importlib.import_module("numpy").random.seed()
+    importlib.import_module("numpy").random.seed()  # Python sees to its own random numbers
+    importlib.import_module("torch").default_generator.seed()
     script = command["arguments"][0]
     installed = [place for place in sys.path[1:] if place not in _python_path()]
     os.chdir(command["cwd"])
@@ -109,7 +110,8 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
         runpy.run_path(script, run_name="__main__")
     except SystemExit as error:
         status = error.code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        sys.excepthook(type(error), error, error.__traceback__)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)
     except BaseException as error:

@@ -273,7 +273,7 @@ def test_a_failed_jobs_traceback_is_in_its_own_log(tmp_path: Path) -> None:
     conf.mkdir(parents=True)
     (conf / "brittle.yaml").write_text("_target_: own.Brittle\nnum_features: 3\nhidden: 4\n")
     words = ["--config-dir", "conf", "-m", "model=brittle", "model.hidden=5,4", "trainer.max_epochs=2", "allow=[own]"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     swept = script("train.py", *words, "name=x", cwd=tmp_path, environment=environment)
     assert swept.returncode == 1, swept.stderr
     runs = tmp_path / "outputs" / "sweeps" / "x" / "runs"

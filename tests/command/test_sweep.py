@@ -181,6 +181,7 @@ def test_hydras_own_sweeper_drives_stacks(tmp_path: Path) -> None:
     words = ["-m", "hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2", "optimizer.lr=0.1,0.01,0.02,0.03"]
     done = script("train.py", *words, "trainer.max_epochs=2", "name=basic", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("training 2: epoch 2/2") == 2 and "one by one" not in done.stdout
     rows = table(tmp_path / "outputs" / "sweeps" / "basic")
     assert [(row["run"], row["optimizer.lr"]) for row in rows] == [
         ("0", "0.1"),
@@ -190,17 +191,24 @@ def test_hydras_own_sweeper_drives_stacks(tmp_path: Path) -> None:
     ]
 
 
-def test_joblib_trains_in_processes(tmp_path: Path) -> None:
+def test_joblib_trains_in_processes(train_run: Any, tmp_path: Path) -> None:
+    """Not in the command's own, and each run as it trains alone."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2", "trainer.max_epochs=2", "name=x"]
     done = script("train.py", *words, cwd=tmp_path, fresh=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [row["status"] for row in table(tmp_path / "outputs" / "sweeps" / "x")] == ["done", "done"]
+    assert "Joblib.Parallel(n_jobs=2," in done.stdout and "is launching 2 jobs" in done.stdout
+    rows = table(tmp_path / "outputs" / "sweeps" / "x")
+    assert [row["run"] for row in rows] == ["seed=1", "seed=2"]
+    for row in rows:
+        alone = train_run(row["run"], row["run"], "trainer.max_epochs=2")
+        assert row["status"] == "done" == alone.status
+        assert {name: float(row[name]) for name in alone.metrics} == alone.metrics
 
 
 def test_a_signal_ends_a_stack_in_order(tmp_path: Path) -> None:
     """Exit status 128 + n; what the runs had by then is kept, as `interrupted`."""
-    words = ["-m", "seed=1,2", "name=x", "trainer.max_epochs=3000"]
+    words = ["-m", "seed=1,2", "data.num_train=32", "name=x", "trainer.max_epochs=3000"]
     process = start("train.py", *words, cwd=tmp_path)
     for line in process.stdout:
         if line.startswith("Sweep [10 %]"):

@@ -2,18 +2,17 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from commands import Forked, script, start
+from commands import Forked, free_port, script, start
 from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 
 from simplenn import signals
@@ -36,18 +35,21 @@ def started(*arguments: str, cwd: Path, **environment: str) -> Forked:
     return start("train.py", *arguments, cwd=cwd, environment={**os.environ, **environment})
 
 
-def on_two_nodes(*arguments: str, cwd: Path) -> list[tuple[int | None, str, str]]:
-    """Exit status, standard output and standard error of the command on each of two nodes, which are both this one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
-    nodes = [started(*arguments, cwd=cwd, NODE_RANK=str(node), **meeting) for node in range(2)]
+def together(*arguments: str, cwd: Path, environments: Sequence[dict[str, str]]) -> list[tuple[int | None, str, str]]:
+    """Exit status, standard output and standard error of the command in processes that a user starts one by one."""
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [started(*arguments, cwd=cwd, **{**environment, **meeting}) for environment in environments]
     try:
-        ends = [node.communicate(timeout=300) for node in nodes]
+        ends = [process.communicate(timeout=300) for process in processes]
     finally:
-        for node in nodes:
-            node.kill()
-    return [(node.returncode, *end) for node, end in zip(nodes, ends, strict=True)]
+        for process in processes:
+            process.kill()
+    return [(process.returncode, *end) for process, end in zip(processes, ends, strict=True)]
+
+
+def on_two_nodes(*arguments: str, cwd: Path) -> list[tuple[int | None, str, str]]:
+    """The same on each of two nodes, which are both this one."""
+    return together(*arguments, cwd=cwd, environments=[{"NODE_RANK": "0"}, {"NODE_RANK": "1"}])
 
 
 def children(process: Forked) -> list[int]:
@@ -61,19 +63,29 @@ def children(process: Forked) -> list[int]:
 
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     """By gloo on the CPU, with batches that don't divide evenly: the epochs and the weights of one process; in a sweep,
-    each job's with its own hyperparameters.
+    each job's with its own hyperparameters; started by Lightning or by torchrun.
     """
     swept = ("-m", "trainer.gradient_clip_val=null,1", "trainer.accumulate_grad_batches=2", "data.num_train=65")
+    single = ("experiment=post", "seed=1")
+    settings = ("trainer.accelerator=cpu", "trainer.max_epochs=3")
     for trainer in ("cpu", "ddp"):
-        for arguments in (swept, ("experiment=post", "seed=1")):
-            words = (f"trainer={trainer}", "trainer.accelerator=cpu", "trainer.max_epochs=3", f"name={trainer}")
-            trained = script("train.py", *arguments, *words, cwd=tmp_path)
+        for arguments in (swept, single):
+            words = (*arguments, f"trainer={trainer}", *settings, f"name={trainer}")
+            # one of them starts its second process as it does for a user: by the command line that Python was given
+            trained = script("train.py", *words, cwd=tmp_path, fresh=trainer == "ddp" and arguments == single)
             assert trained.returncode == 0, trained.stdout + trained.stderr
+    ranks = [{**TORCHRUN, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    first, second = together(*single, "trainer=ddp", *settings, "name=torchrun", cwd=tmp_path, environments=ranks)
+    assert first[0] == 0 and "done after 3 epochs" in first[1], first
+    assert second == (0, "", "")
     assert sorted(path.name for path in (tmp_path / "outputs").iterdir()) == ["runs", "sweeps"]
-    jobs = [f"runs/trainer.gradient_clip_val={value}" for value in ("null", "1")]
-    for place in ("outputs/runs/{}", *(f"outputs/sweeps/{{}}/{job}" for job in jobs)):
-        alone, together = (Run(tmp_path / place.format(trainer)) for trainer in ("cpu", "ddp"))
-        assert_nearly_same_run(together, alone)
+    runs = tmp_path / "outputs" / "runs"
+    for name in ("ddp", "torchrun"):
+        assert_nearly_same_run(Run(runs / name), Run(runs / "cpu"))
+    for value in ("null", "1"):
+        job = f"runs/trainer.gradient_clip_val={value}"
+        alone, both = (Run(tmp_path / "outputs" / "sweeps" / trainer / job) for trainer in ("cpu", "ddp"))
+        assert_nearly_same_run(both, alone)
 
 
 def assert_nearly_same_run(run: Run, oracle: Run) -> None:

@@ -1,0 +1,130 @@
+"""How far a run or a sweep is: a bar on a terminal, lines elsewhere."""
+
+import io
+import re
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import rich
+import torch
+
+from simplenn.rundir.run import Result
+from simplenn.training.progress import SweepProgress
+
+SETTING = ("quiet=false", "data.num_train=32", "trainer.max_epochs=20")
+LINE = re.compile(r"Epoch \[(\d+)/20\], Loss: \d+\.\d{4}, Val loss: \d+\.\d{4}")
+
+
+@pytest.fixture
+def terminal() -> Iterator[io.StringIO]:
+    """What rich writes to its console, which takes itself for a terminal."""
+    console, written = rich.get_console(), io.StringIO()
+    before = dict(vars(console))
+    rich.reconfigure(file=written, force_terminal=True, width=120)
+    yield written
+    vars(console).clear()
+    vars(console).update(before)
+
+
+def shown(terminal: io.StringIO) -> str:
+    """The last state of the bar, without what colours it."""
+    return re.sub(r"\x1b\[[\d;?]*\w", "", terminal.getvalue()).strip().splitlines()[-1]
+
+
+def test_a_run_has_lines_where_there_is_no_terminal(
+    train_run: Callable[..., Result], terminal: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One every tenth of the epochs."""
+    train_run("run", *SETTING)
+    found = [LINE.fullmatch(line) for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
+    assert [match[1] for match in found if match] == [str(epoch) for epoch in range(2, 21, 2)]
+    assert len(found) == 10 and terminal.getvalue() == ""
+
+
+@pytest.mark.parametrize("style", ["bar", "auto"])
+def test_a_run_has_a_bar_on_a_terminal(
+    style: str,
+    train_run: Callable[..., Result],
+    terminal: io.StringIO,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It ends with all epochs and the last losses; a resumed run's begins where the run was."""
+    if style == "auto":
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    train_run("run", *SETTING, f"progress={style}", "trainer.max_epochs=3")
+    result = train_run("run", *SETTING, f"progress={style}", "trainer.max_epochs=5")
+    losses = f"Loss: {result.metrics['train/loss']:.4f}, Val loss: {result.metrics['val/loss']:.4f}"
+    assert re.fullmatch(rf"Epoch 5/5 \S+ {losses} 0:00:00", shown(terminal))
+    assert "Epoch 3/5" in re.sub(r"\x1b\[[\d;?]*\w", "", terminal.getvalue())
+    assert "Epoch [" not in capsys.readouterr().out
+
+
+def test_quiet_and_none_show_nothing(
+    train_run: Callable[..., Result], terminal: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_run("run", *SETTING, "progress=none", "trainer.max_epochs=2")
+    assert (terminal.getvalue(), capsys.readouterr().out) == ("", "")
+
+
+class Stack:
+    """A stack in training, as its callbacks see it: each of its runs' losses is the epoch's number."""
+
+    def __init__(self, progress: SweepProgress, num_runs: int, num_epochs: int) -> None:
+        self.progress, self.num_epochs = progress, num_epochs
+        self.trainer: Any = SimpleNamespace(max_epochs=num_epochs, current_epoch=0, check_val_every_n_epoch=1)
+        self.trainer.is_global_zero = True
+        self.module: Any = SimpleNamespace(num_runs=num_runs)
+
+    def train(self, fails_after: int | None = None) -> None:
+        self.progress.on_train_start(self.trainer, self.module)
+        for epoch in range(self.num_epochs):
+            if epoch == fails_after:
+                self.progress.on_exception(self.trainer, self.module, MemoryError())
+                return
+            self.trainer.current_epoch = epoch
+            self.trainer.callback_metrics = {"train/loss": torch.tensor(epoch + 1.0)}
+            self.progress.on_train_epoch_end(self.trainer, self.module)
+        self.progress.on_train_end(self.trainer, self.module)
+
+
+def test_a_sweep_has_lines_over_all_of_its_stacks(capsys: pytest.CaptureFixture[str]) -> None:
+    """One at each tenth of all runs' epochs together, those of a second group's shorter runs too."""
+    progress = SweepProgress("lines")
+    progress.expect(6, 6 * 10)
+    progress.expect(10, 10 * 4)
+    Stack(progress, 6, 10).train()
+    Stack(progress, 10, 4).train()
+    progress.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert [int(line[len("Sweep [") :].split()[0]) for line in lines] == [12, 24, 30, 42, 54, 60, 70, 80, 90, 100]
+    assert lines[0] == "Sweep [12 %] 0 of 16 runs done, training 6: epoch 2/10, median Loss: 2.0000"
+    assert lines[-1] == "Sweep [100 %] 6 of 16 runs done, training 10: epoch 4/4, median Loss: 4.0000"
+
+
+@pytest.mark.parametrize("style", ["lines", "bar"])
+def test_a_stack_that_does_not_fit_counts_once_its_halves_have_trained(
+    style: str, terminal: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it had done is taken back, and the sweep ends at its end, not past it."""
+    progress = SweepProgress(style)
+    progress.expect(4, 4 * 10)
+    Stack(progress, 4, 10).train(fails_after=6)
+    Stack(progress, 2, 10).train()
+    Stack(progress, 2, 10).train()
+    progress.close()
+    lines = capsys.readouterr().out.splitlines()
+    if style == "bar":
+        assert lines == []
+        assert re.fullmatch(
+            r"Sweep \S+ 2 of 4 runs done, training 2: epoch 10/10, median Loss: 10.0000 0:00:00", shown(terminal)
+        )
+    else:
+        assert lines[-1] == "Sweep [100 %] 2 of 4 runs done, training 2: epoch 10/10, median Loss: 10.0000"
+        percents = [int(line[len("Sweep [") :].split()[0]) for line in lines]
+        again = percents.index(10, 1)
+        assert percents == sorted(percents[:again]) + sorted(percents[again:])
+        assert terminal.getvalue() == ""
