@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from omegaconf import OmegaConf
-from tensorboard.compat.proto.event_pb2 import Event
 
 from simplenn.config.checking import flatten
 from simplenn.groups.run_group import Batch, best_rows, best_values, row_counts
 from simplenn.rundir import events
 from simplenn.rundir.predictions import PredictionFigure
 from simplenn.rundir.review import group_name, setting
+from simplenn.rundir.tensorboard_protos import Event
 from simplenn.sweep.run_files.event_records import framed, scalar_records
 
 
