@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import Tensor
 
 from simplenn.config.checking import flatten
 from simplenn.config.schema import COMMAND_KEYS
@@ -88,7 +88,7 @@ def graph_of(regressor: Regressor, data: TensorDataModule) -> bytes | None:
         return None
 
 
-def traced_graph(network: nn.Module, sample: Tensor) -> bytes:
+def traced_graph(network: Any, sample: Tensor) -> bytes:
     """By torch's own tracing, which it documents only as `SummaryWriter.add_graph`, into a file of its own."""
     from torch.utils.tensorboard._pytorch_graph import graph
 

@@ -24,10 +24,11 @@ NO_LOG_FILE = "hydra/job_logging=stdout"
 
 @contextmanager
 def own_process_group(directory: Path) -> Iterator[None]:
-    """Lets each run of a sweep start processes of its own, and these train this one job, not the whole sweep.
+    """Lets each run of a sweep start processes of its own, which train this one job and not the whole sweep.
 
-    Lightning starts them with this process's arguments, in Hydra's directory for a single run, and leaves its
-    variables and its process group behind.
+    Lightning starts them with the arguments of this process, in the directory that Hydra has for a single run, so both
+    are those of the job within. Afterwards it leaves its environment variables and its process group behind, with which
+    the next job would hang, so both are taken back.
     """
     environment, arguments = dict(os.environ), sys.argv
     os.environ[PARENT] = str(os.getpid())

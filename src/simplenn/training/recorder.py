@@ -73,7 +73,7 @@ class Recorder(Rows):
         row = self._row(trainer)
         if trainer.is_global_zero:
             self._write(row, pl_module)
-        self.rows.append(row)
+        self.rows.append(row)  # in every process: all of them save, and must agree on what is the best
         self._save(trainer, self.best.take(row))
 
     def _write(self, row: Row, module: LightningModule) -> None:
@@ -89,8 +89,9 @@ class Recorder(Rows):
                 self._has_warned_of_histograms = True
 
     def _save(self, trainer: Trainer, is_best: bool) -> None:
-        """`best` has the weights that the objective was measured on, and is written first: a kill between the two
-        leaves it to a resume to write it again."""
+        """`best` has the weights that the objective was measured on. It is written first: after a kill between the two,
+        the resume trains this epoch again and writes both.
+        """
         last, best = self._run.checkpoint("last"), self._run.checkpoint("best")
         if is_best and is_measured_before_training(self.best.tag):
             if trainer.is_global_zero:
