@@ -18,7 +18,7 @@ from torchmetrics import R2Score
 from simplenn import metric
 from simplenn.config.checking import check_config
 from simplenn.groups.metrics import best_rows, best_values, objectives
-from simplenn.metric import METRICS, is_best_so_far, means_of_batch, metrics_of_epoch
+from simplenn.metric import METRICS, Metric, is_best_so_far, mean_squared_error, means_of_batch, metrics_of_epoch
 from simplenn.regressor import Regressor
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
@@ -100,12 +100,19 @@ def one_epoch(cfg: DictConfig, seed: int) -> tuple[list[Tensor], list[Tensor]]:
     return [prediction.detach() for prediction in predictions], targets
 
 
-def test_r2_is_the_same_to_the_bit_alone_and_in_a_stack(train_run: TrainRun, tmp_path: Path) -> None:
+def test_a_metric_that_is_no_mean_is_the_same_to_the_bit_alone_and_in_a_stack(
+    train_run: TrainRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R2, and one that is added by one declaration; its parts are shown nowhere."""
+    monkeypatch.setitem(METRICS, "rmse", Metric("rmse", mean_squared_error, lambda mean: mean**0.5))
     words = [*UNEVEN, "trainer.max_epochs=5"]
     train_run("alone", *words)
     rows = read_rows(Run(tmp_path / "alone").metrics_file)
     outcome = train_stack(check_config(composed("quiet=true", "trainer=cpu", *words)), {"seed": [1, 0]})
-    for tag in ("train/r2", "val/r2"):
+    tags = {f"{split}/{name}" for split in ("train", "val") for name in ("loss", "mae", "r2", "rmse")}
+    assert set(outcome.curves) == tags | {"lr"} and set(rows[0]) == tags | {"epoch", "step", "lr"}
+    assert rows[0]["val/rmse"] == math.sqrt(rows[0]["val/loss"])
+    for tag in tags:
         assert outcome.curves[tag][:, 1].tolist() == [row[tag] for row in rows]
 
 

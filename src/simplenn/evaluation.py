@@ -1,4 +1,4 @@
-"""A trained run read back: its test losses, its predictions."""
+"""A trained run read back: its metrics on the test set, its predictions."""
 
 from collections.abc import Sequence
 from contextlib import suppress

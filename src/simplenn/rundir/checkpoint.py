@@ -4,6 +4,7 @@ import hashlib
 import io
 import logging
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 LABEL = b"sha256:"
 SEAL = len(LABEL) + 64
+EPOCHS = "epochs_completed"  # beside the keys that Lightning saves
 
 
 class DamagedCheckpoint(ValueError):
@@ -52,8 +54,8 @@ def seal_archive(archive: bytes) -> bytes:
 def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     """Plain numbers, strings and tensors only. Raises `DamagedCheckpoint`."""
     data = path.read_bytes()
-    body, mark = data[:-SEAL], data[-SEAL:]
-    if mark != LABEL + hashlib.sha256(body).hexdigest().encode():
+    body, found = data[:-SEAL], data[-SEAL:]
+    if found != LABEL + hashlib.sha256(body).hexdigest().encode():
         raise DamagedCheckpoint(f"{path} is damaged: its checksum doesn't match")
     try:
         return torch.load(io.BytesIO(data), map_location=map_location, weights_only=True)
@@ -61,8 +63,13 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         raise DamagedCheckpoint(f"{path} holds more than numbers, strings and tensors; it is not loaded") from error
 
 
-def epochs_completed(checkpoint: dict[str, Any]) -> int:
-    return checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+def epochs_completed(checkpoint: Mapping[str, Any]) -> int:
+    """Raises `ConfigError` for a checkpoint of a release that didn't note them."""
+    if EPOCHS not in checkpoint:
+        raise ConfigError(
+            f"a checkpoint must say its {EPOCHS}, and this one, of an earlier release, doesn't; train the run anew"
+        )
+    return checkpoint[EPOCHS]
 
 
 def latest(run: Run) -> tuple[Path, dict[str, Any]] | None:

@@ -13,13 +13,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
-from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-from tensorboard.summary.writer.record_writer import RecordWriter
-
 from simplenn.rundir.run import write_atomically, writing
+from simplenn.rundir.tensorboard_protos import (
+    Event,
+    RecordWriter,
+    Summary,
+    SummaryMetadata,
+    api_pb2,
+    masked_crc32c,
+    metadata,
+    plugin_data_pb2,
+)
 
 HEADER = struct.Struct("<QI")  # length of the data, its masked crc
 FOOTER = struct.Struct("<I")  # masked crc of the data
@@ -141,7 +145,7 @@ def read_events(path: Path) -> list[Event]:
 def rewind(directory: Path, epoch: int, rows: Sequence[Mapping[str, float]]) -> None:
     """Takes out of the event file what lies beyond an epoch, and what each session writes anew.
 
-    What it lacks of the rows' scalars, since it was damaged or deleted, is drawn anew.
+    Scalars of the rows that it doesn't have, as it was damaged or deleted, are written again.
     """
     for path in event_files(directory) or [directory / file_name(time.time(), socket.gethostname())] * bool(rows):
         kept = [
@@ -152,19 +156,20 @@ def rewind(directory: Path, epoch: int, rows: Sequence[Mapping[str, float]]) -> 
         ]
         if not kept:
             kept = [first_event(time.time())]
-        kept += _lacking(kept, rows)
+        kept += _missing_scalars(kept, rows)
         write_atomically(path, b"".join(record(event.SerializeToString()) for event in kept))
 
 
-def _lacking(kept: Sequence[Event], rows: Sequence[Mapping[str, float]]) -> list[Event]:
+def _missing_scalars(kept: Sequence[Event], rows: Sequence[Mapping[str, float]]) -> list[Event]:
     """The rows' scalars that are in no event. They come after all that are: `read_events` ends at the first damage."""
-    drawn = {
+    scalars = (
         (event.step, value.tag) for event in kept for value in event.summary.value if value.HasField("simple_value")
-    }
+    )
+    present = set(scalars)
     events = []
     for row in rows:
         step = int(row["epoch"])
-        values = {tag: v for tag, v in row.items() if tag not in ("epoch", "step") and (step, tag) not in drawn}
+        values = {tag: v for tag, v in row.items() if tag not in ("epoch", "step") and (step, tag) not in present}
         if values:
             events.append(Event(wall_time=time.time(), step=step, summary=scalar_summary(values)))
     return events

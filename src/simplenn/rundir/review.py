@@ -80,15 +80,19 @@ def write_end(events: EventFile, epoch: int, regressor: Regressor, data: L.Light
 
 def graph_of(regressor: Regressor, data: TensorDataModule) -> bytes | None:
     """The network's graph as TensorBoard reads it; none where it can't be traced."""
-    from torch.utils.tensorboard._pytorch_graph import graph
-
     data.setup("fit")
     assert data.train is not None
-    sample = data.train[:1][0]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            definition, _ = graph(regressor.network, sample)
+        return traced_graph(regressor.network, data.train[:1][0])
     except Exception:  # a network that can't be traced trains all the same
         return None
+
+
+def traced_graph(network: Any, sample: Tensor) -> bytes:
+    """By torch's own tracing, which it documents only as `SummaryWriter.add_graph`, into a file of its own."""
+    from torch.utils.tensorboard._pytorch_graph import graph
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        definition, _ = graph(network, sample)
     return definition.SerializeToString()

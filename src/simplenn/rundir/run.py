@@ -87,8 +87,8 @@ class Run:
         """What was given on the command line."""
         path = self.directory / ".hydra" / "overrides.yaml"
         try:
-            words: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-            return [str(word) for word in words]
+            overrides: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+            return [str(override) for override in overrides]
         except Exception as error:
             raise ConfigError(f"{path} must hold a run's overrides, but can't be read: {error}") from error
 
@@ -144,11 +144,12 @@ class Run:
         return handle
 
 
-_handed_over: dict[Path, int] = {}  # descriptors of `Run.lock`, by directory
+# Descriptors of `Run.lock`, by directory: a second lock of one directory in one process would be refused, too.
+_handed_over: dict[Path, int] = {}
 
 
 class Unwritable(OSError):
-    """A file of the run's that the system will not write: the disk is full, say."""
+    """A file of the run's that the system doesn't write, as the disk is full, say."""
 
 
 @contextmanager
@@ -157,10 +158,11 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        told = OS_ERROR.search(str(error))  # as safetensors and polars tell it, in errors of their own
-        if not told and not isinstance(error, OSError):
+        # safetensors and polars raise errors of their own, which have the system's number in their text
+        found = OS_ERROR.search(str(error))
+        if not found and not isinstance(error, OSError):
             raise
-        number = int(told[1]) if told else getattr(error, "errno", None)
+        number = int(found[1]) if found else getattr(error, "errno", None)
         unwritable = Unwritable(f"{path} can't be written: {os.strerror(number) if number else error}")
         unwritable.errno = number
         raise unwritable from error
@@ -183,7 +185,7 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            if durable:
+            if durable:  # else the name could be on the disk before the content is
                 with temporary.open("rb") as stream:
                     os.fsync(stream.fileno())
             temporary.replace(path)

@@ -1,6 +1,7 @@
 """The further processes of one run: those that Lightning starts, with several devices, and those that the user does."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote
 from hydra.types import RunMode
+from lightning.pytorch import Trainer
 from omegaconf import DictConfig, read_write
 
 from simplenn.planning.overrides import quoted_path
@@ -22,10 +24,11 @@ NO_LOG_FILE = "hydra/job_logging=stdout"
 
 @contextmanager
 def own_process_group(directory: Path) -> Iterator[None]:
-    """Lets each run of a sweep start processes of its own, and these train this one job, not the whole sweep.
+    """Lets each run of a sweep start processes of its own, which train this one job and not the whole sweep.
 
-    Lightning starts them with this process's arguments, in Hydra's directory for a single run, and leaves its
-    variables and its process group behind.
+    Lightning starts them with the arguments of this process, in the directory that Hydra has for a single run, so both
+    are those of the job within. Afterwards it leaves its environment variables and its process group behind, with which
+    the next job would hang, so both are taken back.
     """
     environment, arguments = dict(os.environ), sys.argv
     os.environ[PARENT] = str(os.getpid())
@@ -42,6 +45,23 @@ def own_process_group(directory: Path) -> Iterator[None]:
             torch.distributed.destroy_process_group()
         os.environ.clear()
         os.environ.update(environment)
+
+
+def started_processes(trainer: Trainer) -> list[subprocess.Popen[bytes]]:
+    """Those that Lightning has started for this run and watches: its own list, which it doesn't document."""
+    launcher: Any = trainer.strategy.launcher
+    return [] if launcher is None else launcher.procs
+
+
+def end_started_processes(trainer: Trainer) -> None:
+    """They wait for this process, and would for ever."""
+    watched = started_processes(trainer)
+    started = list(watched)
+    watched.clear()  # else Lightning, once it finds that they have ended, ends this process too
+    for process in started:
+        process.kill()
+    for process in started:
+        process.wait()
 
 
 def is_lost_connection(error: BaseException) -> bool:

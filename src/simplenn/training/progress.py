@@ -65,7 +65,7 @@ def _losses(trainer: Trainer) -> str:
 
 
 class SweepProgress(Callback):
-    """One bar, or a line every 10 %, over all the stacks of a sweep that it was told to `expect`."""
+    """One bar, or a line every 10 %, over all the stacks of a sweep whose runs have been announced by `expect`."""
 
     def __init__(self, style: str) -> None:
         self._lines = _style(style) == "lines"

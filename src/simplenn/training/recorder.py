@@ -16,9 +16,11 @@ from simplenn import signals
 from simplenn.metric import is_measured_before_training
 from simplenn.regressor import Regressor
 from simplenn.rundir import events, review
+from simplenn.rundir.checkpoint import EPOCHS
 from simplenn.rundir.metrics import Best, append_row, read_rows
 from simplenn.rundir.run import Result, Run, write_atomically
 from simplenn.training.divergence import Diverged
+from simplenn.training.processes import end_started_processes
 from simplenn.training.rows import Row, Rows
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ class Recorder(Rows):
         self.best = Best(self.rows)
         self._run = run
         self._histograms = histograms
-        self._told_of_histograms = False
+        self._has_warned_of_histograms = False
         self._events: events.EventFile | None = None
         self._gradients: dict[str, Tensor] = {}
 
@@ -43,19 +45,16 @@ class Recorder(Rows):
         return self._events
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        launcher: Any = trainer.strategy.launcher
-        if launcher is not None and not isinstance(exception, Diverged):
-            started = list(launcher.procs)
-            launcher.procs.clear()  # else Lightning, which looks after them, ends this process too
-            for process in started:
-                process.kill()  # it waits for this one, and would for ever
-            for process in started:
-                process.wait()
+        if not isinstance(exception, Diverged):  # which all processes of the run find out by themselves
+            end_started_processes(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         signals.install()  # in place of Lightning's handlers, which wait for the other processes within
         if not trainer.ckpt_path:  # the initial weights: what a run that diverges in its first epoch keeps
             trainer.save_checkpoint(self._run.checkpoint("last"))
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[EPOCHS] = int(self.rows[-1]["epoch"]) if self.rows else 0
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         if self._histograms:  # Lightning has cleared the gradients by the epoch's end
@@ -74,7 +73,7 @@ class Recorder(Rows):
         row = self._row(trainer)
         if trainer.is_global_zero:
             self._write(row, pl_module)
-        self.rows.append(row)
+        self.rows.append(row)  # in every process: all of them save, and must agree on what is the best
         self._save(trainer, self.best.take(row))
 
     def _write(self, row: Row, module: LightningModule) -> None:
@@ -83,15 +82,16 @@ class Recorder(Rows):
         if self._histograms:
             weights = {f"weights/{name}": weight.detach() for name, weight in module.named_parameters()}
             left_out = review.write_histograms(self.events, int(row["epoch"]), weights | self._gradients)
-            if left_out and not self._told_of_histograms:
+            if left_out and not self._has_warned_of_histograms:
                 log.warning(
                     "no histogram of %s in epoch %d: its values are not finite or too large", left_out[0], row["epoch"]
                 )
-                self._told_of_histograms = True
+                self._has_warned_of_histograms = True
 
     def _save(self, trainer: Trainer, is_best: bool) -> None:
-        """`best` has the weights that the objective was measured on, and is written first: a kill between the two
-        leaves it to a resume to write it again."""
+        """`best` has the weights that the objective was measured on. It is written first: after a kill between the two,
+        the resume trains this epoch again and writes both.
+        """
         last, best = self._run.checkpoint("last"), self._run.checkpoint("best")
         if is_best and is_measured_before_training(self.best.tag):
             if trainer.is_global_zero:

@@ -25,7 +25,8 @@ class Rows(Checkpoint):
         self.rows = list(rows)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        trainer.callback_metrics.clear()  # Lightning shows a metric's last value in epochs that have none, too
+        # Lightning goes on showing a metric's last value in epochs that have none, as those without a validation
+        trainer.callback_metrics.clear()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.rows.append(self._row(trainer))

@@ -1,7 +1,8 @@
 """Several processes that share each batch take the step that one process takes. Knows nothing of networks.
 
-Lightning averages gradients and metrics over W processes: the share of a process, n of a batch's N samples, counts
-n * W / N. A share of none counts 0, with a sample that stands in so that the processes stay in step.
+Lightning averages gradients and metrics over W processes as if each had as many samples. So a process that has n of a
+batch's N samples counts n * W / N times. One that has none counts 0 times, but takes part with a sample that stands in,
+as the processes wait for each other at each step.
 """
 
 from typing import Any

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from omegaconf import OmegaConf
-from tensorboard.compat.proto.event_pb2 import Event
 
 from simplenn.config import flatten
 from simplenn.groups.metrics import best_rows, best_values, row_counts
@@ -19,6 +18,7 @@ from simplenn.groups.run_group import RunGroup
 from simplenn.rundir import events
 from simplenn.rundir.predictions import PredictionFigure
 from simplenn.rundir.review import group_name, row_values
+from simplenn.rundir.tensorboard_protos import Event
 from simplenn.sweep.run_files.event_records import framed, scalar_records
 
 

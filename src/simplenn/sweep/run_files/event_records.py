@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
 from simplenn.rundir import events
+from simplenn.rundir.tensorboard_protos import Event, masked_crc32c
 
 POLYNOMIAL = 0x82F63B78  # of CRC-32C, bits reversed
 ALL_ONES = 0xFFFFFFFF
