@@ -48,7 +48,7 @@ class Deeper(nn.Module):
 def configured(*overrides: str, network: dict[str, Any] | None = None) -> DictConfig:
     cfg = composed("quiet=true", "trainer=cpu", *overrides)
     if network is not None:
-        cfg.model, cfg.allow = network, ["test_stacking"]
+        cfg.model, cfg.allow = network, ["test_training"]
     return check_config(cfg)
 
 
@@ -205,8 +205,8 @@ def test_divergence_names_what_came_first() -> None:
     [
         {"_target_": "simplenn.network.SimpleNN", "hidden": 32},
         {"_target_": "simplenn.network.SimpleNN", "hidden": 5, "activation": "tanh"},
-        {"_target_": "test_stacking.Deeper"},
-        {"_target_": "test_stacking.Deeper", "frozen": True},
+        {"_target_": "test_training.Deeper"},
+        {"_target_": "test_training.Deeper", "frozen": True},
     ],
 )
 def test_other_networks_move_as_alone(network: dict[str, Any], tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_parameter_may_be_one_number(base: list[str], tmp_path: Path) -> None:
     """Clipped, and beside a run that diverges, it moves as it does alone."""
     from simplenn.training.train import train
 
-    cfg = configured("trainer.max_epochs=2", *base, network={"_target_": "test_stacking.Scaled"})
+    cfg = configured("trainer.max_epochs=2", *base, network={"_target_": "test_training.Scaled"})
     assert prove(cfg, {"optimizer.lr": [1e-3, 1e30]}).reason is None
     outcome = train_stack(cfg, {"optimizer.lr": [1e-3, 1e30]})
     assert outcome.status == ["done", "diverged"]
@@ -258,7 +258,7 @@ def test_a_parameter_may_be_one_number(base: list[str], tmp_path: Path) -> None:
 
 def test_initial_weights_are_those_of_the_seed() -> None:
     """Each run starts with the weights that `build_run` gives its seed, drawn once for runs of one seed."""
-    for network in ({"_target_": "simplenn.network.SimpleNN"}, {"_target_": "test_stacking.Deeper"}):
+    for network in ({"_target_": "simplenn.network.SimpleNN"}, {"_target_": "test_training.Deeper"}):
         cfg = configured(network=network)
         weights = InitialWeights(cfg)
         weights([5, 3])
@@ -475,7 +475,7 @@ class Overwriting(nn.Module):
 def test_a_compiled_network_is_right_or_refused(network: type) -> None:
     """What the compiled mode doesn't know of it refuses; what it compiles moves as it does without it."""
     words = ["trainer.max_epochs=2", "data.num_train=6", "data.batch_size=null", "data.num_val=0", "optimizer.lr=1e-3"]
-    cfg = configured(*words, network={"_target_": f"test_stacking.{network.__name__}"})
+    cfg = configured(*words, network={"_target_": f"test_training.{network.__name__}"})
     columns: Columns = {"seed": list(range(5))}
     eager = train_stack(cfg, columns)
     cfg.trainer.compile = True
