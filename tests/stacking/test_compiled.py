@@ -23,11 +23,13 @@ def assert_moved_alike(cfg: DictConfig, columns: Columns, eager: Outcome, compil
 
 # torch's compiler, as it is imported, calls what torch has deprecated
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
-@pytest.mark.parametrize("words", [("optimizer=adam", "experiment=post"), ("optimizer=sgd", "optimizer.momentum=0.9")])
-def test_compiled_stack_equals_the_eager_one_within_the_tolerance(words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "overrides", [("optimizer=adam", "experiment=post"), ("optimizer=sgd", "optimizer.momentum=0.9")]
+)
+def test_compiled_stack_equals_the_eager_one_within_the_tolerance(overrides: tuple[str, ...]) -> None:
     """The same runs diverge, the same counters; the others' weights move as far within 1 part in 1,000."""
     columns = {"seed": [0, 1, 1, 2], "optimizer.lr": [1e-3, 1e-2, 1e30, 3e-2]}
-    configs = [check_config(composed(*words, "trainer=cpu", "trainer.max_epochs=5")) for _ in range(2)]
+    configs = [check_config(composed(*overrides, "trainer=cpu", "trainer.max_epochs=5")) for _ in range(2)]
     for cfg, wanted in zip(configs, (False, True), strict=True):
         cfg.trainer.compile = wanted
     eager, compiled = (train_stack(cfg, columns) for cfg in configs)
@@ -43,8 +45,14 @@ def test_compiled_stack_equals_the_eager_one_within_the_tolerance(words: tuple[s
 @pytest.mark.parametrize("network", [Tokens, Overwriting])
 def test_a_compiled_network_is_right_or_refused(network: type) -> None:
     """What the compiled mode doesn't know of it refuses; what it compiles moves as it does without it."""
-    words = ["trainer.max_epochs=2", "data.num_train=6", "data.batch_size=null", "data.num_val=0", "optimizer.lr=1e-3"]
-    cfg = configured(*words, network={"_target_": f"networks.{network.__name__}"})
+    overrides = [
+        "trainer.max_epochs=2",
+        "data.num_train=6",
+        "data.batch_size=null",
+        "data.num_val=0",
+        "optimizer.lr=1e-3",
+    ]
+    cfg = configured(*overrides, network={"_target_": f"networks.{network.__name__}"})
     columns: Columns = {"seed": list(range(5))}
     eager = train_stack(cfg, columns)
     cfg.trainer.compile = True

@@ -108,7 +108,7 @@ def test_other_configurations_equal_runs_alone(
     assert_as_alone(train_run, tmp_path, train_stack(configured(*base), columns), base, columns, [0, 1])
 
 
-def test_neighbours_order_and_chunks_change_nothing() -> None:
+def test_neighbours_order_and_size_of_the_stack_change_nothing() -> None:
     """A run's numbers are the same to the bit in whatever order and company, however the stack is cut, and beside
     runs that diverge."""
     cfg = configured("optimizer=sgd", "data=sum", "trainer.max_epochs=3")
@@ -178,7 +178,7 @@ def test_a_parameter_may_be_one_number(base: list[str], tmp_path: Path) -> None:
         torch.testing.assert_close(outcome.last.weights[name][0], weight)
 
 
-def test_chunks_end_with_an_interruption() -> None:
+def test_training_in_stacks_ends_with_an_interruption() -> None:
     """No stack is begun after a signal; the one that it ended is handed over."""
     cfg = configured("data=sum", "trainer.max_epochs=2")
     parts = list(train_in_stacks(cfg, {"seed": [0, 1, 2]}, max_stack=1, callbacks=[Signal(2)]))
