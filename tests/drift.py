@@ -27,8 +27,8 @@ from plain import Left, State
 from simplenn.config.checking import check_config
 from simplenn.stacking import train_stack
 from simplenn.stacking.agreement import TOLERANCE
+from simplenn.stacking.columns import config_of
 from simplenn.stacking.stack import Stack
-from simplenn.stacking.training import config_of
 
 DATA = {"sum": ["data=sum"], "post": ["experiment=post"]}
 OPTIMIZERS = ("sgd", "sgd with momentum", "adam", "adamw", "rmsprop", "adagrad")

@@ -33,8 +33,8 @@ from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
 from simplenn.setup import build_run
 from simplenn.stacking import Outcome, Snapshot, prove, train_in_stacks
-from simplenn.stacking.agreement import ROUNDING, TOLERANCE, Alone, first_difference, is_exact
-from simplenn.stacking.training import config_of
+from simplenn.stacking.agreement import ROUNDING, TOLERANCE, SingleRun, first_difference, is_exact
+from simplenn.stacking.columns import config_of
 from simplenn.training.train import train
 
 NUM_NUDGES = 8
@@ -167,7 +167,7 @@ def hold(case: Case, wide: bool = False) -> tuple[list[str], Counter[str]]:
     if cfg.trainer.accumulate_grad_batches > 1:
         expected = f"trainer.accumulate_grad_batches={cfg.trainer.accumulate_grad_batches}"
         return found + ([] if proof.reason == expected else [f"the reason is {proof.reason}"]), kinds
-    if proof.reason is not None and wide and "is not as alone" in proof.reason:
+    if proof.reason is not None and wide and "differs from the same run" in proof.reason:
         return found, kinds + Counter({"not proven": len(runs)})
     if proof.reason is not None:
         return [*found, f"not stacked: {proof.reason}"], kinds
@@ -274,8 +274,8 @@ def _beyond(outcome: Outcome, run: int, loop: Left) -> str | None:
         {f"network.{name}": value for name, value in state.items() if "/" not in name}
         for state in (loop.last, loop.states[0])
     )
-    alone = Alone(loop.status, loop.message, loop.epoch, loop.rows, weights)
-    difference = first_difference(outcome, run, alone, initial, exact=False)
+    single = SingleRun(loop.status, loop.message, loop.epoch, loop.rows, weights)
+    difference = first_difference(outcome, run, single, initial, exact=False)
     return None if difference is None else str(difference)
 
 

@@ -442,3 +442,58 @@ class Products(SumDataModule):
         x = torch.rand(64, 3, generator=torch.Generator().manual_seed(self.seed))
         y = x.prod(dim=1, keepdim=True)
         self.train, self.val = TensorDataset(x[:48], y[:48]), TensorDataset(x[48:], y[48:])
+
+
+class Deeper(nn.Module):
+    """A user's network: another shape, another activation, a weight of its own."""
+
+    def __init__(self, num_features: int = 3, hidden: int = 8, frozen: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(num_features, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.Tanh())
+        self.scale = nn.Parameter(torch.rand(hidden), requires_grad=not frozen)
+        self.last = nn.Linear(hidden, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.layers(x) * self.scale)
+
+
+class Scaled(nn.Module):
+    """A network with a parameter that is one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+        self.scale = nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) * self.scale
+
+
+class Tokens(nn.Module):
+    """Operations that the compiler takes runs first: indexing, attention, a norm, a softmax."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(10, 4)
+        self.attention = nn.MultiheadAttention(4, 2, bias=False, batch_first=True)
+        self.norm = nn.LayerNorm(4)
+        self.last = nn.Linear(12, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.embedding(x.abs().long().clamp(max=9))
+        seen, _ = self.attention(tokens, tokens, tokens)
+        return self.last(self.norm(seen + tokens).flatten(1))
+
+
+class Overwriting(nn.Module):
+    """An operation that the compiled mode has no rule for: it writes into a part of a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scaled = x.clone()
+        scaled[:, 0] *= 2
+        scaled[:, 1:] += 1
+        return self.layer(scaled)

@@ -19,9 +19,9 @@ from simplenn.regressor import Regressor
 from simplenn.setup import build_run
 from simplenn.stacking import Proof, proof, prove, train_stack
 from simplenn.stacking.agreement import first_difference, is_exact
+from simplenn.stacking.columns import config_of
 from simplenn.stacking.engine import with_compiler
 from simplenn.stacking.proof import chosen
-from simplenn.stacking.training import config_of
 from simplenn.training import trainer as trainer_module
 
 COLUMNS = {"seed": [0, 1, 2], "optimizer.lr": [0.003, 0.01, 0.02]}
@@ -50,9 +50,9 @@ def assert_equal_or_single(cfg: DictConfig, reason: str | None, columns: dict[st
     for run in range(len(columns["seed"])):
         one = config_of(cfg, columns, run)
         regressor, _ = build_run(one)
-        alone = proof._train_alone(one)
+        single = proof._train_single(one)
         difference = first_difference(
-            outcome, run, alone, regressor.state_dict(), exact=is_exact(one, regressor.network)
+            outcome, run, single, regressor.state_dict(), exact=is_exact(one, regressor.network)
         )
         assert difference is None, str(difference)
 
@@ -66,20 +66,20 @@ NETWORKS: list[tuple[str, dict[str, Any], str | None]] = [
     ("RandomFeatures", {}, "network.features depends on the seed"),
     ("LessInitial", {}, "network.weights_at_first depends on the seed"),
     ("ListOfLayers", {}, "network.extra depends on the seed"),
-    ("OfTheClass", {}, "is not as alone"),
+    ("OfTheClass", {}, "differs from the same run trained by itself"),
     ("BatchNorm", {"running": True}, "the network has buffers"),
     ("BatchNorm", {"running": False}, EQUAL),
     ("LayerNorm", {}, EQUAL),
     ("MovingAverage", {}, "network.average changes while the network trains"),
     ("CountsCalls", {}, "network.calls changes while the network trains"),
-    ("Lazy", {}, "the network makes weights only as it is run"),
+    ("Lazy", {}, "the network makes its weights only when it is first called"),
     ("Embedding", {}, EQUAL),
-    ("Embedding", {"padding_idx": 0}, "is not as alone"),
+    ("Embedding", {"padding_idx": 0}, "differs from the same run trained by itself"),
     ("Attention", {"own": True}, EQUAL),
     ("Attention", {"own": False}, EQUAL),
-    ("Recurrent", {"kind": "RNN"}, "it can't be tried as a stack"),
-    ("Recurrent", {"kind": "GRU"}, "it can't be tried as a stack"),
-    ("Recurrent", {"kind": "LSTM"}, "it can't be tried as a stack"),
+    ("Recurrent", {"kind": "RNN"}, "training them as a stack fails"),
+    ("Recurrent", {"kind": "GRU"}, "training them as a stack fails"),
+    ("Recurrent", {"kind": "LSTM"}, "training them as a stack fails"),
     ("OwnRecurrence", {}, EQUAL),
     ("Tied", {}, "the network uses one weight twice"),
     ("Parametrized", {"kind": "weight_norm"}, EQUAL),
@@ -89,14 +89,14 @@ NETWORKS: list[tuple[str, dict[str, Any], str | None]] = [
     ("Hooked", {"kind": "backward"}, "the network has backward hooks"),
     ("Hooked", {"kind": "weight"}, "the network's weights have hooks"),
     ("InPlace", {}, EQUAL),
-    ("Clamped", {}, "it can't be tried as a stack"),
+    ("Clamped", {}, "training them as a stack fails"),
     ("Alive", {}, EQUAL),
     ("Scalar", {}, EQUAL),
-    ("Penalised", {}, "is not as alone"),
+    ("Penalised", {}, "differs from the same run trained by itself"),
     ("Dropout", {}, "the network draws random numbers"),
     ("OwnRandom", {}, "network.random depends on the seed"),
     ("NumpyNoise", {}, "the network draws from the global random state"),
-    ("Branch", {}, "it can't be tried as a stack"),
+    ("Branch", {}, "training them as a stack fails"),
     ("Unused", {}, "the loss doesn't depend on every weight"),
     ("Convolution", {}, EQUAL),
 ]
@@ -275,17 +275,17 @@ EDITS: list[tuple[str, Callable[..., Any], str | None]] = [
     ("training_step", _by_batch, EQUAL),
     ("training_step", _logs_more, EQUAL),
     ("training_step", _logs_now_and_then, EQUAL),
-    ("training_step", _by_trainer, "the Regressor asks for trainer.optimizers"),
-    ("training_step", _logs_the_last, "train/now is logged other than as"),
+    ("training_step", _by_trainer, "the Regressor reads trainer.optimizers"),
+    ("training_step", _logs_the_last, "train/now is not logged as train/..., a mean over"),
     ("training_step", _keeps_the_loss, "before changes while the network trains"),
     ("training_step", _counts, "count changes while the network trains"),
     ("training_step", _loss_of_one_element, EQUAL),
-    ("training_step", _hooks_into_gradients, "a step hooks into gradients"),
+    ("training_step", _hooks_into_gradients, "a step registers hooks on gradients"),
     ("configure_optimizers", _decays_in_the_middle, "configure_optimizers sets weight_decay"),
     ("configure_optimizers", _own_step, "the optimizer has a step of its own"),
     ("configure_optimizers", _schedules_by_itself, "configure_optimizers sets initial_lr"),
-    ("configure_optimizers", _two_groups, "not all weights in one group"),
-    ("configure_optimizers", _last_layer, "not all weights in one group"),
+    ("configure_optimizers", _two_groups, "does not have all weights in one parameter group"),
+    ("configure_optimizers", _last_layer, "does not have all weights in one parameter group"),
     ("configure_optimizers", _half_lr, "configure_optimizers sets lr"),
     ("configure_optimizers", _scheduled, "configure_optimizers returns tuple"),
     ("on_train_epoch_start", _clamps, "the Regressor has its own on_train_epoch_start"),
@@ -330,8 +330,9 @@ def test_the_proof_names_run_epoch_and_size(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(proof, "train_stack", off)
     reason = prove(configured(), COLUMNS, lambda run: f"seed={run}").reason
-    assert reason is not None and reason.startswith("in a stack seed=")
-    assert "is not as alone: train/loss differs by" in reason and reason.endswith("in epoch 2")
+    assert reason is not None and reason.startswith("in a stack, seed=")
+    assert "differs from the same run trained by itself: train/loss differs by" in reason
+    assert reason.endswith("in epoch 2")
 
 
 def test_a_proof_takes_the_extremes_and_two_seeds() -> None:
@@ -345,7 +346,8 @@ def test_a_proof_takes_the_extremes_and_two_seeds() -> None:
 
 def test_a_run_without_its_like_trains_alone() -> None:
     """There is nothing to stack."""
-    assert prove(configured(), {"seed": [0]}).reason == "there is no other run that differs in numbers alone"
+    reason = "no other run differs from it only in the seed and the optimizer's numbers"
+    assert prove(configured(), {"seed": [0]}).reason == reason
 
 
 def test_a_compiled_stack_proves_itself_too(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -363,7 +365,8 @@ def test_a_compiled_stack_proves_itself_too(monkeypatch: pytest.MonkeyPatch, cap
         found = prove(configured("trainer.compile=true"), COLUMNS)
     assert found.reason is None and not found.compiles
     (record,) = caplog.records
-    assert record.message.startswith("trainer.compile=true is ignored: compiled, a run is not as alone: network.layer2")
+    beginning = "trainer.compile=true is ignored: compiled, a run differs from the same run trained by itself: "
+    assert record.message.startswith(beginning + "network.layer2")
 
 
 def test_the_batches_of_a_sweep_share_its_groups_proof(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,8 +62,8 @@ def compare(kind: type, runs: list[dict[str, Any]], num_steps: int = NUM_STEPS) 
         for i, weight in enumerate(weights):
             assert_equal_bits(stacked[i][r].detach(), weight.detach(), f"weight {i} of {runs[r]}")
             slots = {slot: value for slot, value in one.state[weight].items() if slot != "step" and value is not None}
-            lacking = {slot for slot, runs_without in optimizer.rule.lacking.items() if runs_without[r]}
-            assert set(slots) == set(optimizer.slots) - lacking
+            absent = {slot for slot, runs_without in optimizer.rule.absent.items() if runs_without[r]}
+            assert set(slots) == set(optimizer.slots) - absent
             for slot, value in slots.items():
                 assert_equal_bits(optimizer.slots[slot][i][r], value, f"{slot} {i} of {runs[r]}")
 

@@ -10,8 +10,8 @@ from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
 from simplenn.setup import build_run
-from simplenn.stacking.agreement import TOLERANCE, Alone, Difference, first_difference, is_exact
-from simplenn.stacking.training import config_of
+from simplenn.stacking.agreement import TOLERANCE, Difference, SingleRun, first_difference, is_exact
+from simplenn.stacking.columns import config_of
 from simplenn.training.train import train
 
 log = logging.getLogger(__name__)
@@ -45,12 +45,12 @@ def compare(group: RunGroup, run: int) -> tuple[Difference | None, bool]:
         result = train(one, directory.directory)
         rows = read_rows(directory.metrics_file)
         weights = checkpoint.load(directory.checkpoint("last"))["state_dict"]
-    alone = Alone(result.status, result.message, result.epoch, rows, weights)
+    single = SingleRun(result.status, result.message, result.epoch, rows, weights)
     regressor, _ = build_run(one)
     exact = is_exact(one, regressor.network)
     initial = regressor.state_dict()
-    different = first_difference(group.ended, run, alone, initial, exact=True)
-    beyond = different if exact else first_difference(group.ended, run, alone, initial, exact=False)
+    different = first_difference(group.ended, run, single, initial, exact=True)
+    beyond = different if exact else first_difference(group.ended, run, single, initial, exact=False)
     return beyond, different is None
 
 

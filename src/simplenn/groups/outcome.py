@@ -1,4 +1,4 @@
-"""What the runs of a stack leave: how each ended, its metrics by epoch, its last and its best state. Data only.
+"""What the runs of a stack leave: how each ended, its metrics by epoch, its last and its best state. Only data.
 
 Shapes: R runs, T epochs.
 """
@@ -13,39 +13,36 @@ from simplenn.signals import Interrupted
 
 @dataclass
 class Snapshot:
-    """What a checkpoint keeps of each run, stacked along R, on the CPU.
+    """What a checkpoint of each run has, stacked along R, on the CPU."""
 
-    `epoch` is [R], the completed epochs at which each run's state was taken; 0 are the initial weights, and -1 says
-    that the run has no such state.
-    `weights` go by the names of `Regressor.state_dict`. `optimizer` goes by torch.optim's own slot names, then by
-    the same names as `weights`; a run's `step` is a number, so its slot is [R]. A slot that a run alone doesn't
-    have (the momentum buffer where its momentum is 0) is named in `absent` as slot -> [R] bool.
-    """
-
+    # [R]: the completed epochs at which each run's state was taken. At 0 these are the initial weights; -1 says that
+    # the run has no such state.
     epoch: Tensor
+    # [R, ...] by the names of `Regressor.state_dict`.
     weights: dict[str, Tensor]
+    # torch.optim's name of a slot -> [R, ...] by the names of the weights; `step` is one number a run, [R].
     optimizer: dict[str, dict[str, Tensor]]
+    # slot -> [R]: whether the run's own checkpoint doesn't have it, as the momentum buffer where its momentum is 0.
     absent: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
 class Outcome:
-    """How the R runs ended, in the order of their columns.
+    """How the R runs ended, in the order of their columns."""
 
-    `status` is done, diverged or interrupted; `message` and `epoch` are those of the run's `result.json`.
-    `steps` holds the global step at the end of each of the T epochs that were trained. `curves` are [T, R] in
-    double precision, NaN where the run alone has no row or an empty cell. `skeletons` holds, by completed epochs,
-    Lightning's checkpoint with empty `state_dict` and `optimizer_states`. `interruption` is the signal that ended
-    the training, for the caller to raise again.
-    """
-
+    # For each run, as its `result.json` has them; the status is done, diverged or interrupted.
     status: list[str]
     message: list[str]
     epoch: list[int]
+    # The global step at the end of each of the T epochs that were trained.
     steps: list[int]
+    # [T, R] by metric, in double precision; NaN where the run's `metrics.csv` has no row, or an empty cell.
     curves: dict[str, Tensor]
     last: Snapshot
     best: Snapshot
+    # By completed epochs: Lightning's checkpoint, with `state_dict` and `optimizer_states` empty.
     skeletons: dict[int, dict[str, Any]]
+    # What the training took, in seconds.
     seconds: float
+    # The signal that ended the training, for the caller to raise again.
     interruption: Interrupted | None = None

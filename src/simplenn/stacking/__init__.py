@@ -1,8 +1,8 @@
 """Many runs of one configuration, trained at once along a leading axis. Knows torch and Lightning; must not know
 Hydra or files.
 
-`prove` tells whether a group of runs can be stacked; `train_in_stacks` trains any number of runs, `train_stack` those
-of one stack.
+`prove` tells whether the runs of a group can be stacked; `train_in_stacks` trains any number of runs, `train_stack`
+those of one stack.
 
 May import: signals, metric, network, data, regressor, config, setup, groups, training.
 """

@@ -1,7 +1,8 @@
-"""Whether a run of a stack has the numbers that it has alone: bit for bit where that is promised, else closely.
+"""Whether a run of a stack has the numbers that it has when it trains by itself: bit for bit where that is promised,
+elsewhere closely.
 
-Closely: a weight is apart by less than `TOLERANCE` of the way that training moved it, a metric by less than this share
-of its largest value, the optimizer's state by less than this share of itself.
+Closely means: a weight is off by less than `TOLERANCE` of the way that training moved it, a metric by less than this
+share of its largest value, the optimizer's state by less than this share of itself.
 
 Shapes: R runs, T epochs; a weight of one run is [...].
 """
@@ -20,27 +21,27 @@ from simplenn.network import SimpleNN
 from simplenn.stacking.engine import wants_compiler
 
 TOLERANCE = 1e-3
-ROUNDING = 1e-6  # of a weight itself: single precision can't tell less
-WIDEST = 4  # products of this size at most are the same alone and in a batch, but for 4 by 4
+ROUNDING = 1e-6  # of a weight itself: in single precision, smaller differences can't be told from rounding
+WIDEST = 4  # matrix products of up to this size round alike for one run and for many, except 4 by 4
 
 Named = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Alone:
-    """What a run left that trained by itself; `optimizer` is slot -> state by weight's name, `None` where unknown."""
+class SingleRun:
+    """What a run left that trained by itself; fields as in a run's `result.json`."""
 
     status: str
     message: str
     epoch: int
-    rows: Sequence[Mapping[str, float]]
+    rows: Sequence[Mapping[str, float]]  # an epoch's metrics each
     weights: Named
-    optimizer: Mapping[str, Named] | None = None
+    optimizer: Mapping[str, Named] | None = None  # slot -> state by the weight's name; `None` where it isn't known
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first by which two runs are apart; epochs count from 1."""
+    """The first thing in which two runs differ; epochs count from 1."""
 
     epoch: int
     what: str
@@ -51,60 +52,79 @@ class Difference:
 
 
 def is_exact(cfg: DictConfig, network: nn.Module) -> bool:
-    """Whether equality bit for bit is promised: the shipped network in a shape whose products always round alike."""
+    """Whether equality bit for bit is promised: for the shipped network, in shapes whose products round alike."""
     on_cpu = cfg.trainer.get("accelerator", "auto") == "cpu" or not torch.accelerator.is_available()
     rounds_alike = torch.backends.mkl.is_available() and os.environ.get("MKL_CBWR") == "COMPATIBLE"
-    eager = str(cfg.trainer.get("precision", "32-true")) in ("32", "32-true") and not wants_compiler(cfg)
-    shipped = type(network) is SimpleNN and isinstance(network.activation, nn.ReLU | nn.Tanh)
+    is_single_precision = str(cfg.trainer.get("precision", "32-true")) in ("32", "32-true")
+    is_eager = not wants_compiler(cfg)  # the compiler's code rounds differently
+    is_shipped = type(network) is SimpleNN and isinstance(network.activation, nn.ReLU | nn.Tanh)
     shapes = [weight.shape for weight in network.parameters()]
-    narrow = all(max(shape, default=1) <= WIDEST and tuple(shape) != (WIDEST, WIDEST) for shape in shapes)
-    return on_cpu and rounds_alike and eager and shipped and narrow
+    is_narrow = all(max(shape, default=1) <= WIDEST and tuple(shape) != (WIDEST, WIDEST) for shape in shapes)
+    return on_cpu and rounds_alike and is_single_precision and is_eager and is_shipped and is_narrow
 
 
-def first_difference(outcome: Outcome, run: int, alone: Alone, initial: Named, *, exact: bool) -> Difference | None:
-    """Where run number `run` of the outcome isn't as it is alone, having begun with the weights `initial`."""
-    return next(_differences(outcome, run, alone, initial, exact), None)
+def first_difference(
+    outcome: Outcome, run: int, single: SingleRun, initial: Named, *, exact: bool
+) -> Difference | None:
+    """Where run number `run` of a stack's outcome first differs from the same run by itself, if it does.
+
+    Both began with the weights `initial`. With `exact`, every bit must be the same.
+    """
+    return next(_differences(outcome, run, single, initial, exact), None)
 
 
-def _differences(outcome: Outcome, run: int, alone: Alone, initial: Named, exact: bool) -> Iterator[Difference]:
-    yield from _of_metrics(outcome, run, alone, exact)
-    ends = [(outcome.status[run], outcome.epoch[run], outcome.message[run]), (alone.status, alone.epoch, alone.message)]
-    if ends[0][: 3 if exact else 2] != ends[1][: 3 if exact else 2]:
-        yield Difference(alone.epoch, "its end", f"{' '.join(map(str, ends[0]))!r} against {ends[1][0]!r}")
-    for name, weight in alone.weights.items():
-        ours, start = outcome.last.weights[name][run], initial[name]
-        near = TOLERANCE * _norm(weight - start) + ROUNDING * _norm(start)
-        if not _agree(ours, weight, 0.0 if exact else near):
-            way = _norm(weight - start) or 1.0
-            yield Difference(len(alone.rows), name, f"{_norm(ours - weight) / way:.2g} of its way")
-    for slot, states in (alone.optimizer or {}).items():
+def _differences(outcome: Outcome, run: int, single: SingleRun, initial: Named, exact: bool) -> Iterator[Difference]:
+    yield from _of_metrics(outcome, run, single, exact)
+    ours = (outcome.status[run], outcome.epoch[run], outcome.message[run])
+    theirs = (single.status, single.epoch, single.message)
+    num_compared = 3 if exact else 2  # a message has the value of a loss, and the step
+    if ours[:num_compared] != theirs[:num_compared]:
+        yield Difference(single.epoch, "its end", f"{' '.join(map(str, ours))!r} against {single.status!r}")
+    for name, weight in single.weights.items():
+        stacked, start = outcome.last.weights[name][run], initial[name]
+        way = _norm(weight - start)
+        if not _is_near(stacked, weight, 0.0 if exact else TOLERANCE * way + ROUNDING * _norm(start)):
+            yield Difference(len(single.rows), name, f"{_norm(stacked - weight) / (way or 1.0):.2g} of its way")
+    for slot, states in (single.optimizer or {}).items():
+        ours_by_name = outcome.last.optimizer.get(slot)
         for name, state in states.items():
-            ours = outcome.last.optimizer[slot][name][run] if slot in outcome.last.optimizer else torch.tensor(math.nan)
-            if not _agree(ours, state, 0.0 if exact else TOLERANCE * _norm(state)):
-                size = f"{_norm(ours - state) / (_norm(state) or 1.0):.2g} of itself"
-                yield Difference(len(alone.rows), f"the optimizer's {slot} of {name}", size)
+            stacked = torch.tensor(math.nan) if ours_by_name is None else ours_by_name[name][run]
+            if not _is_near(stacked, state, 0.0 if exact else TOLERANCE * _norm(state)):
+                size = f"{_norm(stacked - state) / (_norm(state) or 1.0):.2g} of itself"
+                yield Difference(len(single.rows), f"the optimizer's {slot} of {name}", size)
 
 
-def _of_metrics(outcome: Outcome, run: int, alone: Alone, exact: bool) -> Iterator[Difference]:
-    names = dict.fromkeys([*(name for row in alone.rows for name in row), *outcome.curves])
-    curves = {name: outcome.curves[name][:, run].tolist() if name in outcome.curves else [] for name in names}
-    expected = {name: [row.get(name, math.nan) for row in alone.rows] for name in names}
-    scale = {name: max((abs(v) for v in values if math.isfinite(v)), default=0.0) for name, values in expected.items()}
-    for epoch in range(1, max(len(outcome.steps), len(alone.rows)) + 1):
+def _of_metrics(outcome: Outcome, run: int, single: SingleRun, exact: bool) -> Iterator[Difference]:
+    """Epoch by epoch; a metric that one of the two doesn't have counts as NaN."""
+    names = [name for row in single.rows for name in row if name not in ("epoch", "step")]
+    names = list(dict.fromkeys([*names, *outcome.curves]))
+    num_epochs = max(len(outcome.steps), len(single.rows))
+    stacked, expected = {}, {}
+    for name in names:
+        stacked[name] = _filled(outcome.curves[name][:, run].tolist() if name in outcome.curves else [], num_epochs)
+        expected[name] = _filled([row.get(name, math.nan) for row in single.rows], num_epochs)
+    scale = {name: _largest(values) for name, values in expected.items()}
+    for epoch in range(1, num_epochs + 1):
         for name in names:
-            if name in ("epoch", "step"):
-                continue
-            a, b = (
-                values[epoch - 1] if epoch <= len(values) else math.nan for values in (curves[name], expected[name])
-            )
-            near = a == b if exact else abs(a - b) <= TOLERANCE * scale[name]
-            if not near and not (math.isnan(a) and math.isnan(b)):
+            a, b = stacked[name][epoch - 1], expected[name][epoch - 1]
+            is_near = a == b if exact else abs(a - b) <= TOLERANCE * scale[name]
+            if not is_near and not (math.isnan(a) and math.isnan(b)):
                 yield Difference(epoch, name, f"{abs(a - b):.2g}")
 
 
-def _agree(a: Tensor, b: Tensor, near: float) -> bool:
-    same = a.shape == b.shape and torch.equal(a.isnan(), b.isnan())
-    return same and (torch.equal(a.nan_to_num(), b.nan_to_num()) if near == 0.0 else _norm(a - b) <= near)
+def _filled(values: list[float], num_epochs: int) -> list[float]:
+    return values + [math.nan] * (num_epochs - len(values))
+
+
+def _largest(values: Sequence[float]) -> float:
+    return max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+
+
+def _is_near(a: Tensor, b: Tensor, distance: float) -> bool:
+    """NaNs count as equal, wherever both have them."""
+    if a.shape != b.shape or not torch.equal(a.isnan(), b.isnan()):
+        return False
+    return torch.equal(a.nan_to_num(), b.nan_to_num()) if distance == 0.0 else _norm(a - b) <= distance
 
 
 def _norm(tensor: Tensor) -> float:

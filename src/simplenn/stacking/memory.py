@@ -4,8 +4,6 @@ Shapes: R runs, N samples, B batch.
 """
 
 import gc
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -13,15 +11,14 @@ from torch import Tensor
 
 from simplenn.data import EVALUATION_BATCH, TensorDataModule
 from simplenn.setup import build_run, share_data
+from simplenn.stacking.columns import Columns
 from simplenn.stacking.internals import is_allocator_error
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.rules import UPDATE_RULES
 from simplenn.stacking.steps import Steps
 
-Columns = Mapping[str, Sequence[Any]]
-
 MEMORY_SHARE = 0.5  # of what is free; the rest is for what is written while the next stack trains
-CPU_BYTES = 2 * 2**30  # beyond this a stack doesn't get faster, as its tensors have long left the caches
+CPU_BYTES = 2 * 2**30  # the most that a stack takes on the CPU, however much is free
 STATE_COPIES = 4  # of weights and optimizer state: the present one, `last`, `best`, and one that is being made
 WEIGHT_COPIES = 6  # besides those: gradients, and what the update rule computes on its way
 CURVE_COPIES = 2  # the recorder's, and those of the outcome

@@ -1,4 +1,7 @@
-"""One optimizer for the weights of R runs, each with hyperparameters of its own. Knows nothing of Lightning."""
+"""One optimizer for the weights of R runs, each with hyperparameters of its own. Knows nothing of Lightning.
+
+Shapes: R runs; a weight is [R, ...].
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,23 +11,25 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from simplenn.stacking.reasons import NotStackable
-from simplenn.stacking.rules import UPDATE_RULES, Hyperparameters, Number, narrowed
+from simplenn.stacking.rules import UPDATE_RULES, Hyperparameters, Number, cast_and_broadcast
 
+# Options that choose another formula rather than a number in it: all runs of a stack have the same.
 SWITCHES = ("nesterov", "amsgrad", "centered", "decoupled_weight_decay")
 
 
 def hyperparameters(defaults: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]) -> Hyperparameters:
-    """What a torch.optim optimizer has as `defaults`, with the runs' own values by `optimizer.<name>`.
+    """The hyperparameters of R runs: the `defaults` of a torch.optim optimizer, and the runs' own values in `columns`,
+    by `optimizer.<name>`.
 
-    A number on which all runs agree is a float, any other a tensor [R] in double precision. `betas` become
+    A number on which all runs agree is a float; any other is a tensor [R] in double precision. `betas` become
     `beta1` and `beta2`.
     """
     found: dict[str, Any] = {}
     for name, default in defaults.items():
         values = columns.get(f"optimizer.{name}", [default])
         if name == "betas":
-            for i, part in enumerate(zip(*values, strict=True), 1):
-                found[f"beta{i}"] = _number(part)
+            for i, beta in enumerate(zip(*values, strict=True), 1):
+                found[f"beta{i}"] = _number(beta)
         elif name in SWITCHES:
             found[name] = bool(default)
         elif isinstance(default, int | float) and not isinstance(default, bool):
@@ -39,14 +44,15 @@ def _number(values: Sequence[float]) -> Number:
 
 
 class StackedOptimizer(Optimizer):
-    """Applies the rule of `kind`, a torch.optim class, to stacked parameters [R, ...].
+    """Applies the update rule of `kind`, a class of torch.optim, to stacked weights [R, ...].
 
-    `slots` is the state: slot -> one tensor per parameter that is trained, in their order.
+    `slots` is the optimizer's state: slot -> one tensor [R, ...] for each weight that is trained, in their order.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], kind: type[Optimizer], h: Hyperparameters) -> None:
         trained = [parameter for parameter in parameters if parameter.requires_grad]
-        super().__init__(trained, {"lr": 0.0})  # Lightning asks for parameter groups; the numbers are the rule's
+        # Lightning asks every optimizer for parameter groups with a learning rate. The rule has the runs' own.
+        super().__init__(trained, {"lr": 0.0})
         device = trained[0].device
         self.hyperparameters = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in h.items()}
         self.rule = UPDATE_RULES[kind](self.hyperparameters)
@@ -56,24 +62,26 @@ class StackedOptimizer(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """One step of every run; `closure` computes the gradients."""
+        """Takes one step of every run. Lightning's `closure` computes the gradients; its result is returned."""
         loss = closure() if closure is not None else None
         self.num_steps += 1
         self.update()
         return loss
 
     def update(self) -> None:
-        """Applies the rule once, by the gradients that the weights have."""
+        """Applies the rule once, with the gradients that the weights have. Raises `NotStackable`."""
         coefficients = self.rule.coefficients(self.num_steps)
-        shaped = {(weight.dim(), weight.dtype): narrowed(coefficients, weight) for weight in self.trained}
+        # Casting takes as long as updating a small weight, so it is done once for all weights with as many axes.
+        ready = {(weight.dim(), weight.dtype): cast_and_broadcast(coefficients, weight) for weight in self.trained}
         for i, weight in enumerate(self.trained):
             if weight.grad is None:
                 raise NotStackable("the loss doesn't depend on every weight")
             state = {slot: tensors[i] for slot, tensors in self.slots.items()}
-            self.rule.update(weight, weight.grad, state, shaped[weight.dim(), weight.dtype])
+            self.rule.update(weight, weight.grad, state, ready[weight.dim(), weight.dtype])
 
 
 def _filled(weight: Tensor, initial: Number) -> Tensor:
+    """A tensor like the weight, full of the one number or of each run's number [R]."""
     if not isinstance(initial, Tensor):
         return torch.full_like(weight, initial)
     return initial.to(weight.dtype).view(-1, *(1,) * (weight.dim() - 1)).expand_as(weight).contiguous()

@@ -1,7 +1,6 @@
-"""A stack proves itself before it is believed: a few runs of a group train their first epochs alone and as a stack.
-
-Alone means by the ordinary path of a run, without files. What each run then has is compared: every epoch's metrics, the
-weights, the optimizer's state.
+"""Stacks prove themselves before they are believed: a few runs of a group train their first epochs one by one, by the
+ordinary path of a run but without files, and then as a stack. Every epoch's metrics, the weights and the optimizer's
+state are compared.
 
 Shapes: R runs of the group.
 """
@@ -19,15 +18,17 @@ from torch import Tensor
 
 from simplenn import signals
 from simplenn.setup import build_run
-from simplenn.stacking.agreement import Alone, Difference, first_difference, is_exact
+from simplenn.stacking.agreement import Difference, SingleRun, first_difference, is_exact
 from simplenn.stacking.attributes import attributes_of
-from simplenn.stacking.attributes import first_difference as first_attribute_difference
+from simplenn.stacking.attributes import first_difference as first_different_attribute
+from simplenn.stacking.columns import Columns, config_of, num_runs_of, seeds_of
 from simplenn.stacking.engine import wants_compiler, with_compiler
 from simplenn.stacking.initial_weights import InitialWeights
+from simplenn.stacking.internals import is_random_under_vmap
 from simplenn.stacking.memory import default_max_stack
 from simplenn.stacking.reasons import NotStackable
 from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
-from simplenn.stacking.training import Columns, config_of, num_runs_of, train_stack
+from simplenn.stacking.training import train_stack
 from simplenn.training.divergence import Diverged, DivergenceCheck
 from simplenn.training.progress import EpochBar, EpochLines
 from simplenn.training.randomness import EpochSeed
@@ -38,25 +39,28 @@ from simplenn.training.trainer import make_trainer, without_tips
 
 log = logging.getLogger(__name__)
 
-MIN_EPOCHS, MIN_STEPS = 2, 4  # that a proof trains, at least
+MIN_EPOCHS, MIN_STEPS = 2, 4  # which a proof trains at least, if the configuration has as many
+NOT_AS_SINGLE = "differs from the same run trained by itself"
 
 
 @dataclass(frozen=True)
 class Proof:
-    """`reason` says why the group must train run by run, `None` if it need not. Then `compiles` says whether stacks may
-    be compiled, as far as that was asked for, and `initial` are the initial weights of all runs."""
+    """What has been found out about a group."""
 
+    # Why the runs must train one by one; `None` if they need not.
     reason: str | None
+    # Whether stacks may be compiled; False, too, where nobody asked for it.
     compiles: bool = False
+    # The initial weights of all runs, for the training; `None` if there is a reason.
     initial: InitialWeights | None = None
 
 
 def prove(
     cfg: DictConfig, columns: Columns, name_of: Callable[[int], str] = str, max_stack: int | None = None
 ) -> Proof:
-    """Whether the runs of a group can train as stacks; `name_of` tells a run's name by its number, for the reason.
+    """Whether the runs of a group can train as stacks; `name_of` gives a run's name by its number, for the reason.
 
-    What goes wrong on the way is a reason too: run by run, each reports its own error. Raises only `Interrupted`.
+    An error on the way is a reason, too: trained one by one, each run reports its own. Raises only `Interrupted`.
     """
     try:
         return _prove(cfg, columns, name_of, max_stack)
@@ -64,47 +68,48 @@ def prove(
         return Proof(str(error))
     except Exception as error:
         signals.raise_if_received()
-        text = " ".join(str(error).split())
-        if "called random operation" in text:  # torch's own words
+        if is_random_under_vmap(error):
             return Proof("the network draws random numbers")
-        return Proof(f"it can't be tried as a stack ({type(error).__name__}: {text:.160})")
+        text = " ".join(str(error).split())
+        return Proof(f"training them as a stack fails ({type(error).__name__}: {text:.160})")
 
 
 def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max_stack: int | None) -> Proof:
     num_runs = num_runs_of(columns)
     if num_runs == 1:
-        raise NotStackable("there is no other run that differs in numbers alone")
+        raise NotStackable("no other run differs from it only in the seed and the optimizer's numbers")
     refuse_by_keys(cfg)
     runs = chosen(columns)
-    seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
     regressor, data_of_seeds = refuse_by_parts(cfg, columns)
     initial = InitialWeights(cfg)
-    initial(seeds)
+    initial(seeds_of(cfg, columns))
     num_steps = len(next(iter(data_of_seeds.values())).train_dataloader())
     trial = _Trial(_shortened(cfg, num_steps), columns, runs, initial, data_of_seeds)
     difference = trial.difference(runs, compiled=False, exact=is_exact(cfg, regressor.network))
     if difference is not None:
-        raise NotStackable(f"in a stack {name_of(difference[0])} is not as alone: {difference[1]}")
+        run, what = difference
+        raise NotStackable(f"in a stack, {name_of(run)} {NOT_AS_SINGLE}: {what}")
     if not wants_compiler(cfg):
         return Proof(None, initial=initial)
-    reason = _not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg, columns)))
+    reason = _reason_not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg, columns)))
     if reason is not None:
         log.info("trainer.compile=true is ignored: %s", reason)
     return Proof(None, reason is None, initial)
 
 
-def _not_compiled(trial: "_Trial", size: int) -> str | None:
-    """Why the compiler isn't used, tried on a stack of the group's own size, so that nothing is compiled twice."""
+def _reason_not_compiled(trial: "_Trial", size: int) -> str | None:
+    """Why stacks must not be compiled. Tried with a stack of the group's own size, so that the compiled code is then in
+    the compiler's cache."""
     try:
         difference = trial.difference([trial.runs[place % len(trial.runs)] for place in range(size)], compiled=True)
     except Exception as error:
         signals.raise_if_received()
         return " ".join(str(error).split())
-    return None if difference is None else f"compiled, a run is not as alone: {difference[1]}"
+    return None if difference is None else f"compiled, a run {NOT_AS_SINGLE}: {difference[1]}"
 
 
 def chosen(columns: Columns) -> list[int]:
-    """Few runs that have the lowest and the highest value of each number among them, and two seeds if there are two."""
+    """A few runs among which are the lowest and the highest value of each number, and two seeds if there are two."""
     wanted: set[tuple[str, str]] = set()
     for key, values in columns.items():
         distinct = list(dict.fromkeys(map(repr, values)))
@@ -116,7 +121,7 @@ def chosen(columns: Columns) -> list[int]:
             if (key, value) in wanted:
                 having[run].add((key, value))
     runs: list[int] = []
-    while wanted:
+    while wanted:  # the run that has most of what is still wanted comes first
         best = max(range(len(having)), key=lambda run: len(having[run] & wanted))
         runs.append(best)
         wanted -= having[best]
@@ -124,7 +129,10 @@ def chosen(columns: Columns) -> list[int]:
 
 
 def _shortened(cfg: DictConfig, num_steps: int) -> DictConfig:
-    """The first epochs, of `num_steps` each, with a validation after each: training goes on after one, too."""
+    """The configuration with the first few epochs only, of `num_steps` each.
+
+    Each is followed by a validation, as a validation may change how training goes on.
+    """
     short = deepcopy(cfg)
     epochs = max(MIN_EPOCHS, -(-MIN_STEPS // max(num_steps, 1)))
     short.trainer.max_epochs = min(cfg.trainer.max_epochs, epochs)
@@ -135,7 +143,7 @@ def _shortened(cfg: DictConfig, num_steps: int) -> DictConfig:
 
 
 class _Trial:
-    """The runs' first epochs alone, to hold stacks against."""
+    """The first epochs of some runs, each trained by itself, with which stacks of these runs are compared."""
 
     def __init__(
         self,
@@ -149,48 +157,46 @@ class _Trial:
         self._cfg = cfg
         self._columns = columns
         self._initial = initial
-        configs = {run: config_of(cfg, columns, run) for run in runs}
-        self._alone = {run: _train_alone(own, data_of_seeds.get(own.seed)) for run, own in configs.items()}
+        self._single = {run: _train_single(config_of(cfg, columns, run), data_of_seeds) for run in runs}
 
     def difference(self, runs: Sequence[int], *, compiled: bool, exact: bool = False) -> tuple[int, Difference] | None:
-        """The first run of a stack of these that isn't as alone, and where."""
+        """Trains a stack of these runs, some of them more than once; the first run that differs, and where."""
         columns = {key: [values[run] for run in runs] for key, values in self._columns.items()}
         outcome = train_stack(with_compiler(self._cfg, compiled), columns, initial=self._initial)
+        seeds = seeds_of(self._cfg, columns)
         for place, run in enumerate(runs[: len(self.runs)]):
-            start = self._initial([int(columns["seed"][place]) if "seed" in columns else self._cfg.seed])
-            initial = {name: weight[0] for name, weight in start.items()}
-            found = first_difference(outcome, place, self._alone[run], initial, exact=exact)
+            initial = {name: weight[0] for name, weight in self._initial([seeds[place]]).items()}
+            found = first_difference(outcome, place, self._single[run], initial, exact=exact)
             if found is not None:
                 return run, found
         return None
 
 
-def _train_alone(cfg: DictConfig, data: LightningDataModule | None = None) -> Alone:
-    """By the ordinary path, on data of its seed.
+def _train_single(cfg: DictConfig, data_of_seeds: Mapping[int, LightningDataModule]) -> SingleRun:
+    """Trains a run by the ordinary path, on the data of its seed, and looks at what only its training shows.
 
-    Raises what the run raises, and `NotStackable` for what only its training shows.
+    Raises what the run raises, and `NotStackable`.
     """
-    regressor, data = build_run(cfg, data)
+    regressor, data = build_run(cfg, data_of_seeds.get(cfg.seed))
     before = deepcopy(regressor)
-    memory = _Memory()
-    trainer = make_trainer(cfg.trainer, Path.cwd(), callbacks_of(cfg, memory))
-    refuse_trainer(trainer, (EpochSeed, Shares, DivergenceCheck, EpochBar, EpochLines, _Memory))
+    rows = _RowsAndState()
+    trainer = make_trainer(cfg.trainer, Path.cwd(), callbacks_of(cfg, rows))
+    refuse_trainer(trainer, (EpochSeed, Shares, DivergenceCheck, EpochBar, EpochLines, _RowsAndState))
     status, message, diverged = "done", "", 0
     try:
         with without_tips(), without_drawing("the network", but_torch=True):
             trainer.fit(regressor, datamodule=data)
     except Diverged as error:
         status, message, diverged = "diverged", str(error), error.epoch
-    changed = first_attribute_difference(
-        attributes_of(before), attributes_of(regressor), [*before.parameters(), *regressor.parameters()]
-    )
+    weights = [*before.parameters(), *regressor.parameters()]
+    changed = first_different_attribute(attributes_of(before), attributes_of(regressor), weights)
     if changed:
         raise NotStackable(f"{changed} changes while the network trains")
-    return Alone(status, message, diverged or len(memory.rows), memory.rows, memory.weights, memory.optimizer)
+    return SingleRun(status, message, diverged or len(rows.rows), rows.rows, rows.weights, rows.optimizer)
 
 
-class _Memory(Rows):
-    """Keeps the last completed epoch, as a run's `last` checkpoint does."""
+class _RowsAndState(Rows):
+    """Keeps in memory what a run writes: its rows, and the state after the last completed epoch."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._keep(trainer, pl_module)

@@ -1,14 +1,15 @@
 """The update rules of torch.optim for many runs at once, bit for bit those of its single-tensor form on the CPU.
 
-A rule is made from hyperparameters and is pure: `coefficients` gives the numbers of a step, `update` takes a weight,
-its gradient and its state one step on, in place. Knows nothing of Lightning.
+A rule is made from hyperparameters, and keeps nothing from step to step: `coefficients` gives the numbers of a step,
+and `update` takes a weight, its gradient and its state one step further, in place. Knows nothing of Lightning.
 
-Shapes: R runs; a weight, its gradient and each slot of its state are [R, ...]. A `Number` is a float where the runs
-agree, else a tensor [R]: floats go to torch as torch.optim would pass them, which is also the faster way.
+Shapes: R runs; a weight, its gradient and each slot of its state are [R, ...]. A `Number` is a float where all runs
+have the same, else a tensor [R]. Floats are passed to torch as torch.optim passes them, which is also the faster way.
 
-Bit equality rests on two habits of torch's CPU kernels. What torch.optim computes in Python, in double precision, is
-rounded to single precision only as it enters a kernel. And `x.add(y, alpha=a)`, `x.addcmul(y, z, value=a)` and
-`x.addcdiv(y, z, value=a)` equal `x.addcmul(y, a)`, `x.addcmul(y * a, z)` and `x.addcdiv(y * a, z)`.
+Bit equality rests on two properties of torch's CPU kernels. A number that torch.optim computes in Python, in double
+precision, is rounded to single precision only as it enters a kernel. And `x.add(y, alpha=a)`,
+`x.addcmul(y, z, value=a)` and `x.addcdiv(y, z, value=a)` equal `x.addcmul(y, a)`, `x.addcmul(y * a, z)` and
+`x.addcdiv(y * a, z)` to the bit.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,23 +20,28 @@ import torch
 from torch import Tensor
 
 Number = float | Tensor
-Hyperparameters = Mapping[str, Any]  # Number by name, double precision; True or False for a switch
-Coefficients = Mapping[str, Any]  # the same, in the weights' precision and ready to broadcast
+Hyperparameters = Mapping[str, Any]  # a Number by name, in double precision; True or False for a switch
+Coefficients = Mapping[str, Any]  # what an update multiplies with: Numbers, and masks [R] of the runs that have a term
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`slots` go by torch.optim's names and are full of `initial` at first; `lazy` where torch.optim makes them only
-    at the first step; `counts_steps` where it keeps a slot `step` too; `lacking` is [R] by slot, the runs that don't
-    use it. Steps count from 1."""
+    """How R runs take a step, and what their optimizer keeps for that; slots have torch.optim's names."""
 
+    # The tensors that are kept for each weight.
     slots: tuple[str, ...]
+    # What a step multiplies with, by the step's number, which counts from 1.
     coefficients: Callable[[int], Coefficients]
+    # Takes a weight, its gradient, its slots by name, and the step's coefficients cast and broadcast for this weight.
     update: Callable[[Tensor, Tensor, Mapping[str, Tensor], Coefficients], None]
+    # Whether torch.optim keeps the number of steps, too, in a slot `step`.
     counts_steps: bool = True
+    # What the slots are full of before the first step.
     initial: Number = 0.0
+    # Whether torch.optim makes the slots only at the first step: a checkpoint from before has none.
     lazy: bool = True
-    lacking: Mapping[str, Tensor] = field(default_factory=dict)
+    # By slot, the runs [R] whose optimizer doesn't have it: a run without momentum has no buffer for it.
+    absent: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def sgd(h: Hyperparameters) -> Rule:
@@ -64,7 +70,7 @@ def sgd(h: Hyperparameters) -> Rule:
         _add(weight, grad, c["-lr"])
 
     slots = () if has_momentum is False else ("momentum_buffer",)
-    return Rule(slots, coefficients, update, counts_steps=False, lacking=_lacking(has_momentum))
+    return Rule(slots, coefficients, update, counts_steps=False, absent=_absent(has_momentum))
 
 
 def adam(h: Hyperparameters) -> Rule:
@@ -121,6 +127,7 @@ def rmsprop(h: Hyperparameters) -> Rule:
             _add_quotient(weight, grad, denominator, c["-lr"])
             return
         buffer = state["momentum_buffer"].mul_(c["momentum"]).addcdiv_(grad, denominator)
+        # Runs with momentum and runs without it: the step of both is computed, and each takes its own.
         without = None if has_momentum is True else _add_quotient(weight.clone(), grad, denominator, c["-lr"])
         _add(weight, buffer, c["-lr"])
         if without is not None:
@@ -128,7 +135,7 @@ def rmsprop(h: Hyperparameters) -> Rule:
 
     with_momentum = () if has_momentum is False else ("momentum_buffer",)
     slots = ("square_avg", *with_momentum, *(("grad_avg",) if h["centered"] else ()))
-    return Rule(slots, lambda step: constants, update, lacking=_lacking(has_momentum))
+    return Rule(slots, lambda step: constants, update, absent=_absent(has_momentum))
 
 
 def adagrad(h: Hyperparameters) -> Rule:
@@ -155,31 +162,34 @@ UPDATE_RULES: dict[type, Callable[[Hyperparameters], Rule]] = {
 }
 
 
-def narrowed(coefficients: Coefficients, weight: Tensor) -> Coefficients:
-    """The coefficients as a weight [R, ...] takes them: tensors rounded to its precision, [R, 1, ...]."""
+def cast_and_broadcast(coefficients: Coefficients, weight: Tensor) -> Coefficients:
+    """The coefficients ready for a weight [R, ...]: tensors [R] become [R, 1, ...], in the weight's precision."""
     shape = (-1, *(1,) * (weight.dim() - 1))
-    return {
-        name: (value if value.dtype == torch.bool else value.to(weight.dtype)).view(shape)
-        if isinstance(value, Tensor)
-        else value
-        for name, value in coefficients.items()
-    }
+
+    def ready(tensor: Tensor) -> Tensor:
+        return (tensor if tensor.dtype == torch.bool else tensor.to(weight.dtype)).view(shape)
+
+    return {name: ready(value) if isinstance(value, Tensor) else value for name, value in coefficients.items()}
 
 
 def _is_set(number: Number) -> bool | Tensor:
-    """Where a number isn't 0: for all runs, for none, or [R]. torch.optim skips a term whose factor is 0."""
+    """Where a number isn't 0: True for all runs, False for none, else [R].
+
+    torch.optim skips a term whose factor is 0, and to add 0 times infinity would not be the same.
+    """
     if not isinstance(number, Tensor):
         return number != 0
     mask = number != 0
     return True if bool(mask.all()) else mask
 
 
-def _lacking(has_momentum: bool | Tensor) -> dict[str, Tensor]:
+def _absent(has_momentum: bool | Tensor) -> dict[str, Tensor]:
     return {"momentum_buffer": ~has_momentum} if isinstance(has_momentum, Tensor) else {}
 
 
 def _by_distinct_value(number: Number, f: Callable[[float, int], float]) -> Callable[[int], Number]:
-    """`f(number, step)` by Python's own arithmetic, once per distinct value: torch's power rounds otherwise."""
+    """`f(number, step)` for each run, computed by Python as torch.optim does it, once for each distinct value: torch's
+    own power function rounds differently."""
     if not isinstance(number, Tensor):
         return lambda step: f(number, step)
     values, places = number.unique(return_inverse=True)
@@ -188,7 +198,7 @@ def _by_distinct_value(number: Number, f: Callable[[float, int], float]) -> Call
 
 
 def _quotient(a: Number, b: Number) -> Number:
-    # torch computes float / tensor as float * reciprocal, which rounds twice
+    # torch computes float / tensor as float * (1 / tensor), which rounds twice where Python's division rounds once.
     return torch.full_like(b, a) / b if isinstance(a, float) and isinstance(b, Tensor) else a / b
 
 
@@ -197,6 +207,7 @@ def _decay_coefficients(h: Hyperparameters) -> dict[str, Any]:
 
 
 def _decayed(grad: Tensor, weight: Tensor, c: Coefficients) -> Tensor:
+    """The gradient with the weight's own pull towards 0 added, for the runs that have weight decay."""
     if c["decays"] is False:
         return grad
     return _where(c["decays"], _add(grad.clone(), weight, c["weight_decay"]), grad)
@@ -212,8 +223,10 @@ def _add(x: Tensor, y: Tensor, factor: Number) -> Tensor:
 
 
 def _add_product(x: Tensor, y: Tensor, z: Tensor, factor: Number) -> Tensor:
+    """x += factor * y * z."""
     return x.addcmul_(y * factor, z) if isinstance(factor, Tensor) else x.addcmul_(y, z, value=factor)
 
 
 def _add_quotient(x: Tensor, y: Tensor, z: Tensor, factor: Number) -> Tensor:
+    """x += factor * y / z."""
     return x.addcdiv_(y * factor, z) if isinstance(factor, Tensor) else x.addcdiv_(y, z, value=factor)

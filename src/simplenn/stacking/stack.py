@@ -21,10 +21,11 @@ from simplenn.stacking.steps import Steps, TrainerView
 
 
 class Stack(L.LightningModule):
-    """R runs of `regressor`, each with weights of its own (by the names of its parameters, [R, ...]).
+    """R runs of `regressor`, with `weights` [R, ...] by the names of its parameters.
 
-    The gradient of the sum of all losses is, for each run's weights, the gradient of that run's own loss: so
-    Lightning trains a stack as it trains a run. `shared` where all runs see one batch, [B, ...], else [R, B, ...].
+    For each run's weights, the gradient of the sum of all losses is the gradient of that run's own loss: so Lightning
+    trains a stack as it trains a run. `optimizer` is a class of torch.optim and the runs' numbers for it. With
+    `shared`, all runs see the same batches, [B, ...]; otherwise a batch is [R, B, ...].
     """
 
     batches_class: type[StackBatches] = StackBatches
@@ -39,7 +40,8 @@ class Stack(L.LightningModule):
         shared: bool,
     ) -> None:
         super().__init__()
-        self.steps = Steps(regressor)  # no module, so that the regressor's own weights are none of the stack's
+        # Not a module: Lightning would find the regressor's own weights in it, and save and move them with the stack's.
+        self.steps = Steps(regressor)
         self._optimizer = optimizer
         self._shared = shared
         self.names = list(weights)
@@ -48,21 +50,22 @@ class Stack(L.LightningModule):
         self.num_runs = len(self.weights[0])
         self.train_metrics = Means()
         self.val_metrics = Means()
-        self.losses: list[Tensor] = []  # [R] a step, of this epoch
-        self._modes: dict[nn.Module, bool] = {}  # of the regressor's parts while it trains
+        self.losses: list[Tensor] = []  # of each step of this epoch, [R]
+        self._modes: dict[nn.Module, bool] = {}  # which of the regressor's parts are in training mode while it trains
 
     def on_fit_start(self) -> None:
         self.steps.regressor.to(self.device)
         self.steps.show_trainer(TrainerView(self.trainer))
 
     def _mapped(self, step: Callable[..., Any], batch: Batch, batch_idx: int, shared: bool) -> Any:
-        """What the regressor's step returns, [R] each, for every run on its batch."""
+        """What the regressor's step returns for every run on its batch, [R] each."""
         regressor = self.steps.regressor
         if regressor.training and not self.training:
             self._modes = {part: part.training for part in regressor.modules()}
             regressor.eval()
         elif self.training and not regressor.training:
-            for part, mode in self._modes.items():  # as Lightning does: a part that was set to eval() stays so
+            # As Lightning does after a validation: a part that somebody has set to eval() stays so.
+            for part, mode in self._modes.items():
                 part.training = mode
         weights = self.stacked_weights()
         return vmap(step, in_dims=(0, None if shared else 0, None), randomness="error")(weights, batch, batch_idx)
@@ -81,7 +84,10 @@ class Stack(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Each run's gradients by their own norm: torch.nn.utils.clip_grad_norm_ and clip_grad_value_, run by run."""
+        """Does for each run what torch.nn.utils.clip_grad_norm_ and clip_grad_value_ do for one.
+
+        The norm over all runs, which Lightning would take, would make every run depend on its neighbours.
+        """
         if not gradient_clip_val:
             return
         grads = [weight.grad for weight in self.weights if weight.grad is not None]
@@ -89,7 +95,7 @@ class Stack(L.LightningModule):
             for grad in grads:
                 grad.clamp_(-gradient_clip_val, gradient_clip_val)
             return
-        rows = [grad.unsqueeze(-1).flatten(1) for grad in grads]  # one number a run, too, is a row of them
+        rows = [grad.unsqueeze(-1).flatten(1) for grad in grads]  # a weight that is one number has no axis to flatten
         norms = torch.stack([torch.linalg.vector_norm(row, dim=1) for row in rows], dim=1)
         factors = (gradient_clip_val / (torch.linalg.vector_norm(norms, dim=1) + 1e-6)).clamp(max=1.0)
         for grad in grads:
@@ -113,12 +119,12 @@ class Stack(L.LightningModule):
         self.val_metrics.add(metrics, len(batch[0]))
 
     def state(self) -> list[Tensor]:
-        """All that the runs' going on depends on, [R, ...] each: the weights, then the optimizer's slots."""
+        """Everything that further training depends on, [R, ...] each: the weights, then the optimizer's slots."""
         slots = self.optimizer.slots.values()
         return [*(weight.data for weight in self.weights), *(tensor for slot in slots for tensor in slot)]
 
     def by_name(self, state: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
-        """What `state` gave: the weights by name, and slot -> the optimizer's state by its weight's name."""
+        """What `state` returned: the weights by name, and slot -> the optimizer's state by its weight's name."""
         trained = [name for name, weight in zip(self.names, self.weights, strict=True) if weight.requires_grad]
         rest = iter(state[len(self.names) :])
         slots = {slot: {name: next(rest) for name in trained} for slot in self.optimizer.slots}

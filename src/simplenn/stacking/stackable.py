@@ -1,6 +1,8 @@
-"""Whether a stack follows all that the runs of a configuration do, told by what is there. Knows no files.
+"""Whether a stack can do everything that the runs of a configuration do, by looking at what they are made of. Knows no
+files.
 
-What isn't known to be followed is a reason to train run by run, in a few words. `proof` then tries what this lets pass.
+Anything that a stack isn't known to do is a reason to train the runs one by one: these functions raise `NotStackable`
+with that reason. What they let pass, `proof` then tries.
 """
 
 import inspect
@@ -28,7 +30,8 @@ from simplenn.stacking.optimizer import SWITCHES
 from simplenn.stacking.reasons import NotStackable
 from simplenn.stacking.rules import UPDATE_RULES
 
-TRAINER_VALUES: dict[str, tuple[Any, ...]] = {  # what a key may be; a key not named here must be null
+# The values that a key of `trainer` may have; a key that is neither here nor in TRAINER_FREE must be null.
+TRAINER_VALUES: dict[str, tuple[Any, ...]] = {
     "devices": (1, "1"),
     "num_nodes": (1,),
     "strategy": ("auto",),
@@ -37,19 +40,22 @@ TRAINER_VALUES: dict[str, tuple[Any, ...]] = {  # what a key may be; a key not n
     "accumulate_grad_batches": (1,),
     "detect_anomaly": (False,),
 }
+# The keys that may have any value: a stack does the same as a run, whatever it is.
 TRAINER_FREE = (
     *("accelerator", "compile", "max_epochs", "min_epochs", "deterministic", "benchmark", "check_val_every_n_epoch"),
     *("limit_train_batches", "limit_val_batches", "gradient_clip_val"),
 )
+# Names that Python gives to every class.
 PYTHONS_OWN = {name for name in dir(type("", (), {})) if name.startswith("__")} | {"__annotations__", "__parameters__"}
+# What a user may write anew in a Regressor, and in a data module: a stack calls it as a run does.
 OF_REGRESSOR = {"forward", "training_step", "validation_step", "test_step", "predict_step", "configure_optimizers"}
 OF_DATA = {"setup", "prepare_data", "teardown"}
 SPLITS = ("train", "val")
-MOST_SEEDS = 5  # for which the data are set up and compared
+MOST_SEEDS = 5  # for which the data are set up and compared, as that may take long
 
 
 def refuse_by_keys(cfg: DictConfig) -> None:
-    """Raises `NotStackable`, as all of these do."""
+    """Refuses by the configuration alone."""
     if cfg.get("histograms"):
         raise NotStackable("histograms=true")
     settings: Any = OmegaConf.to_container(cfg.trainer)
@@ -63,10 +69,8 @@ def refuse_by_keys(cfg: DictConfig) -> None:
 def refuse_by_parts(
     cfg: DictConfig, columns: Mapping[str, Sequence[Any]]
 ) -> tuple[Regressor, dict[int, TensorDataModule]]:
-    """Looks at all that the runs are made of, whose own values are in `columns`.
-
-    Returns the regressor, and the data modules, set up, of the seeds for which they were compared.
-    """
+    """Refuses by the regressor, the optimizers and the data; returns a regressor, and the data modules that were
+    compared, set up, by seed."""
     regressor, _ = build_run(cfg, kept_data(cfg))
     _refuse_regressor(regressor)
     _refuse_optimizers(cfg, regressor, columns)
@@ -75,9 +79,9 @@ def refuse_by_parts(
 
 
 def refuse_trainer(trainer: Trainer, known: Container[type]) -> None:
-    """`trainer` is a run's own; `known` are the callbacks whose work a stack does in its own way."""
-    attending: Any = trainer
-    unknown = [type(callback).__name__ for callback in attending.callbacks if type(callback) not in known]
+    """Refuses by what attends a single run's `trainer`; `known` are the callbacks whose work a stack does itself."""
+    callbacks: Any = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+    unknown = [type(callback).__name__ for callback in callbacks if type(callback) not in known]
     unknown += [type(logger).__name__ for logger in trainer.loggers]
     if unknown:
         raise NotStackable(f"the Trainer has {', '.join(unknown)}")
@@ -94,7 +98,8 @@ def _refuse_regressor(regressor: Regressor) -> None:
 
 
 def _refuse_optimizers(cfg: DictConfig, regressor: Regressor, columns: Mapping[str, Sequence[Any]]) -> None:
-    """The optimizer for each combination of the runs' values, which must be what the configuration says."""
+    """Looks at the optimizer for each combination of the runs' values. Each must have the numbers that the
+    configuration says: `configure_optimizers` might change them, and for some values only."""
     make = optimizer_factory(cfg)
     settings: Any = OmegaConf.to_container(cfg.optimizer)
     for values in combinations(columns) or [{}]:
@@ -104,12 +109,12 @@ def _refuse_optimizers(cfg: DictConfig, regressor: Regressor, columns: Mapping[s
 
 def _refuse_optimizer(optimizer: Any, regressor: Regressor, settings: Mapping[str, Any]) -> None:
     if not isinstance(optimizer, Optimizer):
-        raise NotStackable(f"configure_optimizers returns {type(optimizer).__name__} in place of one optimizer")
+        raise NotStackable(f"configure_optimizers returns {type(optimizer).__name__} instead of one optimizer")
     if type(optimizer) not in UPDATE_RULES:
-        raise NotStackable(f"there is no rule for many runs of {type(optimizer).__name__}")
+        raise NotStackable(f"stacks have no update rule for {type(optimizer).__name__}")
     group, *others = optimizer.param_groups
     if others or list(map(id, group["params"])) != list(map(id, regressor.parameters())):
-        raise NotStackable("the optimizer has not all weights in one group")
+        raise NotStackable("the optimizer does not have all weights in one parameter group")
     for name, value in optimizer.defaults.items():
         if value and name not in SWITCHES and isinstance(value, bool):
             raise NotStackable(f"optimizer.{name}=true")
@@ -117,7 +122,7 @@ def _refuse_optimizer(optimizer: Any, regressor: Regressor, settings: Mapping[st
             raise NotStackable(f"configure_optimizers sets {name}")
     if has_step_hooks(optimizer) or "step" in vars(optimizer):
         raise NotStackable("the optimizer has a step of its own")
-    if extra := group.keys() - optimizer.defaults.keys() - {"params"}:  # `initial_lr`, of a scheduler
+    if extra := group.keys() - optimizer.defaults.keys() - {"params"}:  # a learning rate scheduler adds `initial_lr`
         raise NotStackable(f"configure_optimizers sets {', '.join(sorted(extra))}")
 
 
@@ -128,7 +133,7 @@ def _refuse_network(regressor: Regressor) -> None:
     if len(list(regressor.named_parameters(remove_duplicate=False))) > len(weights):
         raise NotStackable("the network uses one weight twice")
     if any(isinstance(weight, UninitializedParameter) for weight in weights):
-        raise NotStackable("the network makes weights only as it is run")
+        raise NotStackable("the network makes its weights only when it is first called")
     if not any(weight.requires_grad for weight in weights):
         raise NotStackable("the network has nothing to train")
     if any(map(has_gradient_hooks, weights)):
@@ -145,11 +150,14 @@ def _refuse_data(data: LightningDataModule) -> None:
         raise NotStackable(f"{kind} has its own {name}")
     for name in ("batch_size", "shuffle", *SPLITS):
         if hasattr(type(data), name):
-            raise NotStackable(f"{kind}.{name} is worked out each time")
+            raise NotStackable(f"{kind} has its own {name}")
 
 
 def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> dict[int, TensorDataModule]:
-    """Tried for a few of the seeds, evenly from between the lowest and the highest: data may take long to set up."""
+    """Refuses data that depend on the run's seed, as a stack has them once; returns the data of some seeds, set up.
+
+    Tried with a few of the seeds, evenly spread from the lowest to the highest: data may take long to set up.
+    """
     distinct = sorted(set(seeds))
     some = {distinct[round(i * (len(distinct) - 1) / (MOST_SEEDS - 1))] for i in range(MOST_SEEDS)}
     modules: dict[int, TensorDataModule] = {}
@@ -161,7 +169,7 @@ def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> dict[int, TensorDa
             _refuse_data(data)
             assert isinstance(data, TensorDataModule)
             data.setup("fit")
-        _refuse_data(data)  # once more, as its setup may give it anything
+        _refuse_data(data)  # once more, as `setup` may have replaced anything
         for split in SPLITS:
             samples = getattr(data, split)
             if samples is not None and (type(samples) is not TensorDataset or len(samples.tensors) != 2):
@@ -175,9 +183,9 @@ def _same_for_seeds(cfg: DictConfig, seeds: Sequence[int]) -> dict[int, TensorDa
 
 @contextmanager
 def without_drawing(who: str, but_torch: bool = False) -> Iterator[None]:
-    """Raises `NotStackable` at the end where numbers have been drawn from the global random states in between.
+    """Raises `NotStackable` at the end if numbers were drawn from the global random states within; `who` drew them.
 
-    `but_torch` leaves torch's own to others: it is set anew at each epoch, and `vmap` refuses to draw from it.
+    With `but_torch`, torch's own state doesn't count: it is set anew at each epoch, and `vmap` refuses to draw from it.
     """
     before = _random_states(but_torch)
     yield
@@ -192,16 +200,14 @@ def _random_states(but_torch: bool) -> tuple[Any, ...]:
 
 
 def _overridden(thing: Any, base: type, followed: set[str]) -> list[str]:
-    """The names of `base` that mean something else for this thing, by its class or by an attribute of its own."""
+    """The names of `base` that mean something else in `thing`, by its class or by an attribute of its own."""
     inherited = [name for name in dir(base) if name not in PYTHONS_OWN and name not in followed]
-    by_class = [
-        name
-        for name in inherited
-        if inspect.getattr_static(type(thing), name) is not inspect.getattr_static(base, name)
-    ]
+    static = inspect.getattr_static  # without running properties
+    by_class = [name for name in inherited if static(type(thing), name) is not static(base, name)]
     machinery = MACHINERY[LightningModule if isinstance(thing, LightningModule) else LightningDataModule]
     return by_class + [name for name in vars(thing) if name in inherited and name not in machinery]
 
 
 def _plain(value: Any) -> Any:
+    """The configuration has lists where torch.optim has tuples."""
     return list(value) if isinstance(value, tuple) else value

@@ -1,6 +1,6 @@
-"""The one Regressor's own steps as functions of weights and batch, for a stack to map over its runs.
+"""The Regressor's own steps as functions of weights and a batch, for a stack to map over its runs.
 
-Shapes: of one run, as under `torch.func.vmap`: B batch, F features.
+Shapes: those of one run, as within `torch.func.vmap`: B batch, F features.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,10 +18,10 @@ Weights = Mapping[str, Tensor]
 
 
 class Steps:
-    """What `regressor` computes with other weights than its own, which are lost, and what it logs in doing so.
+    """What `regressor` computes with given weights in place of its own, and what it logs while it does.
 
-    `weights` go by the names of `Regressor.named_parameters`. What is logged must be means over an epoch, since that is
-    what a stack adds up. Raises `NotStackable`.
+    The weights have the names of `Regressor.named_parameters`; its own are overwritten. It may only log means over an
+    epoch, as that is what a stack computes of it. Raises `NotStackable`.
     """
 
     def __init__(self, regressor: Regressor) -> None:
@@ -34,25 +34,27 @@ class Steps:
         vars(regressor)["log"] = self._log
         with torch.no_grad():
             for weight in regressor.parameters():
+                # A step that reaches these weights past `functional_call`, by a reference that it has kept, would use
+                # them for all runs. As NaN they spoil its result, and the proof notices.
                 if weight.is_floating_point():
-                    weight.fill_(torch.nan)  # whoever gets past `functional_call` to these shall not go unnoticed
+                    weight.fill_(torch.nan)
 
     def show_trainer(self, trainer: Any) -> Any:
-        """What the regressor has for a Trainer from now on; returns what it had before."""
+        """From now on the regressor sees this in place of its Trainer; returns what it saw before."""
         before, self._trainer = self._trainer, trainer
         self.regressor.trainer = trainer
         return before
 
     def train(self, weights: Weights, batch: Batch, batch_idx: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, a scalar, and the metrics."""
+        """The loss, a scalar, and the metrics by tag."""
         result = self._call("training_step", "train", weights, batch, batch_idx)
         loss = result.get("loss") if isinstance(result, Mapping) else result
         if not isinstance(loss, Tensor):
-            raise NotStackable(f"training_step returns {type(result).__name__} in place of a loss")
+            raise NotStackable(f"training_step returns {type(result).__name__} instead of a loss")
         return loss.reshape(()) if loss.numel() == 1 else loss, self._logged
 
     def validate(self, weights: Weights, batch: Batch, batch_idx: Any) -> dict[str, Tensor]:
-        """The metrics."""
+        """The metrics by tag."""
         self._call("validation_step", "val", weights, batch, batch_idx)
         return self._logged
 
@@ -74,13 +76,14 @@ class Steps:
         batch_size: int | None = None,
         **others: Any,
     ) -> None:
-        """In place of Lightning's `log`, with its defaults."""
+        """What the regressor calls as `self.log`: as Lightning's, with the same defaults, but it keeps the value."""
         each_step = self._stage == "train" if on_step is None else on_step
         each_epoch = self._stage == "val" if on_epoch is None else on_epoch
         is_mean = reduce_fx in ("mean", torch.mean) and batch_size in (None, self._num_samples)
         if each_step or not each_epoch or not is_mean or not name.startswith(f"{self._stage}/"):
-            raise NotStackable(f"{name} is logged other than as {self._stage}/..., a mean over the epoch's samples")
+            raise NotStackable(f"{name} is not logged as {self._stage}/..., a mean over the epoch's samples")
         tensor = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
+        # Lightning adds up in at least single precision.
         if not tensor.is_floating_point() or tensor.dtype in (torch.float16, torch.bfloat16):
             tensor = tensor.to(torch.get_default_dtype())
         self._logged[name] = tensor.reshape(()).clone()
@@ -88,7 +91,8 @@ class Steps:
 
 @contextmanager
 def _without_hooks() -> Iterator[None]:
-    """Refuses hooks on gradients that a step sets within: under `vmap` torch drops them, or calls them on all runs."""
+    """Within, `Tensor.register_hook` raises `NotStackable`: under `vmap`, torch drops hooks on gradients that a step
+    registers, or calls them once for all runs."""
     name = "register_hook"
     before = getattr(Tensor, name)
     setattr(Tensor, name, _no_hooks)
@@ -99,11 +103,11 @@ def _without_hooks() -> Iterator[None]:
 
 
 def _no_hooks(*_: Any) -> NoReturn:
-    raise NotStackable("a step hooks into gradients")
+    raise NotStackable("a step registers hooks on gradients")
 
 
 class _Method(nn.Module):
-    """A module whose `forward` is any method of the regressor's, for `functional_call`."""
+    """A module whose `forward` is any method of the regressor, as `functional_call` only calls `forward`."""
 
     def __init__(self, regressor: Regressor) -> None:
         super().__init__()
@@ -114,7 +118,7 @@ class _Method(nn.Module):
 
 
 class TrainerView:
-    """What a Regressor may see of the Trainer: what is the same for all runs of a stack."""
+    """The part of the Trainer that a Regressor may read in a stack: what is the same for all of its runs."""
 
     SHARED = ("current_epoch", "global_step", "max_epochs", "training", "validating", "num_training_batches")
 
@@ -124,4 +128,4 @@ class TrainerView:
     def __getattr__(self, name: str) -> Any:
         if name in TrainerView.SHARED:
             return getattr(self._trainer, name)
-        raise NotStackable(f"the Regressor asks for trainer.{name}")
+        raise NotStackable(f"the Regressor reads trainer.{name}")

@@ -1,4 +1,5 @@
-"""Trains a stack: R runs of one configuration by one `Trainer.fit`. Knows nothing of Hydra or of files.
+"""Trains R runs of one configuration at once, by one `Trainer.fit`, or by several where they don't fit in memory.
+Knows nothing of Hydra or of files.
 
 Shapes: R runs, T epochs.
 """
@@ -6,14 +7,12 @@ Shapes: R runs, T epochs.
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from simplenn import signals
@@ -22,6 +21,7 @@ from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.setup import build_run, share_data
 from simplenn.signals import Interrupted
 from simplenn.stacking.batches import same_batches
+from simplenn.stacking.columns import Columns, num_runs_of, seeds_of
 from simplenn.stacking.engine import stack_class, with_compiler
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.memory import default_max_stack, is_out_of_memory, release
@@ -33,8 +33,6 @@ from simplenn.training.trainer import make_trainer, without_tips
 
 log = logging.getLogger(__name__)
 
-Columns = Mapping[str, Sequence[Any]]
-
 
 def train_in_stacks(
     cfg: DictConfig,
@@ -44,9 +42,9 @@ def train_in_stacks(
     directory: Path | None = None,
     initial: InitialWeights | None = None,
 ) -> Iterator[tuple[range, Outcome]]:
-    """The runs of `columns` by stacks of at most `max_stack`, each with the places of its runs.
+    """Trains the runs in stacks of at most `max_stack`; yields the numbers of each stack's runs and their outcome.
 
-    A stack that doesn't fit in memory is halved and tried again. Ends with the first that is interrupted.
+    A stack that doesn't fit in memory is halved and tried again. A stack that was interrupted is the last.
     """
     num_runs = num_runs_of(columns)
     size = max_stack or default_max_stack(cfg, columns)
@@ -65,7 +63,8 @@ def train_in_stacks(
             if not is_out_of_memory(error) or len(runs) == 1:
                 raise
             outcome = None
-        if outcome is None:  # outside of the handler, whose traceback holds on to the stack
+        # Not within the handler: while an error is being handled, its traceback keeps the stack's tensors alive.
+        if outcome is None:
             size = -(-len(runs) // 2)
             log.info("a stack of %d runs doesn't fit in memory; trying again with %d", len(runs), size)
             release()
@@ -83,77 +82,70 @@ def train_stack(
     directory: Path | None = None,
     initial: InitialWeights | None = None,
 ) -> Outcome:
-    """Trains the runs whose own values are in `columns`, R each, by full key; which must be stackable (see `proof`).
+    """Trains the R runs of `columns` as one stack; that they are stackable is for `proof.prove` to find out.
 
-    A signal is told in the outcome, for the caller to raise again; one that comes before training begins is raised.
-    Raises `CannotCompile` where `trainer.compile` can't be done.
+    A signal ends the training, and is in the outcome for the caller to raise again; one that comes before training
+    begins is raised. Raises `CannotCompile` where `trainer.compile` asks for what can't be done.
     """
     begun = time.monotonic()
     kind = stack_class(cfg)
-    num_runs = num_runs_of(columns)
-    seeds = [int(seed) for seed in columns.get("seed", [cfg.seed] * num_runs)]
+    seeds = seeds_of(cfg, columns)
     regressor, data = build_run(cfg, share_data(cfg))
     assert isinstance(data, TensorDataModule)
     data.make_batches = partial(kind.batches_class, seeds)
-    alone = regressor.configure_optimizers()
+    optimizer = regressor.configure_optimizers()  # of one run: of which kind it is, and its defaults
     stack = kind(
         regressor,
         (initial or InitialWeights(cfg))(seeds),
-        (type(alone), hyperparameters(alone.defaults, columns)),
+        (type(optimizer), hyperparameters(optimizer.defaults, columns)),
         shared=same_batches(seeds, data.shuffle),
     )
     recorder = StackRecorder()
     trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [recorder, *callbacks], CheckpointCapture())
-    signalled = None
+    interruption = None
     try:
         with without_tips():
             trainer.fit(stack, datamodule=data)
     except (Interrupted, Exception) as error:
-        signalled = signals.cause_of(error)
-        if signalled is None:
+        interruption = signals.cause_of(error)
+        if interruption is None:
             raise
-        if recorder.recorded is None:
-            raise signalled from error
+        if recorder.recorded is None:  # training has not begun
+            raise interruption from error
     assert recorder.recorded is not None
-    lrs = columns.get("optimizer.lr", [alone.defaults["lr"]] * num_runs)
-    return _outcome(stack, recorder, recorder.recorded, torch.tensor(lrs, dtype=torch.float64), signalled, begun)
-
-
-def config_of(cfg: DictConfig, columns: Columns, run: int) -> DictConfig:
-    """The configuration of one run of a group."""
-    one = deepcopy(cfg)
-    for key, values in columns.items():
-        OmegaConf.update(one, key, values[run])
-    return one
-
-
-def num_runs_of(columns: Columns) -> int:
-    """R; a configuration of which nothing differs is one run."""
-    return len(next(iter(columns.values()), [None]))
+    lrs = torch.tensor(columns.get("optimizer.lr", [optimizer.defaults["lr"]] * len(seeds)), dtype=torch.float64)
+    return _outcome(stack, recorder, recorder.recorded, lrs, interruption, time.monotonic() - begun)
 
 
 def _outcome(
-    stack: Stack, recorder: StackRecorder, recorded: Recorded, lrs: Tensor, signalled: Interrupted | None, begun: float
+    stack: Stack,
+    recorder: StackRecorder,
+    recorded: Recorded,
+    lrs: Tensor,
+    interruption: Interrupted | None,
+    seconds: float,
 ) -> Outcome:
-    told = recorder.divergence.epochs_and_messages()
-    undone = ("done", "") if signalled is None else ("interrupted", signalled.signal_name)
-    ends = [("diverged", message) if epoch else undone for epoch, message in told]
+    """What the recorder has, on the CPU and by the names that a single run has for it; `lrs` is [R]."""
+    diverged = recorder.divergence.epochs_and_messages()
+    of_others = ("done", "") if interruption is None else ("interrupted", interruption.signal_name)
+    endings = [("diverged", message) if epoch else of_others for epoch, message in diverged]
     steps = recorder.steps[: recorded.epochs]
     return Outcome(
-        status=[status for status, _ in ends],
-        message=[message for _, message in ends],
-        epoch=[epoch or recorded.epochs for epoch, _ in told],
+        status=[status for status, _ in endings],
+        message=[message for _, message in endings],
+        epoch=[epoch or recorded.epochs for epoch, _ in diverged],
         steps=steps,
         curves=_curves(recorder.curves[: recorded.epochs], recorded.last_epoch.cpu(), lrs),
         last=_snapshot(stack, recorded.last, recorded.last_epoch, steps),
         best=_snapshot(stack, recorded.best, recorded.best_epoch, steps),
         skeletons={epoch: skeleton for epoch, skeleton in recorder.skeletons.items() if epoch <= recorded.epochs},
-        seconds=time.monotonic() - begun,
-        interruption=signalled,
+        seconds=seconds,
+        interruption=interruption,
     )
 
 
 def _curves(rows: Sequence[Mapping[str, Tensor]], last_epoch: Tensor, lrs: Tensor) -> dict[str, Tensor]:
+    """[T, R] by metric, from the T epochs' [R]; with the learning rate, as a single run's rows have it."""
     names = sorted({name for row in rows for name in row})
     nothing = torch.full_like(lrs, torch.nan)
     curves = {name: torch.stack([row.get(name, nothing).cpu() for row in rows]) for name in names}
@@ -164,6 +156,7 @@ def _curves(rows: Sequence[Mapping[str, Tensor]], last_epoch: Tensor, lrs: Tenso
 
 
 def _snapshot(stack: Stack, state: Sequence[Tensor], epoch: Tensor, steps: Sequence[int]) -> Snapshot:
+    """The stack's `state`, which each run had after `epoch` [R] epochs, as checkpoints of single runs would have it."""
     epoch = epoch.cpu().clone()
     step = torch.tensor([0, *steps])[epoch.clamp(min=0)]
     weights, slots = stack.by_name([tensor.cpu() for tensor in state])
@@ -172,6 +165,6 @@ def _snapshot(stack: Stack, state: Sequence[Tensor], epoch: Tensor, steps: Seque
         trained = next(iter(slots.values()))
         slots = {"step": {name: step.to(torch.float32) for name in trained}} | slots
     absent = {slot: torch.full_like(epoch, rule.lazy, dtype=torch.bool) & (epoch <= 0) for slot in slots}
-    for slot, runs in rule.lacking.items():
+    for slot, runs in rule.absent.items():
         absent[slot] |= runs.cpu()
     return Snapshot(epoch, weights, slots, absent)

@@ -1,5 +1,5 @@
 """A stack's epoch as one compiled call, the runs' axis last in memory. A faster mode with a tolerance, never the
-reference: the compiler rounds otherwise than torch's own kernels. Knows nothing of Lightning's loop or of files.
+reference: the compiler rounds differently from torch's own kernels. Knows nothing of Lightning's loop or of files.
 
 Shapes: R runs, S distinct orders, K steps of an epoch, B batch, N samples, F features. A weight that is [...] in one
 run is [R, ...] in the eager stack and [..., R] here.
@@ -24,10 +24,10 @@ Weights = dict[str, Tensor]
 
 
 class State(NamedTuple):
-    """All that the runs' going on depends on."""
+    """Everything that further training depends on."""
 
     weights: Weights  # name -> [..., R]
-    slots: dict[str, Weights]
+    slots: dict[str, Weights]  # the optimizer's state: slot -> as the weights
 
 
 class Epoch(NamedTuple):
@@ -41,9 +41,9 @@ class Epoch(NamedTuple):
 class CompiledEpoch:
     """`epoch(state, x, y, order, place, first_step)` trains all runs for one epoch.
 
-    It compiles at its first call, and again for other shapes; that takes a C++ compiler (`torch` raises
-    `InvalidCxxCompiler` without one), 15 to 20 seconds, or 2 to 3 where inductor's cache
-    knows the graph. Raises what `torch` raises where it can't.
+    It compiles at its first call, and again for other shapes. That takes a C++ compiler (without one, `torch` raises
+    `InvalidCxxCompiler`) and 15 to 20 seconds, or 2 to 3 if inductor's cache on disk has the graph. Raises what `torch`
+    raises where it can't be done.
     """
 
     def __init__(self, steps: Steps, rule: Rule, batch_size: int) -> None:
@@ -57,7 +57,7 @@ class CompiledEpoch:
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def initial(self, weights: Mapping[str, Tensor]) -> State:
-        """From the stack's weights [R, ...], which stay as they are."""
+        """The state before training, from a copy of the stack's weights [R, ...]."""
         rows = {name: weights[name].movedim(0, -1).clone(memory_format=torch.contiguous_format) for name in self._names}
         slots = {slot: {name: self._filled(rows[name]) for name in self._trained} for slot in self._rule.slots}
         return State(rows, slots)
@@ -68,10 +68,10 @@ class CompiledEpoch:
 
     @torch.no_grad()
     def epoch(self, state: State, x: Tensor, y: Tensor, order: Tensor, place: Tensor | None, first_step: int) -> Epoch:
-        """One epoch of all runs.
+        """Trains all runs for one epoch, on x [N, F] and y [N, 1].
 
-        x [N, F], y [N, 1]; order [N, S] holds sample numbers, place [R] each run's column of it (`None`: all runs
-        have the one order). `first_step` is the epoch's first step, from 1: the rule's coefficients depend on it.
+        `order` [N, S] has the sample numbers, and `place` [R] each run's column of it; `None` where S is 1.
+        `first_step` is the number of the epoch's first step, from 1, on which the rule's coefficients depend.
         """
         num_steps = -(-len(order) // self._batch_size)
         steps = [_tensors(self._rule.coefficients(first_step + k), x) for k in range(num_steps)]
@@ -97,8 +97,8 @@ class CompiledEpoch:
             return outputs
 
         graph = trace(flat, tensors, None)
-        # Where the runs' axis isn't last throughout, the compiler vectorises along two axes at once, and a sum in such
-        # a loop loses its last runs and writes beyond its result (torch 2.13): so it leaves that to the C++ compiler.
+        # Where the runs' axis isn't last throughout, inductor vectorises along two axes at once, and a sum in such a
+        # loop loses its last runs and writes beyond its result (torch 2.13). So the C++ compiler vectorises instead.
         options = {} if all(graph.in_rules for graph in self._graphs.values()) else {"cpp.simdlen": 1}
         call = compile_graph(graph, tensors, options)
         return lambda tensors: unflatten(call(*tensors), output_structure[0])
@@ -114,7 +114,7 @@ class CompiledEpoch:
             grads, loss, metrics = self._gradients(weights, x[batch], y[batch])
             for name in self._trained:
                 slot = {key: by_name[name] for key, by_name in slots.items()}
-                # a gradient that lies otherwise would turn the state's layout with it
+                # The state takes its layout in memory from the gradient, which may have the runs' axis elsewhere.
                 self._rule.update(weights[name], grads[name].contiguous(), slot, each[k])
             losses.append(loss)
             rows.append(metrics)
@@ -142,14 +142,16 @@ class CompiledEpoch:
         first_run = {name: weight[..., 0] for name, weight in weights.items()}
         before = self._of_one_run.show_trainer(Unknown())
         try:
-            with sdpa_kernel(SDPBackend.MATH):  # flash attention's decomposition doesn't give what its backward takes
+            # Flash attention's decomposition lacks results that its backward operation takes.
+            with sdpa_kernel(SDPBackend.MATH):
                 return trace(functionalize(one), (first_run, x, y), default_decompositions())
         finally:
             self._of_one_run.show_trainer(before)
 
 
 class Unknown:
-    """A value that is different each time, of which nothing may be asked while a graph is made for all times."""
+    """Stands for a value that is different at each call, while one graph is made for all calls: using it raises
+    `NotStackable`."""
 
     def _refuse(self, *_: Any) -> NoReturn:
         raise NotStackable("a step depends on its number, its epoch or the Trainer")
@@ -159,21 +161,25 @@ class Unknown:
 
 
 def _gathered(data: Tensor, order: Tensor, place: Tensor | None) -> Tensor:
-    """[N, F] -> [N, F, R or 1]. Outside of what is compiled: there it isn't vectorised, and done anew for each use."""
+    """[N, F] -> [N, F, R or 1], in this epoch's order.
+
+    Not part of what is compiled: inductor would not vectorise it, and would do it anew wherever it is used.
+    """
     by_order = data[order].movedim(1, -1).contiguous()
-    # four times as fast as index_select along the last axis
+    # gather is four times as fast as index_select along the last axis.
     return by_order if place is None else by_order.gather(-1, place.expand(*by_order.shape[:-1], -1))
 
 
 def _tensors(coefficients: Coefficients, like: Tensor) -> dict[str, Any]:
-    """Numbers as tensors, so that a step's own numbers are inputs of the compiled call and no part of its code."""
+    """The coefficients as tensors. They are different in each step, and a number would be compiled into the code."""
     numbers = dict(coefficients)
-    if numbers.get("first"):  # the momentum starts from 0: as a later step whose gradient counts in full
+    # SGD's momentum begins with the gradient itself. That is a later step, from 0, without dampening.
+    if numbers.get("first"):
         numbers |= {"first": False, "1-dampening": 1.0}
-    return {k: v if isinstance(v, bool) else _narrow(v, like) for k, v in numbers.items()}
+    return {k: v if isinstance(v, bool) else _cast(v, like) for k, v in numbers.items()}
 
 
-def _narrow(number: float | Tensor, like: Tensor) -> Tensor:
+def _cast(number: float | Tensor, like: Tensor) -> Tensor:
     if isinstance(number, Tensor) and number.dtype == torch.bool:
         return number
     return torch.as_tensor(number, device=like.device).to(like.dtype)

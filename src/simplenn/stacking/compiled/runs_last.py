@@ -1,7 +1,8 @@
-"""One run's computation carried over to R runs with the runs' axis last in memory. Knows nothing of training.
+"""Carries one run's computation over to R runs, with the runs' axis last in memory. Knows nothing of training.
 
-`torch.func.vmap` puts the runs first, whatever `in_dims` says: a loop over runs is then a loop over distant
-numbers. Here a graph of one run is interpreted with tensors that have one more axis, at their end, of length R or 1.
+`torch.func.vmap` puts the runs' axis first, whatever `in_dims` says, so that a loop over the runs jumps through memory.
+Here a graph of one run is interpreted with tensors that have one more axis at their end, of length R or 1.
+
 Shapes: `*` is that axis.
 """
 
@@ -19,10 +20,10 @@ aten = torch.ops.aten
 
 
 class RunsLast(Interpreter):
-    """`graph` is of core ATen operations (`make_fx` makes it); `run` takes and gives [..., *] for its [...].
+    """`graph` consists of core ATen operations; where it has a tensor [...], `run` takes and returns [..., *].
 
-    `in_rules` where each operation has a rule here, so that the runs' axis is last throughout. `run` raises
-    `NotImplementedError` for an operation that nobody has tried.
+    `in_rules` says whether each of its operations keeps the runs' axis last, none by way of `vmap`. `run` raises
+    `NotImplementedError` for an operation that has not been tried.
     """
 
     def __init__(self, graph: GraphModule) -> None:
@@ -31,11 +32,11 @@ class RunsLast(Interpreter):
         self.in_rules = targets.isdisjoint(BY_VMAP)
 
     def get_attr(self, target: Any, args: tuple, kwargs: dict) -> Any:
-        raise NotImplementedError("the network has a tensor that is no parameter")
+        raise NotImplementedError("the network holds a tensor that is not a parameter")
 
     def call_function(self, target: Any, args: tuple, kwargs: dict) -> Any:
         if not is_operation(target):
-            return target(*args, **kwargs)  # one of several results
+            return target(*args, **kwargs)  # operator.getitem: one of several results
         if target in CONSTANT:
             return target(*args, **kwargs).unsqueeze(-1)  # the same for all runs
         if target in OPERATIONS:
@@ -48,7 +49,7 @@ class RunsLast(Interpreter):
 
 
 def _by_vmap(target: Any, args: tuple, kwargs: dict) -> Any:
-    """Any other operation: right, if not fast."""
+    """`target(*args, **kwargs)` for every run by `torch.func.vmap`: correct, but not fast."""
     shape: list[Any] = []
     leaves, spec = flatten((args, kwargs))
     num_runs = max(leaf.shape[-1] for leaf in leaves if isinstance(leaf, Tensor))
@@ -64,7 +65,7 @@ def _by_vmap(target: Any, args: tuple, kwargs: dict) -> Any:
         shape[:] = [structure, [result is not None for result in results]]
         return tuple(result for result in results if result is not None)
 
-    # whole and runs first, as in an eager stack: some kernels, and the compiler, take other strides for these
+    # Copied so that the runs are first and whole, as in an eager stack: some kernels and inductor expect such strides.
     first = [tensor.expand(*tensor.shape[:-1], num_runs).movedim(-1, 0).contiguous() for tensor in runs]
     given = iter(vmap(one, out_dims=-1)(*first))
     structure, there = shape
@@ -72,6 +73,8 @@ def _by_vmap(target: Any, args: tuple, kwargs: dict) -> Any:
 
 
 def _reduced(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A reduction over axes of one run, by default over all of them."""
+
     def reduced(x: Tensor, dims: Any = None, keepdim: bool = False, **kwargs: Any) -> Tensor:
         kept = _dims(x, [dims] if isinstance(dims, int) else dims or range(x.dim() - 1))
         return reduce(x, kept, keepdim, **kwargs) if kept else x
@@ -80,12 +83,13 @@ def _reduced(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _dims(x: Tensor, dims: Any) -> list[int]:
-    """Axes of one run's tensor, counted from the front: from the back they would count the runs' axis."""
+    """Axes of one run's tensor, all counted from the front: counted from the back, they would count the runs' axis."""
     return [dim % (x.dim() - 1) for dim in dims]
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
-    """[I, J, *] @ [J, K, *] -> [I, K, *], as elementwise operations: these run along the runs' axis, and fuse."""
+    """[I, J, *] @ [J, K, *] -> [I, K, *], as elementwise operations, which inductor vectorises along the runs' axis and
+    fuses with what is around them."""
     return (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)
 
 
@@ -93,8 +97,11 @@ def _biased_product(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: 
     return c * beta + _product(a, b) * alpha if (beta, alpha) != (1, 1) else c + _product(a, b)
 
 
+# Operations that make a tensor without taking one: the same for all runs.
 CONSTANT = (aten.full.default, aten.arange.start_step, aten.scalar_tensor.default, aten.empty_permuted.default)
+# Operations that take whatever shape their input has.
 LIKE = (aten.full_like.default, aten.ones_like.default, aten.zeros_like.default, aten.clone.default)
+# How other operations are done with the runs' axis at the end.
 OPERATIONS: dict[Any, Callable[..., Any]] = {
     aten.mm.default: _product,
     aten.addmm.default: _biased_product,
@@ -111,6 +118,7 @@ OPERATIONS: dict[Any, Callable[..., Any]] = {
     aten.detach.default: lambda x: x,
     aten.alias.default: lambda x: x,
 }
+# Operations that have been tried by way of `vmap`, and gave what they give for a run by itself.
 BY_VMAP = frozenset(
     (
         *(aten.bmm.default, aten._softmax.default, aten._log_softmax.default, aten.native_layer_norm.default),
