@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT, composed
 from omegaconf import OmegaConf
-from test_shapes import Embedding
+from shaped import Embedding
 
 from simplenn.data import SumDataModule
 from simplenn.errors import ConfigError
@@ -51,14 +51,14 @@ def test_a_run_is_evaluated_in_its_own_precision(
     assert not list(run.directory.glob("lightning_logs"))
 
 
-OWN = {"allow": ["test_shapes"]}
+OWN = {"allow": ["shaped"]}
 
 
 @pytest.mark.parametrize("kind", ["Convolution", "Embedding", "Scaled"])
 def test_a_network_of_any_first_weight_is_read_back(kind: str, tmp_path: Path) -> None:
     """Its predictions are its own outputs; a row of another length than the data's is refused, whatever the weights."""
     cfg = composed("quiet=true", "trainer=cpu", "trainer.max_epochs=1")
-    cfg.model, cfg.data = {"_target_": f"test_shapes.{kind}"}, {"_target_": "test_shapes.Table"}
+    cfg.model, cfg.data = {"_target_": f"shaped.{kind}"}, {"_target_": "shaped.Table"}
     (tmp_path / ".hydra").mkdir()
     OmegaConf.save(cfg, tmp_path / ".hydra" / "config.yaml", resolve=True)
     assert train(OmegaConf.merge(cfg, OWN), tmp_path).status == "done"  # pyright: ignore[reportArgumentType]

@@ -50,7 +50,7 @@ def assert_equal_or_single(cfg: DictConfig, reason: str | None, columns: dict[st
     for run in range(len(columns["seed"])):
         one = config_of(cfg, columns, run)
         regressor, _ = build_run(one)
-        single = proof._train_single(one)
+        single = proof._train_single(one, {})
         difference = first_difference(
             outcome, run, single, regressor.state_dict(), exact=is_exact(one, regressor.network)
         )

@@ -1,7 +1,7 @@
 """What TensorBoard has for writing its files, and doesn't document: imported here and nowhere else.
 
 The documented way, `torch.utils.tensorboard.SummaryWriter`, writes through a queue and a thread, a seventh as fast, and
-can neither append to a file nor group the seeds of a setting. Each test of `tests/rundir/test_rundir_upstream.py` fails
+can neither append to a file nor group the seeds of a setting. Each test of `tests/rundir/test_upstream.py` fails
 by its name where a release changes what is imported.
 """
 
