@@ -231,9 +231,9 @@ def _pays_from(work: str, num_run_steps: int) -> Figure:
 TRAINING = Group(
     cases={
         "post, JAX": _jax("post", 15),
-        "post, compiled": _training("post", "bare", "--repeat", "15", "--threads", "1"),
+        "post, compiled": _training("post", "alone", "--repeat", "15", "--threads", "1"),
         "sum, JAX": _jax("sum", 3),
-        "sum, compiled": _training("sum", "bare", "--repeat", "3", "--threads", "1", "--max-stack", "2000"),
+        "sum, compiled": _training("sum", "alone", "--repeat", "3", "--threads", "1", "--max-stack", "2000"),
         **_whole_stacks("post"),
         **_whole_stacks("sum"),
     },

@@ -1,7 +1,7 @@
 """Seconds of training 10,000 runs of Adam, as JSON, one number per repeat: a process of `benchmark.py training`.
 
-The ways: `bare` is compiled and warm, without Lightning's loop, without validation and without recording the best
-weights; `eager` and `compiled` are the whole of `train_stack`, of which each process shows the first.
+The ways: `alone` is compiled and warm, by the engine itself, without Lightning's loop, validation and the keeping of
+best weights; `eager` and `compiled` are the whole of `train_stack`, of which each process shows the first.
 
 Shapes: R runs, S distinct seeds, K steps an epoch, N samples.
 """
@@ -40,9 +40,9 @@ Columns = dict[str, list[Any]]
 
 
 def configured(work: str, *, compiled: bool = False, epochs: int | None = None) -> DictConfig:
-    overrides = [WORK[work], "optimizer=adam", "trainer=cpu"]
+    words = [WORK[work], "optimizer=adam", "trainer=cpu"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = check_config(compose("train", [*overrides, *([f"trainer.max_epochs={epochs}"] if epochs else [])]))
+        cfg = check_config(compose("train", [*words, *([f"trainer.max_epochs={epochs}"] if epochs else [])]))
     cfg.trainer.compile = compiled
     return cfg
 
@@ -55,7 +55,7 @@ def columns() -> Columns:
     }
 
 
-def bare(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], None]:
+def alone(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], None]:
     """A call that trains all runs, `max_stack` at a time, from weights and orders that are there already."""
     regressor, data = build_run(cfg)
     assert isinstance(data, TensorDataModule)
@@ -102,18 +102,18 @@ def seconds(call: Callable[[], object]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", choices=WORK)
-    parser.add_argument("way", choices=["bare", "eager", "compiled"])
+    parser.add_argument("way", choices=["alone", "eager", "compiled"])
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="trainings to measure (1)")
     parser.add_argument("--threads", type=int, metavar="N", help="torch's threads (by torch)")
     parser.add_argument("--epochs", type=int, metavar="N", help="epochs of each training (by the configuration)")
-    parser.add_argument("--max-stack", type=int, default=NUM_RUNS, metavar="N", help="of `bare` (all runs)")
+    parser.add_argument("--max-stack", type=int, default=NUM_RUNS, metavar="N", help="of `alone` (all runs)")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     runs = columns()
     cfg = configured(arguments.work, compiled=arguments.way == "compiled", epochs=arguments.epochs)
-    if arguments.way == "bare":
-        train = bare(cfg, runs, arguments.max_stack)
+    if arguments.way == "alone":
+        train = alone(cfg, runs, arguments.max_stack)
         train()  # compiles
     else:
         initial = InitialWeights(cfg)
