@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from conftest import composed
+from torch import Tensor
 
 from simplenn.config.checking import check_config
+from simplenn.regressor import Batch, Regressor
 from simplenn.stacking import train_stack
 from simplenn.stacking.memory import bytes_per_run
 
@@ -66,3 +68,15 @@ def test_every_metric_of_every_epoch_is_counted() -> None:
     outcome = train_stack(short, {"seed": [0, 1]})
     one_epoch = (bytes_per_run(long, {"seed": [0, 1]}) - bytes_per_run(short, {"seed": [0, 1]})) / 10
     assert one_epoch >= 2 * 8 * len(outcome.curves)
+
+
+def test_a_step_may_read_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a Regressor may read in a stack, it may read while memory is estimated, though there is no Trainer yet."""
+    step = Regressor.training_step
+
+    def scaled(self: Regressor, batch: Batch, batch_idx: int) -> Tensor:
+        return step(self, batch, batch_idx) / self.trainer.num_training_batches
+
+    monkeypatch.setattr(Regressor, "training_step", scaled)
+    cfg = check_config(composed("quiet=true", "trainer=cpu", "data=sum"))
+    assert bytes_per_run(cfg, {"seed": [0, 1]}) > 0

@@ -4,18 +4,20 @@ Shapes: R runs, N samples, B batch.
 """
 
 import gc
+from types import SimpleNamespace
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
 from simplenn.data import EVALUATION_BATCH, TensorDataModule
+from simplenn.regressor import Batch
 from simplenn.setup import build_run, share_data
 from simplenn.stacking.columns import Columns
 from simplenn.stacking.internals import is_allocator_error
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.rules import UPDATE_RULES
-from simplenn.stacking.steps import Steps
+from simplenn.stacking.steps import Steps, TrainerView, Weights
 
 MEMORY_SHARE = 0.5  # of what is free; the rest is for what is written while the next stack trains
 CPU_BYTES = 2 * 2**30  # the most that a stack takes on the CPU, however much is free
@@ -58,33 +60,33 @@ def bytes_per_run(cfg: DictConfig, columns: Columns) -> int:
     batch_size = min(data.batch_size or num_samples, num_samples)
     optimizer = regressor.configure_optimizers()
     rule = UPDATE_RULES[type(optimizer)](hyperparameters(optimizer.defaults, columns))
-    weights = sum(map(_size, regressor.parameters()))
+    weights = {name: w.detach().clone().requires_grad_(w.requires_grad) for name, w in regressor.named_parameters()}
     x, y = data.train[: min(batch_size, NUM_TRIED)]
-    saved, loss, num_metrics = _step(Steps(regressor), x, y, validates=data.val is not None)
+    saved, loss, num_metrics = _step(Steps(regressor), weights, (x, y), validates=data.val is not None)
     evaluated = min(len(data.val), EVALUATION_BATCH) if data.val is not None else 0
     # of a whole batch, which the backward pass turns into gradients of the same size, in one more copy on the way
     activations = 3 * (saved + _size(x) + _size(y)) * max(batch_size, evaluated) // len(x)
     order = 16 * num_samples if data.shuffle else 0  # numbers of 8 bytes: the epoch's order, and each batch's
     losses = 2 * _size(loss) * -(-num_samples // batch_size)
     curves = CURVE_COPIES * 8 * num_metrics * cfg.trainer.max_epochs
-    states = weights * (STATE_COPIES * (1 + len(rule.slots)) + WEIGHT_COPIES)
+    states = sum(map(_size, weights.values())) * (STATE_COPIES * (1 + len(rule.slots)) + WEIGHT_COPIES)
     return states + activations + order + losses + curves + LISTS
 
 
-def _step(steps: Steps, x: Tensor, y: Tensor, *, validates: bool) -> tuple[int, Tensor, int]:
-    """Takes a step of one run on these samples: the bytes that autograd keeps for the backward pass, the loss, and how
-    many curves a run has: a metric each, and the learning rate."""
+def _step(steps: Steps, weights: Weights, batch: Batch, *, validates: bool) -> tuple[int, Tensor, int]:
+    """Takes a step of one run: the bytes that autograd keeps for the backward pass, the loss, and how many curves a run
+    has: one for each metric, and the learning rate."""
     saved: dict[int, int] = {}  # bytes by address: what two operations keep is there once
 
     def note(tensor: Tensor) -> Tensor:
         saved[tensor.data_ptr()] = _size(tensor)
         return tensor
 
-    weights = {name: torch.zeros_like(w).requires_grad_() for name, w in steps.regressor.named_parameters()}
+    steps.show_trainer(TrainerView(SimpleNamespace(**dict.fromkeys(TrainerView.SHARED, 1))))  # there is no Trainer yet
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss, metrics = steps.train(weights, (x, y), 0)
+        loss, metrics = steps.train(weights, batch, 0)
     if validates:
-        metrics = metrics | steps.validate(weights, (x, y), 0)
+        metrics = metrics | steps.validate(weights, batch, 0)
     return sum(saved.values()), loss, len(metrics) + 1
 
 
