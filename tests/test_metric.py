@@ -164,8 +164,6 @@ def test_a_metric_says_which_way_is_better_and_whether_it_may_be_undefined(
     """An undefined value is an empty cell and no divergence; the best epoch is the objective's, in its own direction,
     alone and in a stack."""
     monkeypatch.setattr(metric, "OBJECTIVE", objective)
-    for reader in ("simplenn.groups.metrics", "simplenn.stacking.recorder"):
-        monkeypatch.setattr(f"{reader}.OBJECTIVE", objective)
     words = ["data=sum", "optimizer=adam", "optimizer.lr=0.05", "trainer.max_epochs=8"]
     result = train_run("alone", *words)
     rows = read_rows(Run(tmp_path / "alone").metrics_file)

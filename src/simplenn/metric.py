@@ -128,10 +128,15 @@ def declared(tag: str) -> Metric:
     return METRICS.get(name, Metric(name))
 
 
+def objective_tags() -> tuple[str, str]:
+    """The objective over the training data, and over the validation data, which counts where a run has both."""
+    return f"train/{OBJECTIVE}", f"val/{OBJECTIVE}"
+
+
 def objective_of(tags: Container[str]) -> str:
-    """The objective's tag among those that a run has: over the validation data, else over the training data."""
-    validated = f"val/{OBJECTIVE}"
-    return validated if validated in tags else f"train/{OBJECTIVE}"
+    """The objective's tag among those that a run has."""
+    trained, validated = objective_tags()
+    return validated if validated in tags else trained
 
 
 def is_measured_before_training(tag: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simplenn.groups.outcome import Outcome
-from simplenn.metric import OBJECTIVE, cost
+from simplenn.metric import cost, is_best_so_far, objective_tags
 from simplenn.rundir.metrics import in_row_order
 
 
@@ -73,14 +73,20 @@ def final_values(outcome: Outcome) -> dict[str, np.ndarray]:
 
 
 def best_rows(outcome: Outcome) -> np.ndarray:
-    """[R]: the row of each run's best epoch, from 0, as `metrics.Best` finds it; -1 where there is none."""
-    best = np.full(len(outcome.status), -1)
-    for tag in sorted(name for name in outcome.curves if name.rpartition("/")[2] == OBJECTIVE):  # train, then val
-        costs = cost(tag, outcome.curves[tag].numpy())
-        costs = np.where(np.isnan(costs), np.inf, costs)
-        if len(costs):
-            last_of_equals = len(costs) - 1 - costs[::-1].argmin(axis=0)
-            best = np.where(np.isfinite(costs.min(axis=0)), last_of_equals, best)
+    """[R]: the row of each run's best epoch, from 0; -1 where there is none."""
+    num_epochs, num_runs = len(outcome.steps), len(outcome.status)
+    nothing = np.full((num_epochs, num_runs), np.nan)
+    curves = {name: curve.numpy() for name, curve in outcome.curves.items()}
+    trained, validated = (cost(tag, curves.get(tag, nothing)) for tag in objective_tags())
+    is_validated = ~np.isnan(validated)
+    costs = np.where(is_validated, validated, trained)
+    best = np.full(num_runs, -1)
+    best_validated, best_cost = np.zeros(num_runs, bool), np.full(num_runs, np.inf)
+    for epoch in range(num_epochs):
+        improved = is_best_so_far(is_validated[epoch], costs[epoch], best_validated, best_cost)
+        best = np.where(improved, epoch, best)
+        best_validated = np.where(improved, is_validated[epoch], best_validated)
+        best_cost = np.where(improved, costs[epoch], best_cost)
     return best
 
 
@@ -95,11 +101,9 @@ def best_values(outcome: Outcome) -> dict[str, np.ndarray]:
 
 
 def objectives(outcome: Outcome) -> np.ndarray:
-    """[R]: as `run.Result.objective`, infinite for a run that isn't done."""
+    """[R]: what a search makes small, as `Result.objective` has it for one run; infinite for a run that isn't done."""
     finals = final_values(outcome)
-    values = np.full(len(outcome.status), np.nan)
-    for tag in sorted(name for name in finals if name.rpartition("/")[2] == OBJECTIVE):
-        costs = cost(tag, finals[tag])
-        values = np.where(np.isnan(costs), values, costs)
+    nothing = np.full(len(outcome.status), np.nan)
+    trained, validated = (cost(tag, finals.get(tag, nothing)) for tag in objective_tags())
     done = np.array([status == "done" for status in outcome.status])
-    return np.where(done, values, np.inf)
+    return np.where(done, np.where(np.isnan(validated), trained, validated), np.inf)

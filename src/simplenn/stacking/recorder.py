@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from simplenn import signals
-from simplenn.metric import OBJECTIVE, cost, declared, is_best_so_far
+from simplenn.metric import cost, declared, is_best_so_far, objective_tags
 from simplenn.stacking.divergence import Divergence
 from simplenn.stacking.internals import show_metric
 from simplenn.stacking.stack import Stack
@@ -155,7 +155,7 @@ class StackRecorder(Callback):
 def _with_best(before: Recorded, after: Recorded, metrics: Mapping[str, Tensor]) -> Recorded:
     """`after` with the best state of each run, by the objective that this epoch's metrics have."""
     nothing = torch.full_like(before.best_cost, torch.nan)
-    trained, validated = (cost(tag, metrics.get(tag, nothing)) for tag in (f"train/{OBJECTIVE}", f"val/{OBJECTIVE}"))
+    trained, validated = (cost(tag, metrics.get(tag, nothing)) for tag in objective_tags())
     is_validated = ~validated.isnan()
     costs = torch.where(is_validated, validated, trained)  # NaN for a stopped run, which is never better
     improved = is_best_so_far(is_validated, costs, before.validated, before.best_cost)
