@@ -32,7 +32,7 @@ CALLS: list[tuple[Any, tuple[Any, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("operation", "arguments"), CALLS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("operation", "arguments"), CALLS, ids=[str(call[0]) for call in CALLS])
 def test_an_operation_by_vmap_gives_what_it_gives_for_each_run(operation: Any, arguments: tuple[Any, ...]) -> None:
     """Whichever of its arguments all runs share, and however many results it has."""
     assert operation in BY_VMAP
