@@ -18,6 +18,7 @@ from simplenn import signals
 from simplenn.metric import OBJECTIVE, cost, declared
 from simplenn.stacking.divergence import Divergence
 from simplenn.stacking.stack import Stack
+from simplenn.training.rows import own_entries
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class StackRecorder(Callback):
             best_cost=torch.full_like(zeros, torch.inf, dtype=torch.float64),
             validated=torch.zeros_like(zeros, dtype=torch.bool),
         )
-        self.skeletons[0] = _skeleton(trainer)
+        self.skeletons[0] = _skeleton(trainer) | own_entries(0)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = False
@@ -124,7 +125,7 @@ class StackRecorder(Callback):
         )
         self.curves[epoch - 1 :] = [dict(metrics)]
         self.steps[epoch - 1 :] = [trainer.global_step]
-        self.skeletons[epoch] = _skeleton(trainer)
+        self.skeletons[epoch] = _skeleton(trainer) | own_entries(epoch)
         self.recorded = _judged(before, after, metrics)
 
 
