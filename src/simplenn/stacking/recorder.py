@@ -21,6 +21,7 @@ from simplenn.metric import cost, declared, is_best_so_far, objective_tags
 from simplenn.stacking.divergence import Divergence
 from simplenn.stacking.internals import show_metric
 from simplenn.stacking.stack import Stack
+from simplenn.training.rows import own_entries
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class StackRecorder(Callback):
             best_cost=torch.full_like(zeros, torch.inf, dtype=torch.float64),
             validated=torch.zeros_like(zeros, dtype=torch.bool),
         )
-        self.skeletons[0] = _skeleton(trainer)
+        self.skeletons[0] = _skeleton(trainer) | own_entries(0)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = False
@@ -148,7 +149,7 @@ class StackRecorder(Callback):
         # Assigned to slices: a signal between these lines leaves a row too many, which no one reads.
         self.curves[epoch - 1 :] = [dict(metrics)]
         self.steps[epoch - 1 :] = [trainer.global_step]
-        self.skeletons[epoch] = _skeleton(trainer)
+        self.skeletons[epoch] = _skeleton(trainer) | own_entries(epoch)
         self.recorded = _with_best(before, after, metrics)
 
 

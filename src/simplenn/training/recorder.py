@@ -16,12 +16,11 @@ from simplenn import signals
 from simplenn.metric import is_measured_before_training
 from simplenn.regressor import Regressor
 from simplenn.rundir import events, review
-from simplenn.rundir.checkpoint import EPOCHS
 from simplenn.rundir.metrics import Best, append_row, read_rows
 from simplenn.rundir.run import Result, Run, write_atomically
 from simplenn.training.divergence import Diverged
 from simplenn.training.processes import end_started_processes
-from simplenn.training.rows import Row, Rows
+from simplenn.training.rows import Row, Rows, own_entries
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class Recorder(Rows):
             trainer.save_checkpoint(self._run.checkpoint("last"))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint[EPOCHS] = int(self.rows[-1]["epoch"]) if self.rows else 0
+        checkpoint.update(own_entries(int(self.rows[-1]["epoch"]) if self.rows else 0))
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         if self._histograms:  # Lightning has cleared the gradients by the epoch's end

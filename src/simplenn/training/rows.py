@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from simplenn.metric import declared, metrics_of_epoch
+from simplenn.rundir.checkpoint import EPOCHS
 from simplenn.rundir.metrics import in_row_order
 
 Row = dict[str, float]
@@ -16,6 +17,11 @@ Row = dict[str, float]
 def epoch_metrics(trainer: Trainer) -> dict[str, Tensor]:
     """The metrics of the epoch that ends, by tag, from the means that Lightning has taken over it."""
     return metrics_of_epoch(trainer.callback_metrics)
+
+
+def own_entries(epochs: int) -> dict[str, int]:
+    """What a checkpoint has beside what Lightning saves, after so many completed epochs."""
+    return {EPOCHS: epochs}
 
 
 class Rows(Checkpoint):

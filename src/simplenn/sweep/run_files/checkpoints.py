@@ -15,7 +15,6 @@ from torch.optim import Optimizer
 from simplenn.groups.outcome import Snapshot
 from simplenn.groups.run_group import RunGroup
 from simplenn.regressor import Regressor
-from simplenn.rundir.checkpoint import EPOCHS
 from simplenn.sweep.run_files.archives import Archive, placeholder
 
 PREFIX = "optimizer."
@@ -84,7 +83,6 @@ class Checkpoints:
                 count += 1
             param_group[key] = value if position is None else _with_item(param_group[key], position, value)
         content = dict(self._run_group.ended.skeletons[epoch])
-        content[EPOCHS] = epoch
         content["state_dict"] = OrderedDict(zip(self._weights, own[: len(self._weights)], strict=True))
         state = {number: {slot: next(states) for slot in slots} for number in range(len(self._parameters)) if slots}
         content["optimizer_states"] = [{"state": state, "param_groups": [param_group]}]
