@@ -21,9 +21,7 @@ from omegaconf import DictConfig
 
 from simplenn.rundir.run import Result
 
-yaml.SafeLoader = getattr(
-    yaml, "CSafeLoader", yaml.SafeLoader
-)  # as the commands have it: twice as fast
+yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as the commands have it: twice as fast
 gc.freeze()  # what torch and Lightning have made isn't looked through again and again
 gc.set_threshold(100_000)
 
