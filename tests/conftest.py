@@ -28,20 +28,13 @@ gc.set_threshold(100_000)
 __all__ = ["ROOT", "composed", "script", "train_run"]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a fixture of their module run in one worker, so that it is made once. Skips what needs a GPU."""
-    cuda = torch.cuda.is_available()
+    """Skips what needs a GPU."""
+    if torch.cuda.is_available():
+        return
     for item in items:
-        if isinstance(item, pytest.Function) and shares_a_fixture(item):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-        if item.get_closest_marker("gpu") and not cuda:
+        if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and torch sees none"))
-
-
-def shares_a_fixture(item: pytest.Function) -> bool:
-    definitions = item._fixtureinfo.name2fixturedefs
-    return any(definition.scope == "module" for found in definitions.values() for definition in found)
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 from conftest import ROOT, composed
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
@@ -52,7 +52,8 @@ def test_hydras_config_store_deepcopy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every composition copies the store with all its schemas. Once it doesn't, `keep_one_config_store` can go."""
     copies = []
     monkeypatch.setattr(ConfigStore, "__deepcopy__", lambda store, memo: copies.append(store) or store, raising=False)
-    composed()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        compose("train")
     assert copies
     keep_one_config_store()
     assert copy.deepcopy(ConfigStore.instance()) is ConfigStore.instance()
