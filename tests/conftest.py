@@ -19,7 +19,7 @@ from commands import ROOT, script
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from simplenn.rundir.run import Result
+from simplenn.rundir.result import Result
 
 yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as the commands have it: twice as fast
 gc.freeze()  # what torch and Lightning have made isn't looked through again and again

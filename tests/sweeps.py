@@ -12,7 +12,8 @@ from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.groups.run_group import RunGroup
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import in_row_order, read_rows
-from simplenn.rundir.run import Result, Run
+from simplenn.rundir.result import Result
+from simplenn.rundir.run import Run
 from simplenn.sweep.single_runs import read_outcome
 
 

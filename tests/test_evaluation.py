@@ -19,7 +19,8 @@ from simplenn.evaluation import evaluate, load_run, predict
 from simplenn.regressor import Regressor
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
-from simplenn.rundir.run import Result, Run
+from simplenn.rundir.result import Result
+from simplenn.rundir.run import Run
 from simplenn.training.train import train
 
 

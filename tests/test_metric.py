@@ -22,7 +22,8 @@ from simplenn.metric import METRICS, Metric, is_best_so_far, mean_squared_error,
 from simplenn.regressor import Regressor
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
-from simplenn.rundir.run import Result, Run
+from simplenn.rundir.result import Result
+from simplenn.rundir.run import Run
 from simplenn.setup import build_run
 from simplenn.stacking import Outcome, prove, train_stack
 

@@ -16,9 +16,10 @@ from conftest import composed, script
 from simplenn import signals
 from simplenn.errors import ConfigError
 from simplenn.rundir import checkpoint, events, metrics
-from simplenn.rundir import run as run_files
+from simplenn.rundir import writing as written
 from simplenn.rundir.metrics import read_rows
-from simplenn.rundir.run import Result, Run
+from simplenn.rundir.result import Result
+from simplenn.rundir.run import Run
 from simplenn.signals import Interrupted
 from simplenn.training.recorder import Recorder
 
@@ -390,8 +391,8 @@ def no_room_for(kind: str, patch: pytest.MonkeyPatch) -> None:
             if no_room:  # only now, as the event file gets closed within
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    original, armed = run_files.writing, []
-    for module in (run_files, metrics, events):
+    original, armed = written.writing, []
+    for module in (written, metrics, events):
         patch.setattr(module, "writing", writing)
     start = Recorder.on_train_start
 

@@ -8,7 +8,8 @@ import pytest
 from simplenn.errors import ConfigError
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
-from simplenn.rundir.run import Result, Run
+from simplenn.rundir.result import Result
+from simplenn.rundir.run import Run
 
 
 @pytest.mark.parametrize("data", ["post", "sum"])

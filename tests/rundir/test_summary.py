@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from simplenn.rundir import summary
-from simplenn.rundir.run import Result
+from simplenn.rundir.result import Result
 from simplenn.rundir.summary import closing_lines
 
 OUTPUTS = ["Model output:", "  [1.0] -> 2.0000 (target 2)"]

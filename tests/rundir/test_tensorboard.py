@@ -17,7 +17,8 @@ import torch
 from simplenn.metric import METRICS
 from simplenn.rundir import events, review
 from simplenn.rundir.metrics import read_rows
-from simplenn.rundir.run import Result, Run
+from simplenn.rundir.result import Result
+from simplenn.rundir.run import Run
 from simplenn.training.recorder import Recorder
 
 Ask = Callable[..., Any]

@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 from stacks import Columns, Signal, assert_same, configured
 
 from simplenn.rundir import metrics
-from simplenn.rundir.run import Result, Run
+from simplenn.rundir.result import Result
+from simplenn.rundir.run import Run
 from simplenn.setup import build_run
 from simplenn.stacking import Outcome, Snapshot, prove, train_in_stacks, train_stack, training
 from simplenn.stacking.initial_weights import InitialWeights

@@ -20,7 +20,8 @@ from simplenn.errors import ConfigError
 from simplenn.rank import is_main_process, refuse_other_number
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
-from simplenn.rundir.run import Result, Run
+from simplenn.rundir.result import Result
+from simplenn.rundir.run import Run
 from simplenn.signals import Interrupted
 from simplenn.training.recorder import Recorder
 

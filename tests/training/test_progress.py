@@ -11,7 +11,7 @@ import pytest
 import rich
 import torch
 
-from simplenn.rundir.run import Result
+from simplenn.rundir.result import Result
 from simplenn.training.progress import SweepProgress
 
 SETTING = ("quiet=false", "data.num_train=32", "trainer.max_epochs=20")

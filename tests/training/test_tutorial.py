@@ -10,7 +10,8 @@ from torch import nn
 
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
-from simplenn.rundir.run import Result, Run
+from simplenn.rundir.result import Result
+from simplenn.rundir.run import Run
 
 
 class SimpleNN(nn.Module):

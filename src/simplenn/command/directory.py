@@ -12,7 +12,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from simplenn.errors import ConfigError
 from simplenn.planning.overrides import overrides_given, quoted_path
-from simplenn.rundir.run import writing
+from simplenn.rundir.writing import writing
 
 SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
 

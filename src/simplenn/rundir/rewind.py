@@ -3,7 +3,8 @@
 from simplenn.errors import ConfigError
 from simplenn.rundir import checkpoint, events
 from simplenn.rundir.metrics import read_rows, write_rows
-from simplenn.rundir.run import Run, write_atomically
+from simplenn.rundir.run import Run
+from simplenn.rundir.writing import write_atomically
 
 
 def rewind(run: Run) -> None:

@@ -1,13 +1,11 @@
-"""A run on disk: its name, its files, its result. Knows nothing of training."""
+"""A run's directory: what is where in it, and the lock that keeps other processes out."""
 
 import fcntl
 import json
 import os
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError
-from simplenn.metric import cost, objective_of
-
-STATUSES = ("done", "diverged", "failed", "interrupted")
-PACKAGES = ("simplenn", "torch", "lightning", "hydra-core", "tensorboard")
-OS_ERROR = re.compile(r"\(os error (\d+)\)")
-
-
-def package_versions() -> dict[str, str]:
-    return {name: version(name) for name in PACKAGES}
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended. `epoch` counts completed epochs from 1; for a diverged run, the epoch that diverged.
-
-    `best` are all metrics of the epoch with the best objective.
-    """
-
-    status: str
-    epoch: int
-    metrics: dict[str, float]
-    best: dict[str, float]
-    seed: int
-    seconds: float
-    versions: dict[str, str]
-    message: str = ""
-
-    @property
-    def objective(self) -> float:
-        """What a search minimises: the final validation loss, else the training loss; infinite unless done."""
-        if self.status != "done":
-            return float("inf")
-        tag = objective_of(self.metrics)
-        return cost(tag, self.metrics.get(tag, float("nan")))
-
-    @property
-    def text(self) -> str:
-        """The content of `result.json`. (Python's own indentation takes ten times as long, for 10,000 of them.)"""
-        return "{\n" + ",\n".join(f'  "{key}": {_indented(value)}' for key, value in vars(self).items()) + "\n}\n"
-
-
-def _indented(value: Any) -> str:
-    if not isinstance(value, dict) or not value:
-        return json.dumps(value)
-    return "{\n    " + json.dumps(value, separators=(",\n    ", ": "))[1:-1] + "\n  }"
+from simplenn.rundir.result import Result
+from simplenn.rundir.writing import write_atomically
 
 
 @dataclass(frozen=True)
@@ -146,53 +101,6 @@ class Run:
 
 # Descriptors of `Run.lock`, by directory: a second lock of one directory in one process would be refused, too.
 _handed_over: dict[Path, int] = {}
-
-
-class Unwritable(OSError):
-    """A file of the run's that the system doesn't write, as the disk is full, say."""
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Raises `Unwritable`, which names the file and the reason, in place of an `OSError`."""
-    try:
-        yield
-    except Exception as error:
-        # safetensors and polars raise errors of their own, which have the system's number in their text
-        found = OS_ERROR.search(str(error))
-        if not found and not isinstance(error, OSError):
-            raise
-        number = int(found[1]) if found else getattr(error, "errno", None)
-        unwritable = Unwritable(f"{path} can't be written: {os.strerror(number) if number else error}")
-        unwritable.errno = number
-        raise unwritable from error
-
-
-def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
-    """The whole file or the one before it, whatever happens; `durable` outlives a power cut too.
-
-    Raises `Unwritable`.
-    """
-    with replacing(path, durable) as temporary:
-        temporary.write_bytes(data)
-
-
-@contextmanager
-def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
-    """A path to write a file to, which takes the place of `path` once it is whole. Raises `Unwritable`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            if durable:  # else the name could be on the disk before the content is
-                with temporary.open("rb") as stream:
-                    os.fsync(stream.fileno())
-            temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 def find_run(path: Path) -> Run:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from simplenn.rundir.run import Result
+from simplenn.rundir.result import Result
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simplenn.rundir.run import replacing
+from simplenn.rundir.writing import replacing
 
 if TYPE_CHECKING:
     from simplenn.groups.run_group import RunGroup

@@ -15,7 +15,7 @@ import numpy as np
 
 from simplenn.config import closest, did_you_mean, distance
 from simplenn.errors import ConfigError
-from simplenn.rundir.run import replacing
+from simplenn.rundir.writing import replacing
 
 if TYPE_CHECKING:
     from simplenn.groups.run_group import RunGroup

@@ -3,7 +3,7 @@
 import logging
 import shlex
 
-from simplenn.rundir.run import STATUSES
+from simplenn.rundir.result import STATUSES
 from simplenn.rundir.summary import logdir, shown
 from simplenn.sweep.record import SweepRecord
 

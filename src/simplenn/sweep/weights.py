@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simplenn.rundir.run import replacing
+from simplenn.rundir.writing import replacing
 
 if TYPE_CHECKING:
     from simplenn.groups.run_group import RunGroup

@@ -19,8 +19,8 @@ from simplenn.groups.metrics import best_values, columns_of, final_values, row_c
 from simplenn.groups.run_group import RunGroup
 from simplenn.regressor import Regressor
 from simplenn.rundir.predictions import PredictionFigure
+from simplenn.rundir.result import Result
 from simplenn.rundir.review import graph_of
-from simplenn.rundir.run import Result
 from simplenn.sweep.run_files.checkpoints import Checkpoints
 from simplenn.sweep.run_files.event_files import EventFiles
 from simplenn.sweep.run_files.hydra_files import HydraFiles

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from simplenn.groups.run_group import RunGroup
-from simplenn.rundir.run import Result
+from simplenn.rundir.result import Result
 from simplenn.rundir.summary import closing_lines, output_lines
 
 Samples = tuple[list[list[float]], list[float]]
