@@ -1,8 +1,7 @@
 """The test loss of a run, and its loss outside the training range: python scripts/evaluate.py outputs/runs/first_try"""
 
-from simplenn.command.arguments import run_parser
-from simplenn.command.exit_status import run_command
-from simplenn.rundir.run import find_run
+from simplenn.command import run_command, run_parser
+from simplenn.rundir import find_run
 
 
 def main() -> None:

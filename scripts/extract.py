@@ -7,7 +7,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from simplenn.command.exit_status import run_command
+from simplenn.command import run_command
 from simplenn.errors import ConfigError
 from simplenn.sweep.results import find, parse, read_results, where
 

@@ -9,10 +9,9 @@ import os
 import sys
 from collections.abc import Iterable
 
-from simplenn.command.arguments import run_parser
-from simplenn.command.exit_status import run_command
+from simplenn.command import run_command, run_parser
 from simplenn.errors import ConfigError
-from simplenn.rundir.run import find_run
+from simplenn.rundir import find_run
 
 STANDARD_INPUT = 0  # its descriptor, as `sys.stdin` doesn't skip a byte-order mark nor leave line ends to csv
 

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from simplenn.command.exit_status import run_command
+from simplenn.command import run_command
 from simplenn.command.sweeping import RunFailed, Sweeping, batched_by, finished
 from simplenn.signals import Interrupted
 
@@ -21,7 +21,7 @@ sweeping = Sweeping()
 def train_job(cfg: DictConfig) -> float:
     """One job of Hydra's; its value is what a search minimises."""
     from simplenn.rundir import summary
-    from simplenn.training.train import train
+    from simplenn.training import train
 
     job = HydraConfig.get()
     alone = job.mode == RunMode.RUN

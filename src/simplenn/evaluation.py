@@ -12,11 +12,9 @@ from simplenn.data import TensorDataModule
 from simplenn.errors import ConfigError
 from simplenn.metric import metrics_of_epoch
 from simplenn.regressor import Regressor
-from simplenn.rundir import checkpoint
-from simplenn.rundir.run import Run
+from simplenn.rundir import Run, checkpoint
 from simplenn.setup import build_run
-from simplenn.training.shapes import first_samples, predicted
-from simplenn.training.trainer import make_trainer, without_tips
+from simplenn.training import first_samples, make_trainer, predicted, without_tips
 
 ONE_DEVICE = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
 

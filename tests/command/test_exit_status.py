@@ -16,7 +16,7 @@ from simplenn.command import exit_status
 from simplenn.command.directory import reserve
 from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError, Refused
-from simplenn.rundir.writing import Unwritable
+from simplenn.rundir.atomic import Unwritable
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ PLANTED = """
 import os, shutil, signal, sys
 from contextlib import contextmanager
 from simplenn.command import sweeping
-from simplenn.rundir import writing
+from simplenn.rundir import atomic
 
 sweeping.SECONDS_BETWEEN = -1  # after each stack
 points = 0
-original = writing.replacing
+original = atomic.replacing
 
 def point(path):
     global points

@@ -15,8 +15,7 @@ from conftest import composed, script
 
 from simplenn import signals
 from simplenn.errors import ConfigError
-from simplenn.rundir import checkpoint, events, metrics
-from simplenn.rundir import writing as written
+from simplenn.rundir import atomic, checkpoint, events, metrics
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.result import Result
 from simplenn.rundir.run import Run
@@ -391,8 +390,8 @@ def no_room_for(kind: str, patch: pytest.MonkeyPatch) -> None:
             if no_room:  # only now, as the event file gets closed within
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    original, armed = written.writing, []
-    for module in (written, metrics, events):
+    original, armed = atomic.writing, []
+    for module in (atomic, metrics, events):
         patch.setattr(module, "writing", writing)
     start = Recorder.on_train_start
 

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 
 from simplenn.config.checking import check_config
 from simplenn.stacking import prove
-from simplenn.training.rehearsal import rehearse
+from simplenn.training import rehearse
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 

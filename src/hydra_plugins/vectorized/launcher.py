@@ -17,9 +17,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from simplenn.groups.run_group import RunGroup
-from simplenn.planning.overrides import Job
-from simplenn.planning.planner import Planner
+from simplenn.groups import RunGroup
+from simplenn.planning import Job, Planner
 
 log = logging.getLogger(__name__)
 

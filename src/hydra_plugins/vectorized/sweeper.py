@@ -19,10 +19,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.planning.grid import jobs_of, run_names
-from simplenn.planning.overrides import Job, overrides_given, swept_keys
-from simplenn.planning.planner import Planner
-from simplenn.planning.subdirs import SUBDIR
+from simplenn.planning import SUBDIR, Job, Planner, jobs_of, overrides_given, run_names, swept_keys
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict, read_write
 
 from simplenn.errors import ConfigError
-from simplenn.planning.overrides import overrides_given, quoted_path
-from simplenn.rundir.writing import writing
+from simplenn.planning import overrides_given, quoted_path
+from simplenn.rundir import writing
 
 SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
 

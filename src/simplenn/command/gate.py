@@ -18,11 +18,11 @@ from omegaconf import DictConfig, read_write
 
 from simplenn.command.refusals import in_one_line, is_the_systems, is_the_users
 from simplenn.errors import ConfigError, Refused
-from simplenn.planning.overrides import key_of, overrides_given
+from simplenn.planning import key_of, overrides_given
 from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
 
 if TYPE_CHECKING:
-    from simplenn.groups.run_group import RunGroup
+    from simplenn.groups import RunGroup
 
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def _pass_run(config: DictConfig, config_name: str) -> str:
     this session trains on other machinery than those before, if it does.
     """
     from simplenn.command import directory
-    from simplenn.rundir.run import Run
+    from simplenn.rundir import Run
 
     checked = check_job(config)
     if started_by_user(checked.trainer) and not directory.is_named(config, "run"):
@@ -173,6 +173,6 @@ def _closed_on_errors() -> Iterator[None]:
 
 
 def _rehearse(checked: DictConfig, columns: dict[str, list[Any]] | None = None) -> None:
-    from simplenn.training.rehearsal import rehearse
+    from simplenn.training import rehearse
 
     rehearse(checked, columns)

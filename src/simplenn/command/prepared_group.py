@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simplenn.groups.run_group import RunGroup
+from simplenn.groups import RunGroup
 
 if TYPE_CHECKING:
     from simplenn.groups.outcome import Outcome

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from simplenn.config import flatten
-from simplenn.groups.run_group import RunGroup
+from simplenn.groups import RunGroup
 
 if TYPE_CHECKING:
     from simplenn.stacking import Proof

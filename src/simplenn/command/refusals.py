@@ -23,7 +23,7 @@ from omegaconf.errors import (
 
 import simplenn
 from simplenn.errors import ConfigError
-from simplenn.rundir.writing import Unwritable
+from simplenn.rundir import Unwritable
 
 # Hydra wraps what OmegaConf raises for an override. Unwrapped, a value that can't be resolved is the user's as well,
 # but not a key that isn't there, as then code of ours has asked for it.

@@ -9,10 +9,9 @@ from omegaconf import DictConfig, open_dict, read_write
 from simplenn.command import directory
 from simplenn.config import COMMAND_WIDE, Kind, flat, kind_of, without_hydra
 from simplenn.errors import ConfigError
-from simplenn.planning.overrides import key_of, overrides_given
+from simplenn.planning import key_of, overrides_given
 from simplenn.rank import is_main_process
-from simplenn.rundir.metrics import read_rows
-from simplenn.rundir.run import Run, find_run
+from simplenn.rundir import Run, find_run, read_rows
 
 # Any machinery can go on with a run, as a checkpoint holds whole tensors, whatever device or process they were on.
 MAY_CHANGE = (Kind.LENGTH, Kind.EXECUTION, Kind.COMMAND)

@@ -15,12 +15,12 @@ from simplenn.command import gate
 from simplenn.command.prepared_group import PreparedGroup
 from simplenn.command.proofs import Proofs
 from simplenn.errors import Refused
-from simplenn.groups.run_group import RunGroup
-from simplenn.planning.overrides import overrides_given
+from simplenn.groups import RunGroup
+from simplenn.planning import overrides_given
 
 if TYPE_CHECKING:
     from simplenn.sweep.record import SweepRecord
-    from simplenn.training.progress import SweepProgress
+    from simplenn.training import SweepProgress
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Sweeping:
 
     def _shown_progress(self, sweep: DictConfig) -> "SweepProgress":
         """One for all stacks of the sweep."""
-        from simplenn.training.progress import SweepProgress
+        from simplenn.training import SweepProgress
 
         if self._progress is None:
             self._progress = SweepProgress("none" if sweep.quiet else sweep.progress)

@@ -5,14 +5,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from simplenn.groups.run_group import RunGroup
-from simplenn.rundir import checkpoint
-from simplenn.rundir.metrics import read_rows
-from simplenn.rundir.run import Run
+from simplenn.groups import RunGroup
+from simplenn.rundir import Run, checkpoint, read_rows
 from simplenn.setup import build_run
 from simplenn.stacking.agreement import TOLERANCE, Difference, SingleRun, first_difference, is_exact
 from simplenn.stacking.columns import config_of
-from simplenn.training.train import train
+from simplenn.training import train
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from simplenn.groups.outcome import Outcome
 from simplenn.metric import cost, is_best_so_far, objective_tags
-from simplenn.rundir.metrics import in_row_order
+from simplenn.rundir import in_row_order
 
 
 def row_counts(outcome: Outcome) -> np.ndarray:

@@ -86,7 +86,7 @@ class RunGroup:
 
     def trained(self, outcome: "Outcome", *, stacked: bool) -> "RunGroup":
         """The group as it is once its runs have ended, here and now."""
-        from simplenn.rundir.result import package_versions
+        from simplenn.rundir import package_versions
 
         return replace(
             self,

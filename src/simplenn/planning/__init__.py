@@ -3,3 +3,33 @@ Knows Hydra; must not know any model. Imports no torch.
 
 May import: config, groups.
 """
+
+from simplenn.planning.grid import jobs_of, run_names
+from simplenn.planning.overrides import (
+    Job,
+    key_of,
+    override_dirname,
+    overrides_given,
+    quoted_path,
+    swept_keys,
+    values_of,
+)
+from simplenn.planning.planner import Planner
+from simplenn.planning.single_run import arguments
+from simplenn.planning.subdirs import SUBDIR, literal_subdir
+
+__all__ = [
+    "SUBDIR",
+    "Job",
+    "Planner",
+    "arguments",
+    "jobs_of",
+    "key_of",
+    "literal_subdir",
+    "override_dirname",
+    "overrides_given",
+    "quoted_path",
+    "run_names",
+    "swept_keys",
+    "values_of",
+]

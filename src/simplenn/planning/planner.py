@@ -13,7 +13,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.groups.run_group import RunGroup
+from simplenn.groups import RunGroup
 from simplenn.planning.overrides import Job, is_for_hydra, key_of
 from simplenn.planning.subdirs import SUBDIR, subdirs_of
 

@@ -1,5 +1,34 @@
-"""A run on disk: its directory, rows, checkpoints, event file, figure and last lines. Must not know how a run is
-trained.
+"""A run on disk: its directory, rows, result, last lines. Must not know how a run is trained.
+
+What takes torch or TensorBoard is imported by its module: `checkpoint`, `events` (the TensorBoard file), `review` (what
+TensorBoard shows beside the curves), `predictions` (the figure), `rewind` (back to the last sound checkpoint).
 
 May import: errors, metric, data, regressor, config.
 """
+
+from simplenn.rundir.atomic import Unwritable, replacing, write_atomically, writing
+from simplenn.rundir.metrics import Best, append_row, in_row_order, read_rows
+from simplenn.rundir.result import STATUSES, Result, package_versions
+from simplenn.rundir.run import Run, find_run
+from simplenn.rundir.summary import closing_lines, log_lines, logdir, output_lines, shown
+
+__all__ = [
+    "STATUSES",
+    "Best",
+    "Result",
+    "Run",
+    "Unwritable",
+    "append_row",
+    "closing_lines",
+    "find_run",
+    "in_row_order",
+    "log_lines",
+    "logdir",
+    "output_lines",
+    "package_versions",
+    "read_rows",
+    "replacing",
+    "shown",
+    "write_atomically",
+    "writing",
+]

@@ -12,8 +12,8 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 
 from simplenn.errors import ConfigError
+from simplenn.rundir.atomic import write_atomically
 from simplenn.rundir.run import Run
-from simplenn.rundir.writing import write_atomically
 
 log = logging.getLogger(__name__)
 

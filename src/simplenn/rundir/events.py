@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from simplenn.rundir.atomic import write_atomically, writing
 from simplenn.rundir.tensorboard_protos import (
     Event,
     RecordWriter,
@@ -23,7 +24,6 @@ from simplenn.rundir.tensorboard_protos import (
     metadata,
     plugin_data_pb2,
 )
-from simplenn.rundir.writing import write_atomically, writing
 
 HEADER = struct.Struct("<QI")  # length of the data, its masked crc
 FOOTER = struct.Struct("<I")  # masked crc of the data

@@ -9,7 +9,7 @@ from typing import Any
 
 from simplenn.errors import ConfigError
 from simplenn.metric import cost, is_best_so_far, is_measured_before_training, objective_of
-from simplenn.rundir.writing import write_atomically, writing
+from simplenn.rundir.atomic import write_atomically, writing
 
 
 def in_row_order(names: Iterable[str]) -> list[str]:

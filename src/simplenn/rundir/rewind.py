@@ -2,9 +2,9 @@
 
 from simplenn.errors import ConfigError
 from simplenn.rundir import checkpoint, events
+from simplenn.rundir.atomic import write_atomically
 from simplenn.rundir.metrics import read_rows, write_rows
 from simplenn.rundir.run import Run
-from simplenn.rundir.writing import write_atomically
 
 
 def rewind(run: Run) -> None:

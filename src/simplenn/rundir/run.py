@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError
+from simplenn.rundir.atomic import write_atomically
 from simplenn.rundir.result import Result
-from simplenn.rundir.writing import write_atomically
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from simplenn.training.divergence import A_METRIC, A_WEIGHT, Diverged, loss_became
+from simplenn.training import A_METRIC, A_WEIGHT, Diverged, loss_became
 
 NOTHING, LOSS, WEIGHT, METRIC = range(4)
 

@@ -29,13 +29,18 @@ from simplenn.stacking.memory import default_max_stack
 from simplenn.stacking.reasons import NotStackable
 from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
 from simplenn.stacking.training import train_stack
-from simplenn.training.divergence import Diverged, DivergenceCheck
-from simplenn.training.progress import EpochBar, EpochLines
-from simplenn.training.randomness import EpochSeed
-from simplenn.training.rows import Rows
-from simplenn.training.shares import Shares
-from simplenn.training.train import callbacks_of
-from simplenn.training.trainer import make_trainer, without_tips
+from simplenn.training import (
+    Diverged,
+    DivergenceCheck,
+    EpochBar,
+    EpochLines,
+    EpochSeed,
+    Rows,
+    Shares,
+    callbacks_of,
+    make_trainer,
+    without_tips,
+)
 
 log = logging.getLogger(__name__)
 

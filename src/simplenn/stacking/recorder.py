@@ -21,7 +21,7 @@ from simplenn.metric import cost, declared, is_best_so_far, objective_tags
 from simplenn.stacking.divergence import Divergence
 from simplenn.stacking.internals import show_metric
 from simplenn.stacking.stack import Stack
-from simplenn.training.rows import own_entries
+from simplenn.training import own_entries
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.reasons import CannotCompile
 from simplenn.stacking.recorder import CheckpointCapture, Recorded, StackRecorder
 from simplenn.stacking.stack import Stack
-from simplenn.training.trainer import make_trainer, without_tips
+from simplenn.training import make_trainer, without_tips
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from simplenn.rundir.writing import Unwritable
+from simplenn.rundir import Unwritable
 
 log = logging.getLogger(__name__)
 

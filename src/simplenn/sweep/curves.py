@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simplenn.rundir.writing import replacing
+from simplenn.rundir import replacing
 
 if TYPE_CHECKING:
-    from simplenn.groups.run_group import RunGroup
+    from simplenn.groups import RunGroup
 
 LEVEL = 1  # of zstd: curves in double precision hardly get smaller above it
 

@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
+from simplenn.groups import RunGroup
 from simplenn.groups.metrics import objectives
 from simplenn.groups.outcome import Outcome
-from simplenn.groups.run_group import RunGroup
 from simplenn.metric import cost, objective_of
-from simplenn.planning.overrides import swept_keys, values_of
-from simplenn.planning.single_run import arguments
-from simplenn.rundir.run import Run
-from simplenn.rundir.writing import Unwritable
+from simplenn.planning import arguments, swept_keys, values_of
+from simplenn.rundir import Run, Unwritable
 from simplenn.setup import build_run, share_data
 from simplenn.sweep.attempts import Attempts
 from simplenn.sweep.run_files.directories import are_wanted, write_directories

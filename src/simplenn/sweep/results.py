@@ -15,10 +15,10 @@ import numpy as np
 
 from simplenn.config import closest, did_you_mean, distance
 from simplenn.errors import ConfigError
-from simplenn.rundir.writing import replacing
+from simplenn.rundir import replacing
 
 if TYPE_CHECKING:
-    from simplenn.groups.run_group import RunGroup
+    from simplenn.groups import RunGroup
 
 RESULTS = "results.csv"
 NEAREST = 3

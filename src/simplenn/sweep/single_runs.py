@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.rundir import checkpoint
-from simplenn.rundir.metrics import in_row_order, read_rows
-from simplenn.rundir.run import Run
+from simplenn.rundir import Run, checkpoint, in_row_order, read_rows
 
 
 def read_outcome(run: Run) -> Outcome:

@@ -23,9 +23,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from simplenn.errors import ConfigError
+from simplenn.groups import RunGroup
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.groups.run_group import RunGroup
-from simplenn.rundir.writing import write_atomically
+from simplenn.rundir import write_atomically
 from simplenn.sweep.curves import read_curves, write_curves
 from simplenn.sweep.results import RESULTS, write_results
 from simplenn.sweep.weights import load, read_weights, save, write_weights

@@ -3,8 +3,7 @@
 import logging
 import shlex
 
-from simplenn.rundir.result import STATUSES
-from simplenn.rundir.summary import logdir, shown
+from simplenn.rundir import STATUSES, logdir, shown
 from simplenn.sweep.record import SweepRecord
 
 log = logging.getLogger(__name__)

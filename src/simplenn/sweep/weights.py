@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simplenn.rundir.writing import replacing
+from simplenn.rundir import replacing
 
 if TYPE_CHECKING:
-    from simplenn.groups.run_group import RunGroup
+    from simplenn.groups import RunGroup
 
 ROWS = "rows"
 

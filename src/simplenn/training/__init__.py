@@ -2,3 +2,35 @@
 
 May import: errors, signals, rank, metric, data, regressor, config, setup, rundir, planning.
 """
+
+from simplenn.training.divergence import A_METRIC, A_WEIGHT, Diverged, DivergenceCheck, loss_became
+from simplenn.training.progress import EpochBar, EpochLines, SweepProgress
+from simplenn.training.randomness import EpochSeed
+from simplenn.training.rehearsal import rehearse
+from simplenn.training.rows import Rows, own_entries
+from simplenn.training.shapes import first_samples, predicted
+from simplenn.training.shares import Shares
+from simplenn.training.train import callbacks_of, train
+from simplenn.training.trainer import make_trainer, without_tips
+
+__all__ = [
+    "A_METRIC",
+    "A_WEIGHT",
+    "Diverged",
+    "DivergenceCheck",
+    "EpochBar",
+    "EpochLines",
+    "EpochSeed",
+    "Rows",
+    "Shares",
+    "SweepProgress",
+    "callbacks_of",
+    "first_samples",
+    "loss_became",
+    "make_trainer",
+    "own_entries",
+    "predicted",
+    "rehearse",
+    "train",
+    "without_tips",
+]

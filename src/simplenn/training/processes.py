@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, read_write
 
-from simplenn.planning.overrides import quoted_path
+from simplenn.planning import quoted_path
 from simplenn.rank import PARENT
 
 NO_LOG_FILE = "hydra/job_logging=stdout"

@@ -15,11 +15,7 @@ from torch.optim import Optimizer
 from simplenn import signals
 from simplenn.metric import is_measured_before_training
 from simplenn.regressor import Regressor
-from simplenn.rundir import events, review
-from simplenn.rundir.metrics import Best, append_row, read_rows
-from simplenn.rundir.result import Result
-from simplenn.rundir.run import Run
-from simplenn.rundir.writing import write_atomically
+from simplenn.rundir import Best, Result, Run, append_row, events, read_rows, review, write_atomically
 from simplenn.training.divergence import Diverged
 from simplenn.training.processes import end_started_processes
 from simplenn.training.rows import Row, Rows, own_entries

@@ -8,8 +8,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from simplenn.metric import declared, metrics_of_epoch
+from simplenn.rundir import in_row_order
 from simplenn.rundir.checkpoint import EPOCHS
-from simplenn.rundir.metrics import in_row_order
 
 Row = dict[str, float]
 

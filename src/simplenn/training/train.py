@@ -16,11 +16,8 @@ from simplenn import signals
 from simplenn.config.checking import check_config
 from simplenn.data import TensorDataModule
 from simplenn.rank import is_main_process
-from simplenn.rundir.result import Result, package_versions
+from simplenn.rundir import Result, Run, Unwritable, closing_lines, log_lines, output_lines, package_versions
 from simplenn.rundir.rewind import rewind
-from simplenn.rundir.run import Run
-from simplenn.rundir.summary import closing_lines, log_lines, output_lines
-from simplenn.rundir.writing import Unwritable
 from simplenn.setup import Setup, build_run, take_data
 from simplenn.signals import Interrupted
 from simplenn.training.divergence import Diverged, DivergenceCheck

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from simplenn.groups import RunGroup
 from simplenn.groups.outcome import Snapshot
-from simplenn.groups.run_group import RunGroup
 from simplenn.regressor import Regressor
 from simplenn.sweep.run_files.archives import Archive, placeholder
 

@@ -15,11 +15,11 @@ import torch
 from torch.func import functional_call, vmap
 
 from simplenn.data import TensorDataModule
+from simplenn.groups import RunGroup
 from simplenn.groups.metrics import best_values, columns_of, final_values, row_counts
-from simplenn.groups.run_group import RunGroup
 from simplenn.regressor import Regressor
+from simplenn.rundir import Result
 from simplenn.rundir.predictions import PredictionFigure
-from simplenn.rundir.result import Result
 from simplenn.rundir.review import graph_of
 from simplenn.sweep.run_files.checkpoints import Checkpoints
 from simplenn.sweep.run_files.event_files import EventFiles

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import lightning.pytorch as L
 
+from simplenn.groups import RunGroup
 from simplenn.groups.metrics import runs_by_metrics
-from simplenn.groups.run_group import RunGroup
 from simplenn.regressor import Regressor
-from simplenn.rundir.writing import writing
+from simplenn.rundir import writing
 from simplenn.sweep.run_files.contents import Contents, Files, MetricsPerEpoch
 
 MOST_BY_ITSELF = 500  # runs; TensorBoard's Time Series view selects nothing by itself above this

@@ -13,8 +13,8 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from simplenn.config import flatten
+from simplenn.groups import RunGroup
 from simplenn.groups.metrics import best_rows, best_values, row_counts
-from simplenn.groups.run_group import RunGroup
 from simplenn.rundir import events
 from simplenn.rundir.predictions import PredictionFigure
 from simplenn.rundir.review import group_name, row_values

@@ -10,9 +10,8 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from simplenn.groups.run_group import RunGroup
-from simplenn.planning.overrides import override_dirname
-from simplenn.planning.subdirs import SUBDIR, literal_subdir
+from simplenn.groups import RunGroup
+from simplenn.planning import SUBDIR, literal_subdir, override_dirname
 
 MARK = re.compile(r"SIMPLENN_VALUE_(\d+)_")
 PLAIN = re.compile(r"[A-Za-z/][\w./,+-]*[=/][\w./=,+-]*", re.ASCII)  # text that YAML can only read as a string

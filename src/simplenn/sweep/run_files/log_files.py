@@ -8,9 +8,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from simplenn.groups.run_group import RunGroup
-from simplenn.rundir.result import Result
-from simplenn.rundir.summary import closing_lines, output_lines
+from simplenn.groups import RunGroup
+from simplenn.rundir import Result, closing_lines, output_lines
 
 Samples = tuple[list[list[float]], list[float]]
 
