@@ -1,8 +1,19 @@
-"""A network that learns to add, and everything around it: run, sweep, review.
+"""A network that learns to add, and everything around it: runs, sweeps, their files.
 
-`network.SimpleNN`, `data.SumDataModule` and `regressor.Regressor` are what is trained; `training.train` trains
-one run; `run.Run` is a run on disk; `schema.Config` is the schema. Nothing of them is imported here: torch and
-lightning cost seconds, and a refused configuration must answer at once.
+From the ground up; each module or folder imports only from those before it (tests/test_rooms.py holds that):
+
+errors, signals, rank               what ends a command, and which of a run's processes this one is
+metric, network, data, regressor    what is learned
+config                              the table of keys
+setup                               network, loss and data built from a configuration
+rundir                              a run on disk
+groups, planning                    some runs of a sweep as data; a sweep's jobs before they are trained
+training                            one run
+stacking                            many runs at once
+sweep                               many runs on disk
+evaluation, command                 a run read back; what the scripts share
+
+Nothing of them is imported here: torch and Lightning cost seconds, and a refused configuration must answer at once.
 """
 
 import os
