@@ -136,7 +136,7 @@ def test_a_sweep_kept_in_a_file_is_told_how_it_ended(tmp_path: Path) -> None:
     words = ["sweep=lr_by_optimizer", "seed=1,2,2", "hydra.sweeper.points=3", "verify=5", "max_stack=4"]
     done = script("train.py", *words, "optimizer.lr=0.1,1e-1,0.01", "name=kept", "run_dirs=none", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "verified 5 runs alone: status, metrics and weights equal bit for bit" in done.stdout
+    assert "verified 5 runs by themselves: status, metrics and weights equal bit for bit" in done.stdout
     sweep = tmp_path / "outputs" / "sweeps" / "kept"
     rows = table(sweep)
     assert f"{len(rows)} runs: {len(rows)} done" in done.stdout

@@ -31,7 +31,7 @@ def lines(group: RunGroup, caplog: pytest.LogCaptureFixture) -> tuple[bool, list
 
 def test_runs_as_alone_are_verified(caplog: pytest.LogCaptureFixture) -> None:
     """A diverged run among them."""
-    expected = "verified 3 runs alone: status, metrics and weights equal bit for bit"
+    expected = "verified 3 runs by themselves: status, metrics and weights equal bit for bit"
     assert lines(trained(), caplog) == (True, [expected])
 
 
@@ -50,9 +50,9 @@ def _status(group: RunGroup) -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (_metric, "verify: seed=0 is not as alone: val/loss differs by "),
-        (_weight, "verify: seed=1 is not as alone: network.layer1.bias differs by "),
-        (_status, "verify: seed=2 is not as alone: its end differs by "),
+        (_metric, "verify: seed=0 differs from the same run trained by itself: val/loss differs by "),
+        (_weight, "verify: seed=1 differs from the same run trained by itself: network.layer1.bias differs by "),
+        (_status, "verify: seed=2 differs from the same run trained by itself: its end differs by "),
     ],
 )
 def test_a_difference_is_told_with_run_epoch_and_size(change: Any, line: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -69,7 +69,9 @@ def test_within_the_tolerance_is_well_beyond_it_is_not(caplog: pytest.LogCapture
     group = trained("model.hidden=16")
     group.ended.last.weights["network.layer2.bias"][0] *= 1 + 1e-6
     good, told = lines(group, caplog)
-    assert good and told == ["verified 3 runs alone: status, metrics and weights within 0.001 of their way"]
+    assert good and told == ["verified 3 runs by themselves: status, metrics and weights within 0.001 of their way"]
     group.ended.last.weights["network.layer2.bias"][0] += torch.tensor(1.0)
     good, told = lines(group, caplog)
-    assert not good and told[-1].startswith("verify: seed=0 is not as alone: network.layer2.bias differs by ")
+    assert not good and told[-1].startswith(
+        "verify: seed=0 differs from the same run trained by itself: network.layer2.bias differs by "
+    )

@@ -84,7 +84,7 @@ class Sweeping:
         if proof.reason is not None:
             return PreparedGroup(group, proof, sweep.max_stack, [], lambda: None)
         if group.cfg.trainer.get("compile") and not proof.compiles:
-            from simplenn.stacking.training import with_compiler
+            from simplenn.stacking import with_compiler
 
             group.checked = with_compiler(group.cfg, False)
         progress = self._shown_progress(sweep)

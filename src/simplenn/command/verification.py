@@ -1,4 +1,4 @@
-"""Trains a few runs of a sweep's stacks once more, alone and at full length, and compares: the promise, tried."""
+"""Trains a few runs of a sweep's stacks once more, each by itself and at full length, and compares."""
 
 import logging
 import tempfile
@@ -8,15 +8,22 @@ from pathlib import Path
 from simplenn.groups import RunGroup
 from simplenn.rundir import Run, checkpoint, read_rows
 from simplenn.setup import build_run
-from simplenn.stacking.agreement import TOLERANCE, Difference, SingleRun, first_difference, is_exact
-from simplenn.stacking.columns import config_of
+from simplenn.stacking import (
+    NOT_AS_SINGLE,
+    TOLERANCE,
+    Difference,
+    SingleRun,
+    config_of,
+    first_difference,
+    is_exact,
+)
 from simplenn.training import train
 
 log = logging.getLogger(__name__)
 
 
 def verify(groups: Sequence[RunGroup], count: int) -> bool:
-    """Trains `count` runs of the groups alone, and says how they compare; whether all are within what is promised."""
+    """Trains `count` runs of the groups by themselves and logs how they compare; whether all keep what is promised."""
     places = [(group, run) for group in groups for run in range(len(group))]
     if not places:
         log.info("verify: nothing to verify, as no runs have trained together")
@@ -27,10 +34,10 @@ def verify(groups: Sequence[RunGroup], count: int) -> bool:
         beyond, bits = compare(group, run)
         are_good, are_equal = are_good and beyond is None, are_equal and bits
         if beyond is not None:
-            log.error("verify: %s is not as alone: %s", group.names[run], beyond)
+            log.error("verify: %s %s: %s", group.names[run], NOT_AS_SINGLE, beyond)
     if are_good:
         how = "equal bit for bit" if are_equal else f"within {TOLERANCE:g} of their way"
-        log.info("verified %d runs alone: status, metrics and weights %s", len(runs), how)
+        log.info("verified %d runs by themselves: status, metrics and weights %s", len(runs), how)
     return are_good
 
 
@@ -53,7 +60,7 @@ def compare(group: RunGroup, run: int) -> tuple[Difference | None, bool]:
 
 
 def chosen(learning_rates: Sequence[float], count: int) -> list[int]:
-    """The numbers of `count` runs: the lowest and the highest learning rate first, then evenly from between."""
+    """The numbers of `count` runs: those with the lowest and the highest learning rate, the others evenly between."""
     order = sorted(range(len(learning_rates)), key=lambda run: learning_rates[run])
     count = min(count, len(order))
     if count < 2:

@@ -8,8 +8,27 @@ May import: signals, metric, network, data, regressor, config, setup, groups, tr
 """
 
 from simplenn.groups.outcome import Outcome, Snapshot
+from simplenn.stacking.agreement import NOT_AS_SINGLE, TOLERANCE, Difference, SingleRun, first_difference, is_exact
+from simplenn.stacking.columns import config_of
+from simplenn.stacking.engine import with_compiler
 from simplenn.stacking.memory import default_max_stack
 from simplenn.stacking.proof import Proof, prove
 from simplenn.stacking.training import train_in_stacks, train_stack
 
-__all__ = ["Outcome", "Proof", "Snapshot", "default_max_stack", "prove", "train_in_stacks", "train_stack"]
+__all__ = [
+    "NOT_AS_SINGLE",
+    "TOLERANCE",
+    "Difference",
+    "Outcome",
+    "Proof",
+    "SingleRun",
+    "Snapshot",
+    "config_of",
+    "default_max_stack",
+    "first_difference",
+    "is_exact",
+    "prove",
+    "train_in_stacks",
+    "train_stack",
+    "with_compiler",
+]

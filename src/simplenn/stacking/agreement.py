@@ -21,6 +21,7 @@ from simplenn.network import SimpleNN
 from simplenn.stacking.engine import wants_compiler
 
 TOLERANCE = 1e-3
+NOT_AS_SINGLE = "differs from the same run trained by itself"  # what is said of a run, before the `Difference`
 ROUNDING = 1e-6  # of a weight itself: in single precision, smaller differences can't be told from rounding
 WIDEST = 4  # matrix products of up to this size round alike for one run and for many, except 4 by 4
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from simplenn import signals
 from simplenn.setup import build_run
-from simplenn.stacking.agreement import Difference, SingleRun, first_difference, is_exact
+from simplenn.stacking.agreement import NOT_AS_SINGLE, Difference, SingleRun, first_difference, is_exact
 from simplenn.stacking.attributes import attributes_of
 from simplenn.stacking.attributes import first_difference as first_different_attribute
 from simplenn.stacking.columns import Columns, config_of, num_runs_of, seeds_of
@@ -45,7 +45,6 @@ from simplenn.training import (
 log = logging.getLogger(__name__)
 
 MIN_EPOCHS, MIN_STEPS = 2, 4  # which a proof trains at least, if the configuration has as many
-NOT_AS_SINGLE = "differs from the same run trained by itself"
 
 
 @dataclass(frozen=True)

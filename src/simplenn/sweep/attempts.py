@@ -1,4 +1,4 @@
-"""Errors that cost no more than what they happened in: each is told in one line, and the rest goes on."""
+"""Work of which a part may fail without the rest: each error is logged in one line, and what follows goes on."""
 
 import errno
 import logging
@@ -20,9 +20,9 @@ class Attempts:
         self._disk_full = False
 
     def __call__(self, what: str, do: Callable[..., Any], *arguments: Any) -> bool:
-        """Whether it came to its end; `what` it was to do, for the line that tells the error.
+        """Whether `do` returned. `what` says in a few words what it does, for the line that its error gets.
 
-        Nothing is attempted, and nothing told, after the disk has turned out to be full.
+        Once the disk has turned out to be full, nothing more is attempted or logged.
         """
         if self._disk_full:
             return False
