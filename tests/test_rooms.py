@@ -70,6 +70,25 @@ def test_a_room_imports_what_it_says(room: str) -> None:
     assert imported == may_import(PACKAGE / room)
 
 
+def exports_of(room: str) -> set[str]:
+    tree = ast.parse((PACKAGE / room / "__init__.py").read_text())
+    lists = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    return {name for value in lists for name in ast.literal_eval(value)}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_a_room_exports_is_imported_from_the_room(room: str) -> None:
+    """Its `__init__.py` is the table of contents: whoever comes from outside takes a name from there."""
+    outside = [path for path in [*PACKAGE.rglob("*.py"), *PLUGINS.glob("*.py")] if PACKAGE / room not in path.parents]
+    for path in outside:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"simplenn.{room}."):
+                deep = {alias.name for alias in node.names} & exports_of(room)
+                assert not deep, f"{path} imports {deep} from {node.module}, and not from simplenn.{room}"
+
+
 def test_the_plugins_know_no_model() -> None:
     imported = {other for path in PLUGINS.glob("*.py") for other in imports_of(path)}
     assert imported == may_import(PLUGINS)

@@ -7,7 +7,7 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor
 
-from simplenn.config.checking import check_config
+from simplenn.config import check_config
 from simplenn.data import TensorDataModule
 from simplenn.errors import ConfigError
 from simplenn.metric import metrics_of_epoch

@@ -14,7 +14,7 @@ import lightning.pytorch as L
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from simplenn.config.targets import build, optimizer_factory
+from simplenn.config import build, optimizer_factory
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from simplenn.config.checking import check_config
+from simplenn.config import check_config
 from simplenn.stacking import prove
 from simplenn.training import rehearse
 

@@ -21,7 +21,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from simplenn.config.checking import check_config
+from simplenn.config import check_config
 from simplenn.data import TensorDataModule
 from simplenn.setup import build_run
 from simplenn.stacking import train_stack

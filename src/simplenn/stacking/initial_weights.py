@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from simplenn.config.targets import build, optimizer_factory
+from simplenn.config import build, optimizer_factory
 from simplenn.regressor import Regressor
 from simplenn.stacking.attributes import attributes_of, first_difference
 from simplenn.stacking.reasons import NotStackable

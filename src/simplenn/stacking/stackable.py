@@ -20,7 +20,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.optim import Optimizer
 from torch.utils.data import TensorDataset
 
-from simplenn.config.targets import combinations, optimizer_factory
+from simplenn.config import combinations, optimizer_factory
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
 from simplenn.setup import build_data, build_run, kept_data

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from simplenn.config.targets import try_optimizers
+from simplenn.config import try_optimizers
 from simplenn.errors import ConfigError
 from simplenn.rank import refuse_other_number
 from simplenn.setup import build_run, keep_data, kept_data

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
 from simplenn import signals
-from simplenn.config.checking import check_config
+from simplenn.config import check_config
 from simplenn.data import TensorDataModule
 from simplenn.rank import is_main_process
 from simplenn.rundir import Result, Run, Unwritable, closing_lines, log_lines, output_lines, package_versions
