@@ -142,7 +142,7 @@ def _check_group(group: "RunGroup", sweep: DictConfig) -> None:
     _refuse_several_commands(group.cfg)
     for key, values in group.columns.items():
         group.columns[key] = check_values(group.cfg, key, values)
-    if not group.columns:
+    if not group.columns:  # as where each run is a group: then the seed is the column that it needs to be trained
         group.columns["seed"] = group.seeds
 
 
