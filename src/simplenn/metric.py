@@ -105,6 +105,31 @@ def means_of_batch(prediction: "Tensor", target: "Tensor") -> dict[str, "Tensor"
     return {name: values[mean] for name, mean in named.items()}
 
 
+class Means:
+    """Means over an epoch's samples, from those over its batches: sum(mean * B) / sum(B), B samples a batch.
+
+    Of one run [] or of many [R], in the precision of what is added, as Lightning adds up what is logged.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._weights: dict[str, int] = {}
+
+    def add(self, means: Mapping[str, "Tensor"], weight: int) -> None:
+        """Adds a batch's means, by tag; `weight` is its number of samples."""
+        for tag, mean in means.items():
+            weighted = mean.detach() * weight
+            self._sums[tag] = self._sums[tag].add_(weighted) if tag in self._sums else weighted
+            self._weights[tag] = self._weights.get(tag, 0) + weight
+
+    def values(self) -> dict[str, "Tensor"]:
+        """The means over all that was added, by tag."""
+        return {tag: total / self._weights[tag] for tag, total in self._sums.items()}
+
+
 def metrics_of_epoch(means: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics by tag, from means over an epoch by tag: tensors in double precision, of one run [] or of many [R].
 

@@ -104,7 +104,7 @@ class StackRecorder(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Stack)
         epoch = trainer.current_epoch + 1
-        metrics = pl_module.train_metrics.values() | (pl_module.val_metrics.values() if self._validated else {})
+        metrics = pl_module.epoch_metrics(validated=self._validated)
         # For a metric that may be undefined, a value that isn't finite is none, and no sign of divergence.
         undefined = {name: value for name, value in metrics.items() if declared(name).may_be_nan}
         defined = {name: value for name, value in metrics.items() if name not in undefined}
