@@ -15,6 +15,7 @@ from simplenn.regressor import Regressor
 from simplenn.rundir import checkpoint
 from simplenn.rundir.run import Run
 from simplenn.setup import build_run
+from simplenn.training.parts import Parts
 from simplenn.training.shapes import first_samples, predicted
 from simplenn.training.trainer import make_trainer, without_tips
 
@@ -53,7 +54,7 @@ def evaluate(run: Run, regressor: Regressor, data: L.LightningDataModule) -> dic
             raise ConfigError(f"evaluate.py needs data with a test set, and {type(data).__name__} has none")
     settings = check_config(run.config).trainer
     settings.update(ONE_DEVICE)
-    trainer = make_trainer(settings, run.directory)
+    trainer = make_trainer(settings, run.directory, [Parts()])
     with without_tips():
         trainer.test(regressor, datamodule=data, verbose=False)
     return {name: float(value) for name, value in metrics_of_epoch(trainer.callback_metrics).items()}

@@ -35,7 +35,8 @@ class Metric:
 
     @property
     def means(self) -> dict[str, Mean]:
-        """By the names under which they are logged. Those that are only parts of a metric are never shown."""
+        """By name: the metric's own where it is the mean itself, else one for each part, `is_part`, which is never
+        shown."""
         if self.of_batch is None:
             return {}
         parts = self.of_batch if isinstance(self.of_batch, Mapping) else {"mean": self.of_batch}
@@ -98,6 +99,11 @@ METRICS = {metric.name: metric for metric in DECLARATIONS}
 OBJECTIVE = "loss"  # by which epochs, runs and settings are compared
 
 
+def is_part(name: str) -> bool:
+    """Whether a mean of this name is only a part of a metric."""
+    return PART in name
+
+
 def means_of_batch(prediction: "Tensor", target: "Tensor") -> dict[str, "Tensor"]:
     """The means over a batch that all declared metrics are computed from, each computed once."""
     named = {name: mean for metric in METRICS.values() for name, mean in metric.means.items()}
@@ -119,15 +125,23 @@ class Means:
         self._weights: dict[str, int] = {}
 
     def add(self, means: Mapping[str, "Tensor"], weight: int) -> None:
-        """Adds a batch's means, by tag; `weight` is its number of samples."""
-        for tag, mean in means.items():
+        """Adds a batch's means, by name; `weight` is its number of samples."""
+        for name, mean in means.items():
             weighted = mean.detach() * weight
-            self._sums[tag] = self._sums[tag].add_(weighted) if tag in self._sums else weighted
-            self._weights[tag] = self._weights.get(tag, 0) + weight
+            self._sums[name] = self._sums[name].add_(weighted) if name in self._sums else weighted
+            self._weights[name] = self._weights.get(name, 0) + weight
 
     def values(self) -> dict[str, "Tensor"]:
-        """The means over all that was added, by tag."""
-        return {tag: total / self._weights[tag] for tag, total in self._sums.items()}
+        """The means over all that was added, by name."""
+        return {name: total / self._weights[name] for name, total in self._sums.items()}
+
+    def values_over_processes(self, add_up: Callable[["Tensor"], "Tensor"]) -> dict[str, "Tensor"]:
+        """The same over what all processes of a run have added; `add_up` gives a tensor's sum over them, and may write
+        to the tensor."""
+        return {
+            name: add_up(total.clone()) / add_up(total.new_tensor(self._weights[name]))
+            for name, total in self._sums.items()
+        }
 
 
 def metrics_of_epoch(means: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from simplenn.stacking.reasons import NotStackable
 from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
 from simplenn.stacking.training import train_stack
 from simplenn.training.divergence import Diverged, DivergenceCheck
+from simplenn.training.parts import Parts
 from simplenn.training.progress import EpochBar, EpochLines
 from simplenn.training.randomness import EpochSeed
 from simplenn.training.rows import Rows
@@ -181,13 +182,14 @@ def _train_single(cfg: DictConfig, data_of_seeds: Mapping[int, LightningDataModu
     before = deepcopy(regressor)
     rows = _RowsAndState()
     trainer = make_trainer(cfg.trainer, Path.cwd(), callbacks_of(cfg, rows))
-    refuse_trainer(trainer, (EpochSeed, Shares, DivergenceCheck, EpochBar, EpochLines, _RowsAndState))
+    refuse_trainer(trainer, (EpochSeed, Shares, Parts, DivergenceCheck, EpochBar, EpochLines, _RowsAndState))
     status, message, diverged = "done", "", 0
     try:
         with without_tips(), without_drawing("the network", but_torch=True):
             trainer.fit(regressor, datamodule=data)
     except Diverged as error:
         status, message, diverged = "diverged", str(error), error.epoch
+    regressor.parts.clear()  # which training fills and empties by itself: no change of the network
     weights = [*before.parameters(), *regressor.parameters()]
     changed = first_different_attribute(attributes_of(before), attributes_of(regressor), weights)
     if changed:
