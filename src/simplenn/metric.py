@@ -35,8 +35,7 @@ class Metric:
 
     @property
     def means(self) -> dict[str, Mean]:
-        """By name: the metric's own where it is the mean itself, else one for each part, `is_part`, which is never
-        shown."""
+        """By the metric's own name where it is the mean itself, else by those of its parts, which are never shown."""
         if self.of_batch is None:
             return {}
         parts = self.of_batch if isinstance(self.of_batch, Mapping) else {"mean": self.of_batch}

@@ -86,6 +86,6 @@ class Regressor(L.LightningModule):
     def add_parts(self, stage: str, parts: Mapping[str, Tensor], weight: int) -> None:
         """Adds a batch's means to the epoch's; they are read, and emptied, by `training.parts.Parts`.
 
-        `log` would take 0.4 ms for each of them, more than the step itself.
+        `log` would take 0.4 ms for each of them in each step.
         """
         self.parts.setdefault(stage, Means()).add(parts, weight)
