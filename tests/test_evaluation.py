@@ -12,10 +12,13 @@ import torch
 from conftest import ROOT, composed
 from omegaconf import OmegaConf
 from shaped import Embedding
+from torchmetrics import R2Score
 
+from simplenn import data as data_module
 from simplenn.data import SumDataModule
 from simplenn.errors import ConfigError
 from simplenn.evaluation import evaluate, load_run, predict
+from simplenn.metric import METRICS
 from simplenn.regressor import Regressor
 from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
@@ -50,6 +53,23 @@ def test_a_run_is_evaluated_in_its_own_precision(
     tolerance = {"32-true": 1e-5, "64-true": 1e-12, "bf16-mixed": 0.1}[precision]
     assert math.isclose(loss, expected, rel_tol=tolerance), (loss, expected)
     assert not list(run.directory.glob("lightning_logs"))
+
+
+def test_r2_is_that_of_all_samples_of_each_set(
+    train_run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torchmetrics has it, within the training range and outside, over batches of uneven size."""
+    monkeypatch.setattr(data_module, "EVALUATION_BATCH", 7)
+    setting = ("trainer=cpu", "data=sum", "trainer.max_epochs=2")
+    train_run("run", *setting)
+    run = readable(tmp_path / "run", *setting)
+    regressor, data, _ = load_run(run, "last")
+    found = evaluate(run, regressor, data)
+    assert set(found) == {f"{split}/{name}" for split in ("test", "extrapolation") for name in METRICS}
+    for split in ("test", "extrapolation"):
+        x, y = getattr(data, split).tensors
+        expected = R2Score()(regressor.predict(x).double(), y.double())
+        assert found[f"{split}/r2"] == pytest.approx(expected.item(), rel=1e-6)
 
 
 OWN = {"allow": ["shaped"]}

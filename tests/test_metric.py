@@ -11,6 +11,7 @@ import torch
 from conftest import composed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning.pytorch import LightningModule
 from omegaconf import DictConfig
 from torch import Tensor
 from torchmetrics import R2Score
@@ -115,6 +116,35 @@ def test_a_metric_that_is_no_mean_is_the_same_to_the_bit_alone_and_in_a_stack(
     assert rows[0]["val/rmse"] == math.sqrt(rows[0]["val/loss"])
     for tag in tags:
         assert outcome.curves[tag][:, 1].tolist() == [row[tag] for row in rows]
+
+
+def test_a_step_logs_means_only(train_run: TrainRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning takes 0.4 ms for each value that is logged, so what R2 is computed from is added up elsewhere."""
+    logged: set[str] = set()
+    log = LightningModule.log
+
+    def noted(self: LightningModule, name: str, *arguments: Any, **named: Any) -> None:
+        logged.add(name)
+        log(self, name, *arguments, **named)
+
+    monkeypatch.setattr(LightningModule, "log", noted)
+    train_run("alone", "data=sum", "trainer.max_epochs=1")
+    assert logged == {"train/loss", "train/mae", "val/loss", "val/mae"}
+
+
+def test_r2_is_that_of_the_epochs_last_validation(train_run: TrainRun, tmp_path: Path) -> None:
+    """An epoch without a validation has none, and of two validations in one epoch only the second counts."""
+    words = [*UNEVEN, "trainer.max_epochs=4"]
+    train_run("each", *words)
+    train_run("every_second", *words, "trainer.check_val_every_n_epoch=2")
+    train_run("twice", *words, "+trainer.val_check_interval=1", "data.batch_size=40")
+    train_run("once", *words, "data.batch_size=40")
+    each, every_second, twice, once = (
+        read_rows(Run(tmp_path / name).metrics_file) for name in ("each", "every_second", "twice", "once")
+    )
+    assert ["val/r2" in row for row in every_second] == [False, True, False, True]
+    assert every_second[1::2] == each[1::2]
+    assert twice == once
 
 
 @given(

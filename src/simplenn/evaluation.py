@@ -14,7 +14,7 @@ from simplenn.metric import metrics_of_epoch
 from simplenn.regressor import Regressor
 from simplenn.rundir import Run, checkpoint
 from simplenn.setup import build_run
-from simplenn.training import first_samples, make_trainer, predicted, without_tips
+from simplenn.training import Parts, first_samples, make_trainer, predicted, without_tips
 
 ONE_DEVICE = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
 
@@ -51,7 +51,7 @@ def evaluate(run: Run, regressor: Regressor, data: L.LightningDataModule) -> dic
             raise ConfigError(f"evaluate.py needs data with a test set, and {type(data).__name__} has none")
     settings = check_config(run.config).trainer
     settings.update(ONE_DEVICE)
-    trainer = make_trainer(settings, run.directory)
+    trainer = make_trainer(settings, run.directory, [Parts()])
     with without_tips():
         trainer.test(regressor, datamodule=data, verbose=False)
     return {name: float(value) for name, value in metrics_of_epoch(trainer.callback_metrics).items()}

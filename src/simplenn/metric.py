@@ -35,7 +35,7 @@ class Metric:
 
     @property
     def means(self) -> dict[str, Mean]:
-        """By the names under which they are logged. Those that are only parts of a metric are never shown."""
+        """By the metric's own name where it is the mean itself, else by those of its parts, which are never shown."""
         if self.of_batch is None:
             return {}
         parts = self.of_batch if isinstance(self.of_batch, Mapping) else {"mean": self.of_batch}
@@ -98,11 +98,49 @@ METRICS = {metric.name: metric for metric in DECLARATIONS}
 OBJECTIVE = "loss"  # by which epochs, runs and settings are compared
 
 
+def is_part(name: str) -> bool:
+    """Whether a mean of this name is only a part of a metric."""
+    return PART in name
+
+
 def means_of_batch(prediction: "Tensor", target: "Tensor") -> dict[str, "Tensor"]:
     """The means over a batch that all declared metrics are computed from, each computed once."""
     named = {name: mean for metric in METRICS.values() for name, mean in metric.means.items()}
     values = {mean: mean(prediction, target) for mean in dict.fromkeys(named.values())}
     return {name: values[mean] for name, mean in named.items()}
+
+
+class Means:
+    """Means over an epoch's samples, from those over its batches: sum(mean * B) / sum(B), B samples a batch.
+
+    Of one run [] or of many [R], in the precision of what is added, as Lightning adds up what is logged.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._weights: dict[str, int] = {}
+
+    def add(self, means: Mapping[str, "Tensor"], weight: int) -> None:
+        """Adds a batch's means, by name; `weight` is its number of samples."""
+        for name, mean in means.items():
+            weighted = mean.detach() * weight
+            self._sums[name] = self._sums[name].add_(weighted) if name in self._sums else weighted
+            self._weights[name] = self._weights.get(name, 0) + weight
+
+    def values(self) -> dict[str, "Tensor"]:
+        """The means over all that was added, by name."""
+        return {name: total / self._weights[name] for name, total in self._sums.items()}
+
+    def values_over_processes(self, add_up: Callable[["Tensor"], "Tensor"]) -> dict[str, "Tensor"]:
+        """The same over what all processes of a run have added; `add_up` gives a tensor's sum over them, and may write
+        to the tensor."""
+        return {
+            name: add_up(total.clone()) / add_up(total.new_tensor(self._weights[name]))
+            for name, total in self._sums.items()
+        }
 
 
 def metrics_of_epoch(means: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ parameter groups, numbers kept from step to step) train one by one, with a line 
 Shapes: B batch, F features.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import lightning.pytorch as L
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from simplenn.metric import means_of_batch, wide
+from simplenn.metric import Means, is_part, means_of_batch, wide
 
 Batch = tuple[Tensor, Tensor]
 
@@ -31,6 +31,7 @@ class Regressor(L.LightningModule):
         super().__init__()
         self.network = network
         self._make_optimizer = optimizer
+        self.parts: dict[str, Means] = {}  # of this epoch's metrics that are no means themselves, by stage
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, F] -> [B, 1]."""
@@ -67,14 +68,24 @@ class Regressor(L.LightningModule):
         if prediction.shape != y.shape:  # torch would broadcast one against the other
             raise ValueError(f"prediction and target must be of one shape, got {prediction.shape} and {y.shape}")
         metrics = self.metrics(prediction, y)
-        # Lightning averages an epoch as sum(value * B) / sum(B): in double precision a single full batch gives
-        # back its own value to the bit.
+        weight = len(x) if stage != "train" or self.training_weight is None else self.training_weight
+        # An epoch's mean is sum(value * B) / sum(B): in double precision a single full batch gives back its own value
+        # to the bit.
+        means = {name: wide(value.detach()) for name, value in metrics.items()}
         self.log_dict(
-            {f"{stage}/{name}": wide(value.detach()) for name, value in metrics.items()},
+            {f"{stage}/{name}": mean for name, mean in means.items() if not is_part(name)},
             on_step=False,
             on_epoch=True,
-            batch_size=len(x) if stage != "train" or self.training_weight is None else self.training_weight,
+            batch_size=weight,
             sync_dist=True,
             add_dataloader_idx=False,
         )
+        self.add_parts(stage, {name: mean for name, mean in means.items() if is_part(name)}, weight)
         return metrics["loss"]
+
+    def add_parts(self, stage: str, parts: Mapping[str, Tensor], weight: int) -> None:
+        """Adds a batch's means to the epoch's; they are read, and emptied, by `training.parts.Parts`.
+
+        `log` would take 0.4 ms for each of them in each step.
+        """
+        self.parts.setdefault(stage, Means()).add(parts, weight)

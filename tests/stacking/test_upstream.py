@@ -18,6 +18,7 @@ from simplenn.setup import build_run
 from simplenn.stacking import internals
 from simplenn.stacking.memory import is_out_of_memory
 from simplenn.stacking.recorder import CheckpointCapture
+from simplenn.training import show_metrics
 from simplenn.training.trainer import make_trainer, without_tips
 
 # torch's compiler, as it is imported, calls what torch has deprecated
@@ -75,7 +76,7 @@ def test_torch_vmap_says_that_it_was_called_random() -> None:
 
 class AtEpochsEnd(Callback):
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        internals.show_metric(trainer, "shown", torch.tensor(float(trainer.current_epoch)))
+        show_metrics(trainer, {"shown": torch.tensor(float(trainer.current_epoch))})
         trainer.save_checkpoint("unused", weights_only=False)
 
 

@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 
 from simplenn.config import check_config
 from simplenn.data import TensorDataModule
+from simplenn.metric import Means, metrics_of_epoch
 from simplenn.setup import build_run
 from simplenn.stacking import train_stack
 from simplenn.stacking.compiled.epoch import CompiledEpoch
@@ -30,7 +31,6 @@ from simplenn.stacking.compiled.stack import FirstRunBatches
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.rules import UPDATE_RULES
-from simplenn.stacking.stack import Means
 from simplenn.stacking.steps import Steps
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -87,7 +87,7 @@ def bare(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], None
                 for step in range(num_steps):
                     metrics = {name: values[step] for name, values in done.metrics.items()}
                     means.add(metrics, min(batch_size, len(x) - step * batch_size))
-                means.values()
+                metrics_of_epoch({tag: mean.double() for tag, mean in means.values().items()})
             assert all(bool(weight.isfinite().all()) for weight in state.weights.values())
 
     return train

@@ -6,7 +6,6 @@ behind it. (`compiled/torch_internals.py` is the same for the compiled mode.)
 
 from typing import Any
 
-from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -43,11 +42,3 @@ def is_allocator_error(error: BaseException) -> bool:
 def is_random_under_vmap(error: BaseException) -> bool:
     """Whether `vmap(randomness="error")` refused a computation as it draws random numbers."""
     return "called random operation" in str(error)
-
-
-def show_metric(trainer: Trainer, name: str, value: Tensor) -> None:
-    """Gives callbacks, such as the progress bar, a value to read from `trainer.callback_metrics`.
-
-    `LightningModule.log` would do so too, but it takes a millisecond, as long as a whole epoch of a small stack.
-    """
-    trainer.callback_metrics[name] = value

@@ -35,6 +35,7 @@ from simplenn.training import (
     EpochBar,
     EpochLines,
     EpochSeed,
+    Parts,
     Rows,
     Shares,
     callbacks_of,
@@ -185,13 +186,14 @@ def _train_single(cfg: DictConfig, data_of_seeds: Mapping[int, LightningDataModu
     before = deepcopy(regressor)
     rows = _RowsAndState()
     trainer = make_trainer(cfg.trainer, Path.cwd(), callbacks_of(cfg, rows))
-    refuse_trainer(trainer, (EpochSeed, Shares, DivergenceCheck, EpochBar, EpochLines, _RowsAndState))
+    refuse_trainer(trainer, (EpochSeed, Shares, Parts, DivergenceCheck, EpochBar, EpochLines, _RowsAndState))
     status, message, diverged = "done", "", 0
     try:
         with without_tips(), without_drawing("the network", but_torch=True):
             trainer.fit(regressor, datamodule=data)
     except Diverged as error:
         status, message, diverged = "diverged", str(error), error.epoch
+    regressor.parts.clear()  # which training fills and empties by itself: no change of the network
     weights = [*before.parameters(), *regressor.parameters()]
     changed = first_different_attribute(attributes_of(before), attributes_of(regressor), weights)
     if changed:

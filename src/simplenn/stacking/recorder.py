@@ -19,9 +19,8 @@ from torch import Tensor
 from simplenn import signals
 from simplenn.metric import cost, declared, is_best_so_far, objective_tags
 from simplenn.stacking.divergence import Divergence
-from simplenn.stacking.internals import show_metric
 from simplenn.stacking.stack import Stack
-from simplenn.training import own_entries
+from simplenn.training import own_entries, show_metrics
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class StackRecorder(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Stack)
         epoch = trainer.current_epoch + 1
-        metrics = pl_module.train_metrics.values() | (pl_module.val_metrics.values() if self._validated else {})
+        metrics = pl_module.epoch_metrics(validated=self._validated)
         # For a metric that may be undefined, a value that isn't finite is none, and no sign of divergence.
         undefined = {name: value for name, value in metrics.items() if declared(name).may_be_nan}
         defined = {name: value for name, value in metrics.items() if name not in undefined}
@@ -128,7 +127,7 @@ class StackRecorder(Callback):
             trainer.should_stop = True
         for name, value in metrics.items():
             if name.endswith("/loss"):
-                show_metric(trainer, name, value.nanmedian())
+                show_metrics(trainer, {name: value.nanmedian()})
 
     def _record(
         self,

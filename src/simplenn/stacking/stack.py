@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.optim import Optimizer
 
-from simplenn.metric import metrics_of_epoch
+from simplenn.metric import Means, metrics_of_epoch
 from simplenn.regressor import Batch, Regressor
 from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.optimizer import StackedOptimizer
@@ -48,8 +48,8 @@ class Stack(L.LightningModule):
         trained = {name: weight.requires_grad for name, weight in regressor.named_parameters()}
         self.weights = nn.ParameterList(nn.Parameter(weights[name], trained[name]) for name in self.names)
         self.num_runs = len(self.weights[0])
-        self.train_metrics = Means()
-        self.val_metrics = Means()
+        self._train_means = Means()
+        self._val_means = Means()
         self.losses: list[Tensor] = []  # of each step of this epoch, [R]
         self._modes: dict[nn.Module, bool] = {}  # which of the regressor's parts are in training mode while it trains
 
@@ -102,21 +102,26 @@ class Stack(L.LightningModule):
             grad.mul_(factors.view(-1, *(1,) * (grad.dim() - 1)))
 
     def on_train_epoch_start(self) -> None:
-        self.train_metrics.reset()
+        self._train_means.reset()
         self.losses.clear()
 
     def on_validation_epoch_start(self) -> None:
-        self.val_metrics.reset()
+        self._val_means.reset()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses, metrics = self._mapped(self.steps.train, batch, batch_idx, self._shared)
-        self.train_metrics.add(metrics, batch[0].shape[0 if self._shared else 1])
+        self._train_means.add(metrics, batch[0].shape[0 if self._shared else 1])
         self.losses.append(losses.detach())
         return losses.sum()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         metrics = self._mapped(self.steps.validate, batch, batch_idx, shared=True)
-        self.val_metrics.add(metrics, len(batch[0]))
+        self._val_means.add(metrics, len(batch[0]))
+
+    def epoch_metrics(self, *, validated: bool) -> dict[str, Tensor]:
+        """The metrics of the epoch that ends, [R] each by tag; those of its validation only if it had one."""
+        means = self._train_means.values() | (self._val_means.values() if validated else {})
+        return metrics_of_epoch({tag: mean.double() for tag, mean in means.items()})
 
     def state(self) -> list[Tensor]:
         """Everything that further training depends on, [R, ...] each: the weights, then the optimizer's slots."""
@@ -129,24 +134,3 @@ class Stack(L.LightningModule):
         rest = iter(state[len(self.names) :])
         slots = {slot: {name: next(rest) for name in trained} for slot in self.optimizer.slots}
         return dict(zip(self.names, state, strict=False)), slots
-
-
-class Means:
-    """An epoch's metrics, [R], from means: sum(value * B) / sum(B) in the value's precision, as Lightning adds up."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._num_samples: dict[str, int] = {}
-
-    def add(self, metrics: Mapping[str, Tensor], batch_size: int) -> None:
-        for name, value in metrics.items():
-            weighted = value.detach() * batch_size
-            self._sums[name] = self._sums[name].add_(weighted) if name in self._sums else weighted
-            self._num_samples[name] = self._num_samples.get(name, 0) + batch_size
-
-    def values(self) -> dict[str, Tensor]:
-        means = {name: (total / self._num_samples[name]).double() for name, total in self._sums.items()}
-        return metrics_of_epoch(means)

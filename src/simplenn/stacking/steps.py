@@ -31,7 +31,7 @@ class Steps:
         self._stage = ""
         self._logged: dict[str, Tensor] = {}
         self._num_samples = 0
-        vars(regressor)["log"] = self._log
+        vars(regressor).update(log=self._log, add_parts=self._add_parts)
         with torch.no_grad():
             for weight in regressor.parameters():
                 # A step that reaches these weights past `functional_call`, by a reference that it has kept, would use
@@ -87,6 +87,11 @@ class Steps:
         if not tensor.is_floating_point() or tensor.dtype in (torch.float16, torch.bfloat16):
             tensor = tensor.to(torch.get_default_dtype())
         self._logged[name] = tensor.reshape(()).clone()
+
+    def _add_parts(self, stage: str, parts: Mapping[str, Tensor], weight: int) -> None:
+        """What the regressor calls as `self.add_parts`."""
+        for name, mean in parts.items():
+            self._log(f"{stage}/{name}", mean, on_step=False, on_epoch=True, batch_size=weight)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ May import: errors, signals, rank, metric, data, regressor, config, setup, rundi
 """
 
 from simplenn.training.divergence import A_METRIC, A_WEIGHT, Diverged, DivergenceCheck, loss_became
+from simplenn.training.parts import Parts
 from simplenn.training.progress import EpochBar, EpochLines, SweepProgress
 from simplenn.training.randomness import EpochSeed
 from simplenn.training.rehearsal import rehearse
@@ -11,7 +12,7 @@ from simplenn.training.rows import Rows, own_entries
 from simplenn.training.shapes import first_samples, predicted
 from simplenn.training.shares import Shares
 from simplenn.training.train import callbacks_of, train
-from simplenn.training.trainer import make_trainer, without_tips
+from simplenn.training.trainer import make_trainer, show_metrics, without_tips
 
 __all__ = [
     "A_METRIC",
@@ -21,6 +22,7 @@ __all__ = [
     "EpochBar",
     "EpochLines",
     "EpochSeed",
+    "Parts",
     "Rows",
     "Shares",
     "SweepProgress",
@@ -31,6 +33,7 @@ __all__ = [
     "own_entries",
     "predicted",
     "rehearse",
+    "show_metrics",
     "train",
     "without_tips",
 ]

@@ -15,7 +15,7 @@ Row = dict[str, float]
 
 
 def epoch_metrics(trainer: Trainer) -> dict[str, Tensor]:
-    """The metrics of the epoch that ends, by tag, from the means that Lightning has taken over it."""
+    """The metrics of the epoch that ends, by tag, from the means over it; `Parts` has put there what isn't logged."""
     return metrics_of_epoch(trainer.callback_metrics)
 
 

@@ -21,6 +21,7 @@ from simplenn.rundir.rewind import rewind
 from simplenn.setup import Setup, build_run, take_data
 from simplenn.signals import Interrupted
 from simplenn.training.divergence import Diverged, DivergenceCheck
+from simplenn.training.parts import Parts
 from simplenn.training.processes import is_lost_connection, own_process_group
 from simplenn.training.progress import progress_callback
 from simplenn.training.randomness import EpochSeed
@@ -55,7 +56,7 @@ def train(cfg: DictConfig, directory: Path) -> Result:
 def callbacks_of(cfg: DictConfig, rows: Rows) -> list[Callback]:
     """The callbacks of a run's training, in the order in which Lightning calls them."""
     progress = progress_callback("none" if cfg.quiet else cfg.progress)
-    return [EpochSeed(cfg.seed), Shares(), DivergenceCheck(), *progress, rows]
+    return [EpochSeed(cfg.seed), Shares(), Parts(), DivergenceCheck(), *progress, rows]
 
 
 def _train_beside_main_process(cfg: DictConfig, run: Run) -> NoReturn:

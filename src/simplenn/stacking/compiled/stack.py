@@ -89,7 +89,7 @@ class CompiledStack(Stack):
         self._take(done.state)
         for step in range(next(iter(done.metrics.values())).shape[0]):
             metrics = {name: values[step] for name, values in done.metrics.items()}
-            self.train_metrics.add(metrics, min(batch_size, len(x) - step * batch_size))
+            self._train_means.add(metrics, min(batch_size, len(x) - step * batch_size))
             self.losses.append(done.losses[step])
 
     def _runs_last(self) -> State:
