@@ -22,6 +22,11 @@ def grid(*overrides: str, points: int | None = None) -> list[list[str]]:
     return jobs_of(PARSER.parse_overrides(list(overrides)), points, PARSER)
 
 
+def fresh(planner: Planner) -> Planner:
+    """Another of the same multirun, which has planned nothing yet, without loading the configuration again."""
+    return Planner(planner._loader, planner.sweep.copy(), planner._per_run)
+
+
 @contextmanager
 def planner_of_a_sweep(*overrides: str) -> Iterator[Planner]:
     """The planner of a multirun of `scripts/train.py`."""
