@@ -51,7 +51,7 @@ def _composed_once(*overrides: str) -> DictConfig:
         return compose("train", list(overrides))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def _figures_drawn_once() -> None:
     """The axes of a figure depend on the targets alone, and take as long to draw as a short run takes to train."""
     from simplenn.rundir.predictions import PredictionFigure
@@ -69,7 +69,7 @@ def _figures_drawn_once() -> None:
 
 
 @pytest.fixture
-def train_run(tmp_path: Path) -> Callable[..., Result]:
+def train_run(tmp_path: Path, _figures_drawn_once: None) -> Callable[..., Result]:
     """Trains in `tmp_path/<name>` without a command line; lines and bars are off."""
     from simplenn.training.train import train
 

@@ -1,15 +1,17 @@
 """A process that has imported torch, Lightning, Hydra and simplenn, and forks one for each command that it is sent.
 
-What a command needs seconds to import, and what its parsers and fonts learn at their first use, is there in its
-process from the start; all else is as in a fresh interpreter: streams, directory, arguments, environment, signal
-handlers, random states, and Hydra's singletons, which nothing has made yet. The server runs no operation of torch's: the threads that these start would not survive a fork.
+What a command needs seconds to import, and what its parsers and fonts learn at their first use, is there in its process
+from the start; all else is as in a fresh interpreter: streams, directory, arguments, environment, signal handlers,
+random states, and Hydra's singletons, which nothing has made yet. The server runs no operation of torch's: the threads
+that these start would not survive a fork.
 
 What differs from a fresh process: torch and simplenn are in `sys.modules` already, libraries have read their variables
 (`OMP_NUM_THREADS`, say) from the server's environment, and strings have the server's hashes.
 
-Run as `fork_server.py <descriptor> <everything|hydra>`, the former of a socket; `commands` is its client. Each message there brings four descriptors:
-a socket of the command's own, and its standard streams. On its own socket a command is described in a line of JSON; the
-answers are two numbers of four bytes: its process id, then its exit status, negative for a signal, as in `subprocess`.
+Run as `fork_server.py <descriptor> <everything|hydra>`, the former of a socket, the latter what it imports: all, or what
+a command needs that ends without torch. `commands` is its client. Each message there brings four descriptors: a socket
+of the command's own, and its standard streams. On its own socket a command is described in a line of JSON; the answers
+are two numbers of four bytes: its process id, then its exit status, negative for a signal, as in `subprocess`.
 """
 
 import atexit
