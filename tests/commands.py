@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from threading import Thread
 
@@ -21,7 +20,13 @@ class Forked:
     """A command in a process forked from the server's, with the part of `subprocess.Popen`'s interface that we use."""
 
     def __init__(
-        self, arguments: list[str], cwd: Path, stdin: str, environment: Mapping[str, str], prelude: str
+        self,
+        arguments: list[str],
+        cwd: Path,
+        stdin: str,
+        environment: Mapping[str, str],
+        prelude: str,
+        server: "Server",
     ) -> None:
         self.args = arguments
         self.returncode: int | None = None
@@ -31,7 +36,7 @@ class Forked:
         self.stdout, self.stderr = open(from_stdout), open(from_stderr)  # noqa: SIM115
         self._socket, other = socket.socketpair()
         with other:
-            socket.send_fds(server().control, [b"c"], [other.fileno(), text, stdout, stderr])
+            socket.send_fds(server.control, [b"c"], [other.fileno(), text, stdout, stderr])
         for descriptor in (text, stdout, stderr):
             os.close(descriptor)
         command = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment), "prelude": prelude}
@@ -89,9 +94,9 @@ class Forked:
 class Server:
     """The process that `Forked` processes come from; it ends when this one does."""
 
-    def __init__(self) -> None:
+    def __init__(self, preloaded: str) -> None:
         self.control, other = socket.socketpair()
-        command = [sys.executable, str(ROOT / "tests" / "fork_server.py"), str(other.fileno())]
+        command = [sys.executable, str(ROOT / "tests" / "fork_server.py"), str(other.fileno()), preloaded]
         with other:
             self.process = subprocess.Popen(
                 command, pass_fds=[other.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -102,10 +107,14 @@ class Server:
         self.process.communicate()
 
 
-@cache
-def server() -> Server:
-    """This process's only one, from its first command on."""
-    return Server()
+SERVERS: dict[str, Server] = {}
+
+
+def server(preloaded: str) -> Server:
+    """This process's only one that has imported `everything`, or `hydra` and what else needs no torch; from its first use on."""
+    if preloaded not in SERVERS:
+        SERVERS[preloaded] = Server(preloaded)
+    return SERVERS[preloaded]
 
 
 def start(
@@ -115,13 +124,15 @@ def start(
     stdin: str = "",
     environment: Mapping[str, str] = os.environ,
     prelude: str = "",
+    preloaded: str = "everything",
 ) -> Forked:
     """Starts a script of the repo's as a user does in the directory `cwd`, and returns at once.
 
     `name` is that of a file in scripts/, or the path of another. `prelude` is code that the process runs before the
-    script: it plants an error, say.
+    script: it plants an error, say. `preloaded` is what the process has imported, `everything` or `hydra`.
     """
-    return Forked([str(ROOT / "scripts" / name), *arguments], cwd, stdin, environment, prelude)
+    arguments = (str(ROOT / "scripts" / name), *arguments)
+    return Forked(list(arguments), cwd, stdin, environment, prelude, server(preloaded))
 
 
 def script(
@@ -131,6 +142,7 @@ def script(
     stdin: str = "",
     environment: Mapping[str, str] = os.environ,
     prelude: str = "",
+    preloaded: str = "everything",
     fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """The same, once it has ended. `fresh` is for what concerns its start: it takes an interpreter of its own."""
@@ -139,7 +151,9 @@ def script(
         command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
         pipes = {"input": stdin, "capture_output": True, "text": True, "timeout": SECONDS}
         return subprocess.run(command, cwd=cwd, env=environment, check=False, **pipes)
-    process = start(name, *arguments, cwd=cwd, stdin=stdin, environment=environment, prelude=prelude)
+    process = start(
+        name, *arguments, cwd=cwd, stdin=stdin, environment=environment, prelude=prelude, preloaded=preloaded
+    )
     try:
         out, err = process.communicate()
     finally:

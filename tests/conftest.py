@@ -7,13 +7,14 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it, before torch is loaded
 
 import commands
-import torch
+import numpy as np
 import yaml
 from commands import ROOT, script
 from hydra import compose, initialize_config_dir
@@ -22,7 +23,6 @@ from omegaconf import DictConfig
 from simplenn.rundir.result import Result
 
 yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as the commands have it: twice as fast
-gc.freeze()  # what torch and Lightning have made isn't looked through again and again
 gc.set_threshold(100_000)
 
 __all__ = ["ROOT", "composed", "script", "train_run"]
@@ -30,6 +30,9 @@ __all__ = ["ROOT", "composed", "script", "train_run"]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skips what needs a GPU."""
+    import torch  # not by the process that only hands out the tests
+
+    gc.freeze()  # what torch and Lightning have made isn't looked through again and again
     if torch.cuda.is_available():
         return
     for item in items:
@@ -48,8 +51,25 @@ def _composed_once(*overrides: str) -> DictConfig:
         return compose("train", list(overrides))
 
 
+@pytest.fixture(scope="session")
+def _figures_drawn_once() -> None:
+    """The axes of a figure depend on the targets alone, and take as long to draw as a short run takes to train."""
+    from simplenn.rundir.predictions import PredictionFigure
+
+    drawn: dict[tuple, Any] = {}
+    draw = PredictionFigure._draw
+
+    def draw_once(figure: PredictionFigure, targets: dict[str, np.ndarray]) -> Any:
+        key = tuple((name, values.tobytes()) for name, values in targets.items())
+        if key not in drawn:
+            drawn[key] = draw(figure, targets)
+        return drawn[key]
+
+    PredictionFigure._draw = draw_once
+
+
 @pytest.fixture
-def train_run(tmp_path: Path) -> Callable[..., Result]:
+def train_run(tmp_path: Path, _figures_drawn_once: None) -> Callable[..., Result]:
     """Trains in `tmp_path/<name>` without a command line; lines and bars are off."""
     from simplenn.training.train import train
 
@@ -61,5 +81,5 @@ def train_run(tmp_path: Path) -> Callable[..., Result]:
 
 
 def pytest_sessionfinish() -> None:
-    if commands.server.cache_info().currsize:
-        commands.server().close()
+    for server in commands.SERVERS.values():
+        server.close()

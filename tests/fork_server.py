@@ -1,15 +1,17 @@
 """A process that has imported torch, Lightning, Hydra and simplenn, and forks one for each command that it is sent.
 
-What a command needs seconds to import is there in its process from the start; all else is as in a fresh interpreter:
-streams, directory, arguments, environment, signal handlers, random states, and Hydra's singletons, which nothing has
-made yet. The server runs no operation of torch's: the threads that these start would not survive a fork.
+What a command needs seconds to import, and what its parsers and fonts learn at their first use, is there in its process
+from the start; all else is as in a fresh interpreter: streams, directory, arguments, environment, signal handlers,
+random states, and Hydra's singletons, which nothing has made yet. The server runs no operation of torch's: the threads
+that these start would not survive a fork.
 
 What differs from a fresh process: torch and simplenn are in `sys.modules` already, libraries have read their variables
 (`OMP_NUM_THREADS`, say) from the server's environment, and strings have the server's hashes.
 
-Run as `fork_server.py <descriptor>`, of a socket; `commands` is its client. Each message there brings four descriptors:
-a socket of the command's own, and its standard streams. On its own socket a command is described in a line of JSON; the
-answers are two numbers of four bytes: its process id, then its exit status, negative for a signal, as in `subprocess`.
+Run as `fork_server.py <descriptor> <everything|hydra>`, the former of a socket, the latter what it imports: all, or what
+a command needs that ends without torch. `commands` is its client. Each message there brings four descriptors: a socket
+of the command's own, and its standard streams. On its own socket a command is described in a line of JSON; the answers
+are two numbers of four bytes: its process id, then its exit status, negative for a signal, as in `subprocess`.
 """
 
 import atexit
@@ -38,15 +40,46 @@ MODULES = (
 )
 
 
-def preload() -> None:
+# The same, of those that end without torch.
+MODULES_OF_HYDRA = ("hydra.main", "hydra.core.override_parser.overrides_parser", "simplenn.command.sweeping")
+
+
+def preload(everything: bool) -> None:
     import simplenn  # before torch: it sets what torch's libraries read as they are loaded
 
-    for name in MODULES:
+    for name in MODULES if everything else MODULES_OF_HYDRA:
         importlib.import_module(name)
-    for module in pkgutil.walk_packages(simplenn.__path__, "simplenn."):
-        importlib.import_module(module.name)
+    warm_up_parsers()
+    if everything:
+        for module in pkgutil.walk_packages(simplenn.__path__, "simplenn."):
+            importlib.import_module(module.name)
+        warm_up_fonts()
+    assert everything == ("torch" in sys.modules)
     assert threading.active_count() == 1, threading.enumerate()
     gc.freeze()  # a collection would write to every object, and so copy all memory for each process
+
+
+def warm_up_parsers() -> None:
+    """They are slow at the first of each kind of words that they meet."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    OverridesParser.create().parse_overrides(["a/b@c=d", "+a.b=1,2", "~a", "a=[x,'y z']", "a=range(1,3)", "a={b:1e-3}"])
+    OmegaConf.to_container(OmegaConf.create({"a": "x/${b}_${.b}", "b": "${oc.env:HOME}"}), resolve=True)
+
+
+def warm_up_fonts() -> None:
+    """The first figure of a process takes twice as long as the next."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.scatter([], [], label="a")
+    axes.set(xlabel="b", ylabel="c")
+    axes.legend()
+    canvas.draw()
 
 
 def serve(control: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -94,8 +127,9 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
         os.dup2(stream, number)
         os.close(stream)
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # pyright: ignore[reportAttributeAccessIssue]
-    importlib.import_module("numpy").random.seed()  # Python sees to its own random numbers
-    importlib.import_module("torch").default_generator.seed()
+    if "torch" in sys.modules:
+        importlib.import_module("numpy").random.seed()  # Python sees to its own random numbers
+        importlib.import_module("torch").default_generator.seed()
     script = command["arguments"][0]
     installed = [place for place in sys.path[1:] if place not in _python_path()]
     os.chdir(command["cwd"])
@@ -139,5 +173,5 @@ def _python_path() -> list[str]:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the commands
     control = socket.socket(fileno=int(sys.argv[1]))
-    preload()
+    preload(everything=sys.argv[2] == "everything")
     run(*serve(control))

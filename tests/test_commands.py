@@ -23,8 +23,8 @@ def left(directory: Path) -> dict[str, str | None]:
 @pytest.mark.parametrize(
     "words",
     [
-        ["experiment=post", "trainer=cpu", "name=x"],
-        ["-m", "experiment=post", "seed=0,1", "trainer=cpu", "name=x"],
+        ["experiment=post", "trainer=cpu", "trainer.max_epochs=3", "name=x"],
+        ["-m", "experiment=post", "seed=0,1", "trainer=cpu", "trainer.max_epochs=3", "name=x"],
         ["optimizer.lr=abc"],
         ["--help"],
     ],

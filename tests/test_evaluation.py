@@ -39,7 +39,7 @@ def test_a_run_is_evaluated_in_its_own_precision(
     precision: str, train_run: Callable[..., Result], tmp_path: Path
 ) -> None:
     """The test loss is that of the checkpoint's own weights; in double precision, to a double's last digits."""
-    setting = ("trainer=cpu", f"trainer.precision={precision}", "trainer.max_epochs=2")
+    setting = ("trainer=cpu", f"trainer.precision={precision}", "trainer.max_epochs=2", "data.num_train=64")
     train_run("run", *setting)
     run = readable(tmp_path / "run", *setting)
     regressor, data, _ = load_run(run, "last")

@@ -44,7 +44,10 @@ def loss_of(overrides: list[str], weights: dict[str, Tensor], split: str) -> flo
 
 @pytest.mark.parametrize(
     ("overrides", "split"),
-    [(LUCKLESS, "train"), (["data=sum", "optimizer.lr=0.1", "trainer.max_epochs=6"], "val")],
+    [
+        (LUCKLESS, "train"),
+        (["data=sum", "data.num_train=96", "data.num_val=40", "optimizer.lr=0.1", "trainer.max_epochs=6"], "val"),
+    ],
 )
 def test_the_best_weights_are_those_that_the_best_loss_was_measured_on(
     train_run: TrainRun, tmp_path: Path, overrides: list[str], split: str
@@ -195,7 +198,7 @@ def test_a_metric_says_which_way_is_better_and_whether_it_may_be_undefined(
     """An undefined value is an empty cell and no divergence; the best epoch is the objective's, in its own direction,
     alone and in a stack."""
     monkeypatch.setattr(metric, "OBJECTIVE", objective)
-    words = ["data=sum", "optimizer=adam", "optimizer.lr=0.05", "trainer.max_epochs=8"]
+    words = ["data=sum", "optimizer=adam", "optimizer.lr=0.05", "data.num_val=40", "trainer.max_epochs=8"]
     result = train_run("alone", *words)
     rows = read_rows(Run(tmp_path / "alone").metrics_file)
     assert result.status == "done" and "val/r2" not in rows[0] and rows[-1]["val/r2"] > 0
@@ -221,7 +224,7 @@ def assert_kept(outcome: Outcome, run: Run) -> None:
 
 
 def test_targets_that_do_not_vary_have_no_r2_and_are_no_divergence(train_run: TrainRun, tmp_path: Path) -> None:
-    result = train_run("run", "data=sum", "data.num_train=1", "trainer.max_epochs=2")
+    result = train_run("run", "data=sum", "data.num_train=1", "data.num_val=32", "trainer.max_epochs=2")
     assert result.status == "done" and "train/r2" not in result.metrics and "val/r2" in result.metrics
     assert "train/r2" not in read_rows(Run(tmp_path / "run").metrics_file)[0]
 
@@ -235,7 +238,9 @@ def test_an_undeclared_metric_that_is_undefined_is_a_divergence(
         return metrics(self, prediction, target) | {"own": torch.full((), torch.nan)}
 
     monkeypatch.setattr(Regressor, "metrics", extended)
-    assert train_run("alone", "data=sum", "trainer.max_epochs=2").message.startswith("diverged: a metric became")
+    assert train_run(
+        "alone", "data=sum", "data.num_train=32", "data.num_val=32", "trainer.max_epochs=2"
+    ).message.startswith("diverged: a metric became")
 
 
 @settings(max_examples=200)

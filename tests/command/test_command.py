@@ -18,6 +18,7 @@ from simplenn.rundir.events import event_files, read_events
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
 
+SMALL = ("data.num_train=32", "data.num_val=32")  # a step an epoch
 FILES = {
     ".hydra/config.yaml",
     ".hydra/hydra.yaml",
@@ -36,7 +37,14 @@ def files(directory: Path) -> set[str]:
 
 def test_a_run_leaves_just_its_files_and_is_read_back(tmp_path: Path) -> None:
     """Train, resume, evaluate, predict: one directory, and nothing beside it."""
-    arguments = ("optimizer=adam", "optimizer.lr=0.03", "seed=7", "name=first_try", "trainer.max_epochs=20")
+    arguments = (
+        "optimizer=adam",
+        "optimizer.lr=0.03",
+        "seed=7",
+        "name=first_try",
+        "trainer.max_epochs=20",
+        "data.num_val=32",
+    )
     trained = script("train.py", *arguments, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert [line[:7] for line in trained.stdout.splitlines()[:2]] == ["Epoch [", "Epoch ["]
@@ -122,7 +130,7 @@ def test_directories_asked_for_at_one_moment_differ(tmp_path: Path) -> None:
 
 def test_a_resume_to_fewer_epochs_than_are_done_is_refused(tmp_path: Path) -> None:
     """Finished or cut short: one line, and not a byte is written; as many epochs as are done are nothing to do."""
-    assert script("train.py", "name=x", "trainer.max_epochs=3", cwd=tmp_path).returncode == 0
+    assert script("train.py", "name=x", "trainer.max_epochs=3", *SMALL, cwd=tmp_path).returncode == 0
     run = Run(tmp_path / "outputs" / "runs" / "x")
     for finished in (True, False):
         if not finished:
@@ -165,7 +173,7 @@ def test_a_folder_of_any_name_will_do(tmp_path: Path) -> None:
     ]
     for words in commands:
         if not any("max_epochs" in word for word in words):
-            words.append("trainer.max_epochs=1")
+            words += ["trainer.max_epochs=1", *SMALL]
         trained = script("train.py", *words, cwd=folder)
         assert trained.returncode == 0, trained.stderr
     runs = ["outputs/runs/x", "outputs/sweeps/s/runs/seed=1", "outputs/sweeps/s/runs/seed=2", "own"]
@@ -196,7 +204,7 @@ def test_a_taken_directory_is_refused_with_advice_on_its_own_key(
 
 def test_a_run_that_another_process_has_is_not_touched_by_a_resume(tmp_path: Path) -> None:
     """Of two that resume one run at one moment, the second is refused before Hydra writes."""
-    assert script("train.py", "name=x", "trainer.max_epochs=1", cwd=tmp_path).returncode == 0
+    assert script("train.py", "name=x", "trainer.max_epochs=1", *SMALL, cwd=tmp_path).returncode == 0
     run = Run(tmp_path / "outputs" / "runs" / "x")
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.directory.rglob("*") if path.is_file()}
     with run.locked():
@@ -272,7 +280,16 @@ def test_a_failed_jobs_traceback_is_in_its_own_log(tmp_path: Path) -> None:
     conf = tmp_path / "conf" / "model"
     conf.mkdir(parents=True)
     (conf / "brittle.yaml").write_text("_target_: own.Brittle\nnum_features: 3\nhidden: 4\n")
-    words = ["--config-dir", "conf", "-m", "model=brittle", "model.hidden=5,4", "trainer.max_epochs=2", "allow=[own]"]
+    words = [
+        "--config-dir",
+        "conf",
+        "-m",
+        "model=brittle",
+        "model.hidden=5,4",
+        "trainer.max_epochs=2",
+        *SMALL,
+        "allow=[own]",
+    ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     swept = script("train.py", *words, "name=x", cwd=tmp_path, environment=environment)
     assert swept.returncode == 1, swept.stderr
@@ -294,7 +311,7 @@ def test_a_failed_jobs_traceback_is_in_its_own_log(tmp_path: Path) -> None:
 def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path: Path) -> None:
     """In a sweep, of which none would train as it should; a single run doesn't compile."""
     environment = {key: value for key, value in os.environ.items() if key != "CXX"} | {"PATH": str(tmp_path)}
-    words = ["trainer.compile=true", "trainer.max_epochs=1"]
+    words = ["trainer.compile=true", "trainer.max_epochs=1", *SMALL]
     trained, refused = (
         script("train.py", *words, *more, cwd=tmp_path, environment=environment)
         for more in (["name=x"], ["seed=1,2", "name=y", "-m"])
@@ -307,9 +324,9 @@ def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path: Path)
 
 
 def test_quiet_prints_nothing(tmp_path: Path) -> None:
-    quiet = script("train.py", "quiet=true", "trainer.max_epochs=2", cwd=tmp_path)
+    quiet = script("train.py", "quiet=true", "trainer.max_epochs=2", *SMALL, cwd=tmp_path)
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
-    swept = script("train.py", "-m", "quiet=true", "trainer.max_epochs=2", "seed=1,2", cwd=tmp_path)
+    swept = script("train.py", "-m", "quiet=true", "trainer.max_epochs=2", *SMALL, "seed=1,2", cwd=tmp_path)
     assert (swept.returncode, swept.stdout, swept.stderr) == (0, "", "")
 
 
@@ -337,7 +354,7 @@ def test_a_signal_ends_every_process_of_a_run(tmp_path: Path) -> None:
 
 def test_a_full_disk_fails_the_run_in_one_line_and_it_resumes(tmp_path: Path) -> None:
     """Status 1, the file and the reason named, no traceback, the files before intact; by a limit on their size."""
-    words = ["name=x", "data.num_train=32", "trainer.max_epochs=400"]
+    words = ["name=x", *SMALL, "trainer.max_epochs=100"]
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
     full = script("train.py", *words, cwd=tmp_path, prelude=limit)
     run = Run(tmp_path / "outputs" / "runs" / "x")
@@ -351,15 +368,15 @@ def test_a_full_disk_fails_the_run_in_one_line_and_it_resumes(tmp_path: Path) ->
     assert result.status == "failed"
     resumed = script("train.py", "name=x", "resume=true", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    assert [row["epoch"] for row in read_rows(run.metrics_file)] == list(range(1, 401))
+    assert [row["epoch"] for row in read_rows(run.metrics_file)] == list(range(1, 101))
     (event_file,) = event_files(run.directory)
     steps = [e.step for e in read_events(event_file) if any(v.tag == "train/loss" for v in e.summary.value)]
-    assert steps == list(range(1, 401))
+    assert steps == list(range(1, 101))
 
 
 def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
     """As `| head -1` does: nothing is said of it, and the run is done."""
-    process = start("train.py", "name=x", "trainer.max_epochs=20", cwd=tmp_path)
+    process = start("train.py", "name=x", "trainer.max_epochs=20", *SMALL, cwd=tmp_path)
     assert process.stdout.readline().startswith("Epoch [2/20]")
     process.stdout.close()
     assert process.stderr.read() == ""

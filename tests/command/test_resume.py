@@ -22,7 +22,7 @@ from simplenn.rundir.run import Run
 from simplenn.signals import Interrupted
 from simplenn.training.recorder import Recorder
 
-SETTING = ("optimizer=adam", "data.num_train=64", "seed=5")
+SETTING = ("optimizer=adam", "data.num_train=64", "data.num_val=32", "seed=5")
 
 
 def assert_same_run(run: Run, oracle: Run) -> None:
@@ -70,7 +70,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Cut after any step, at an epoch's end (two steps an epoch) or in its middle; in the first epoch too."""
-    setting = (*SETTING, f"optimizer={optimizer}", "trainer.max_epochs=8")
+    setting = (*SETTING, f"optimizer={optimizer}", "trainer.max_epochs=6")
     train_run("whole", *setting)
     with monkeypatch.context() as patch:
         Cut(patch, steps)
@@ -125,8 +125,9 @@ def test_a_resume_may_change_what_machinery_trains(train_run: Callable[..., Resu
 
     What the run was given for itself stays, and what its command was given for itself does not.
     """
-    train_run("whole", "trainer.max_epochs=4")
-    first = ("trainer.accelerator=cpu", "trainer.devices=1", "histograms=true", "quiet=true")
+    small = ("data.num_train=64", "data.num_val=32")
+    train_run("whole", "trainer.max_epochs=4", *small)
+    first = (*small, "trainer.accelerator=cpu", "trainer.devices=1", "histograms=true", "quiet=true")
     assert script("train.py", "name=x", "trainer.max_epochs=2", *first, cwd=tmp_path).returncode == 0
     now = ("resume=true", "trainer.max_epochs=4", "trainer=ddp", "trainer.accelerator=cpu")
     resumed = script("train.py", "name=x", *now, cwd=tmp_path)
@@ -201,7 +202,7 @@ def tensors(node: Any, place: str = "") -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
 def test_every_precision_of_the_cpu_trains_to_its_end(precision: str, train_run: Callable[..., Result]) -> None:
-    assert train_run("run", f"trainer.precision={precision}", "trainer.max_epochs=2").status == "done"
+    assert train_run("run", *SETTING, f"trainer.precision={precision}", "trainer.max_epochs=2").status == "done"
 
 
 def test_every_flipped_bit_is_noticed(train_run: Callable[..., Result], tmp_path: Path) -> None:

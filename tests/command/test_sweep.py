@@ -16,6 +16,7 @@ from simplenn.rundir.run import Run
 from simplenn.sweep.results import find
 
 WALL_CLOCK = ("seconds",)
+SMALL = ("data.num_train=64", "data.num_val=32")  # two steps an epoch
 
 
 def table(sweep: Path) -> list[dict[str, str]]:
@@ -74,7 +75,7 @@ def content(run: Run, sweep_dir: Path) -> dict[str, Any]:
 
 def test_a_stacked_sweep_leaves_what_hydras_launcher_leaves(tmp_path: Path) -> None:
     """The same table, and for each run the same directory, parsed; a run that diverges stops alone."""
-    swept = ["optimizer=sgd,adam", "optimizer.lr=0.01,40", "seed=3,4", "trainer.max_epochs=3"]
+    swept = ["optimizer=sgd,adam", "optimizer.lr=0.01,1e4", "seed=3,4", "trainer.max_epochs=3", *SMALL]
     for launcher in ("vectorized", "basic"):
         (tmp_path / launcher).mkdir()
         words = ["-m", f"hydra/launcher={launcher}", "hydra.sweep.dir=out", *swept]
@@ -97,7 +98,7 @@ def test_places_of_the_users_own_are_those_of_hydras_launcher(tmp_path: Path) ->
     """Hydra's own idioms for them don't keep runs from a stack, and each directory is the same, parsed."""
     places = ["${hydra.job.num}", "'${hydra.job.override_dirname}/${optimizer.lr}_${hydra:job.num}'"]
     for count, place in enumerate(places):
-        words = [f"hydra.sweep.subdir={place}", "optimizer.lr=0.1,0.2", "++seed=3,4", "trainer.max_epochs=1"]
+        words = [f"hydra.sweep.subdir={place}", "optimizer.lr=0.1,0.2", "++seed=3,4", "trainer.max_epochs=1", *SMALL]
         words += ["hydra.job.config.override_dirname.exclude_keys=[seed]"]
         for launcher in ("vectorized", "basic"):
             cwd = tmp_path / launcher / str(count)
@@ -116,7 +117,7 @@ def test_places_of_the_users_own_are_those_of_hydras_launcher(tmp_path: Path) ->
 
 def test_what_does_not_stack_runs_one_by_one_with_a_reason(tmp_path: Path) -> None:
     """Every run is in the table, whichever way it trained."""
-    words = ["-m", "++trainer.accumulate_grad_batches=1,2", "seed=1,2", "trainer.max_epochs=2", "name=mixed"]
+    words = ["-m", "++trainer.accumulate_grad_batches=1,2", "seed=1,2", "trainer.max_epochs=2", "name=mixed", *SMALL]
     done = script("train.py", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 of 4 jobs run one by one: trainer.accumulate_grad_batches=2" in done.stdout
@@ -133,8 +134,9 @@ def test_what_does_not_stack_runs_one_by_one_with_a_reason(tmp_path: Path) -> No
 
 def test_a_sweep_kept_in_a_file_is_told_how_it_ended(tmp_path: Path) -> None:
     """No -m is needed; equal points run once; five of its runs, trained again alone, are equal bit for bit."""
-    words = ["sweep=lr_by_optimizer", "seed=1,2,2", "hydra.sweeper.points=3", "verify=5", "max_stack=4"]
-    done = script("train.py", *words, "optimizer.lr=0.1,1e-1,0.01", "name=kept", "run_dirs=none", cwd=tmp_path)
+    words = ["sweep=lr_by_optimizer", "seed=1,2,2", "hydra.sweeper.points=3", "trainer.max_epochs=5"]
+    words += ["optimizer.lr=0.1,1e-1,0.01", "verify=5", "max_stack=4"]
+    done = script("train.py", *words, "name=kept", "run_dirs=none", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "verified 5 runs by themselves: status, metrics and weights equal bit for bit" in done.stdout
     sweep = tmp_path / "outputs" / "sweeps" / "kept"
@@ -162,7 +164,7 @@ def test_the_command_for_a_run_alone_finds_the_configuration_where_the_sweep_fou
     files = {
         "own/short.yaml": f"{text}\ntrainer:\n  max_epochs: 3\n",
         "own/optimizer/mine.yaml": "_target_: torch.optim.SGD\nlr: 0.02\nmomentum: 0.5\n",
-        "more/data/few.yaml": "defaults:\n  - sum\nnum_train: 7\n",
+        "more/data/few.yaml": "defaults:\n  - sum\nnum_train: 7\nnum_val: 7\n",
     }
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +181,7 @@ def test_the_command_for_a_run_alone_finds_the_configuration_where_the_sweep_fou
 def test_hydras_own_sweeper_drives_stacks(tmp_path: Path) -> None:
     """Any sweeper of Hydra's gets each job's objective and leaves the same tables."""
     words = ["-m", "hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2", "optimizer.lr=0.1,0.01,0.02,0.03"]
-    done = script("train.py", *words, "trainer.max_epochs=2", "name=basic", cwd=tmp_path)
+    done = script("train.py", *words, *SMALL, "trainer.max_epochs=2", "name=basic", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("training 2: epoch 2/2") == 2 and "one by one" not in done.stdout
     rows = table(tmp_path / "outputs" / "sweeps" / "basic")
@@ -194,21 +196,22 @@ def test_hydras_own_sweeper_drives_stacks(tmp_path: Path) -> None:
 def test_joblib_trains_in_processes(train_run: Any, tmp_path: Path) -> None:
     """Not in the command's own, and each run as it trains alone."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2", "trainer.max_epochs=2", "name=x"]
-    done = script("train.py", *words, cwd=tmp_path, fresh=True)
+    short = ("trainer.max_epochs=2", *SMALL)
+    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2", "name=x"]
+    done = script("train.py", *words, *short, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Joblib.Parallel(n_jobs=2," in done.stdout and "is launching 2 jobs" in done.stdout
     rows = table(tmp_path / "outputs" / "sweeps" / "x")
     assert [row["run"] for row in rows] == ["seed=1", "seed=2"]
     for row in rows:
-        alone = train_run(row["run"], row["run"], "trainer.max_epochs=2")
+        alone = train_run(row["run"], row["run"], *short)
         assert row["status"] == "done" == alone.status
         assert {name: float(row[name]) for name in alone.metrics} == alone.metrics
 
 
 def test_a_signal_ends_a_stack_in_order(tmp_path: Path) -> None:
     """Exit status 128 + n; what the runs had by then is kept, as `interrupted`."""
-    words = ["-m", "seed=1,2", "data.num_train=32", "name=x", "trainer.max_epochs=3000"]
+    words = ["-m", "seed=1,2", "data.num_train=32", "name=x", "trainer.max_epochs=1500"]
     process = start("train.py", *words, cwd=tmp_path)
     for line in process.stdout:
         if line.startswith("Sweep [10 %]"):
@@ -223,7 +226,7 @@ def test_a_signal_ends_a_stack_in_order(tmp_path: Path) -> None:
         result = Run(sweep / "runs" / row["run"]).result()
         assert result is not None
         assert (result.status, result.message, str(result.epoch)) == ("interrupted", "SIGTERM", row["epoch"])
-        assert 300 <= result.epoch < 3000
+        assert 150 <= result.epoch < 1500
 
 
 PLANTED = """
@@ -255,7 +258,7 @@ def test_an_error_of_one_group_costs_no_other_groups_files(disk: str, tmp_path: 
 
     A group whose runs all diverge at once is no error.
     """
-    swept = ["optimizer=sgd,adam,adagrad,rmsprop", "optimizer.lr=1e4", "seed=0,1", "trainer.max_epochs=2"]
+    swept = ["optimizer=sgd,adam,adagrad,rmsprop", "optimizer.lr=1e4", "seed=0,1", "trainer.max_epochs=2", *SMALL]
     planted = PLANTED + (FULL if disk == "full" else "")
     done = script("train.py", "-m", *swept, "name=x", cwd=tmp_path, prelude=planted)
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
@@ -282,7 +285,7 @@ def test_double_precision_leaves_what_runs_alone_leave(train_run: Any, tmp_path:
     """The same files; metrics and checkpoints in double precision, to the rounding of its last digits."""
     import torch
 
-    base = ["trainer.precision=64-true", "trainer.max_epochs=2", "optimizer=adam"]
+    base = ["trainer.precision=64-true", "trainer.max_epochs=2", "optimizer=adam", *SMALL]
     done = script("train.py", "-m", *base, "seed=0,1", "name=x", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     sweep = tmp_path / "outputs" / "sweeps" / "x"

@@ -17,7 +17,17 @@ COLUMNS: dict[str, list[Any]] = {"seed": [0, 1, 2], "optimizer.lr": [0.01, 0.1, 
 
 
 def trained(*overrides: str) -> RunGroup:
-    cfg = check_config(composed("quiet=true", "trainer=cpu", "data=sum", "trainer.max_epochs=3", *overrides))
+    cfg = check_config(
+        composed(
+            "quiet=true",
+            "trainer=cpu",
+            "data=sum",
+            "data.num_train=96",
+            "data.num_val=40",
+            "trainer.max_epochs=3",
+            *overrides,
+        )
+    )
     names = [f"seed={seed}" for seed in COLUMNS["seed"]]
     group = RunGroup(DictConfig({}), [0, 1, 2], [[] for _ in names], COLUMNS, names, checked=cfg)
     return group.trained(train_stack(cfg, COLUMNS), stacked=True)

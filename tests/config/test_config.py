@@ -3,8 +3,6 @@
 import inspect
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -241,14 +239,8 @@ def test_a_refused_command_writes_nothing(arguments: tuple[str, ...], message: s
         (guard / package / "__init__.py").write_text("raise SystemExit('imported')")
     work = tmp_path / "work"
     work.mkdir()
-    refused = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "train.py"), *arguments],
-        cwd=work,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(guard), os.environ.get("PYTHONPATH", "")])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(guard), os.environ.get("PYTHONPATH", "")])}
+    refused = script("train.py", *arguments, cwd=work, environment=environment, preloaded="hydra")
     assert refused.returncode == 2, refused.stderr
     assert message in refused.stderr
     assert refused.stderr.count("\n") == 1

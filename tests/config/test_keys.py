@@ -77,7 +77,9 @@ def _with(cfg: Any, key: str) -> Any:
 
 def test_a_sweep_goes_over_what_a_run_shows_of_itself(tmp_path: Path) -> None:
     """Only keys that are the whole command's are refused (`test_config.py`). Here it trains one run twice."""
-    swept = script("train.py", "-m", "histograms=true,false", "trainer.max_epochs=1", "name=x", cwd=tmp_path)
+    swept = script(
+        "train.py", "-m", "histograms=true,false", "trainer.max_epochs=1", "data.num_train=32", "name=x", cwd=tmp_path
+    )
     assert swept.returncode == 0, swept.stderr
     runs = [Run(tmp_path / "outputs" / "sweeps" / "x" / "runs" / f"histograms={value}") for value in ("True", "False")]
     assert len({identity(check_config(run.config)) for run in runs}) == 1

@@ -3,17 +3,22 @@
 from collections.abc import Iterator, Sequence
 
 import pytest
-from grids import grid, planner_of_a_sweep
+from grids import fresh, grid, planner_of_a_sweep
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
 from simplenn.planning.planner import Planner
 
 
-@pytest.fixture
-def planner() -> Iterator[Planner]:
+@pytest.fixture(scope="module")
+def planner_of_all() -> Iterator[Planner]:
     with planner_of_a_sweep() as planner:
         yield planner
+
+
+@pytest.fixture
+def planner(planner_of_all: Planner) -> Planner:
+    return fresh(planner_of_all)
 
 
 def subdir_by_hydra(planner: Planner, job: Sequence[str], num: int, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -48,8 +53,9 @@ def test_a_place_of_the_users_own_is_that_of_hydras_basic_launcher(
     planner.sweep.hydra.overrides.hydra = words
     betas = "optimizer.betas=[0.9,0.999],[0.8,1e-3]"
     jobs = grid("optimizer=adam,adamw", betas, "seed=1,2", "optimizer.lr=1,1e-3", "++data.noise=.5", "+trainer.x=a b")
+    jobs = [job for number, job in enumerate(jobs) if number.bit_count() % 2 == 0]  # half of them, with all pairs
     groups = planner.plan(jobs, 5)
-    assert [len(group.nums) for group in groups] == [8, 8]
+    assert [len(group.nums) for group in groups] == [4, 4]
     for group in groups:
         assert group.subdirs == [subdir_by_hydra(planner, jobs[num - 5], num, monkeypatch) for num in group.nums]
 

@@ -61,7 +61,14 @@ def ask(tmp_path: Path) -> Iterator[Ask]:
 def test_tensorboard_shows_what_the_run_recorded(ask: Ask, train_run: Callable[..., Result], tmp_path: Path) -> None:
     """Scalars against the epoch, graph, figure, histograms, and hyperparameters with the real final metrics."""
     for seed in (1, 2):
-        train_run(f"seed{seed}", "trainer.max_epochs=5", f"seed={seed}", "histograms=true")
+        train_run(
+            f"seed{seed}",
+            "trainer.max_epochs=5",
+            "data.num_train=64",
+            "data.num_val=32",
+            f"seed={seed}",
+            "histograms=true",
+        )
     rows = read_rows(tmp_path / "seed1" / "metrics.csv")
     tags = {f"{split}/{name}" for split in ("train", "val") for name in METRICS} | {"lr"}
     prefix = "/data/plugin/scalars"
@@ -121,7 +128,10 @@ def test_a_histogram_that_cannot_be_drawn_is_left_out(
         recorder._gradients["gradients/network.layer2.bias"] = torch.tensor([value])
 
     monkeypatch.setattr(Recorder, "on_before_optimizer_step", on_before_optimizer_step)
-    assert train_run("run", "trainer.max_epochs=2", "histograms=true").status == "done"
+    assert (
+        train_run("run", "data.num_train=32", "data.num_val=32", "trainer.max_epochs=2", "histograms=true").status
+        == "done"
+    )
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert line == "no histogram of gradients/network.layer2.bias in epoch 1: its values are not finite or too large"
     (path,) = events.event_files(tmp_path / "run")
@@ -140,8 +150,9 @@ def test_a_histogram_holds_what_its_numbers_can(values: list[float], left_out: l
 
 def test_a_failed_run_is_no_success(train_run: Callable[..., Result], tmp_path: Path) -> None:
     """The status that the event file ends with is the run's own."""
-    train_run("diverged", "optimizer.lr=1e30", "trainer.max_epochs=2")
-    train_run("done", "trainer.max_epochs=2")
+    short = ("data.num_train=32", "data.num_val=32", "trainer.max_epochs=2")
+    train_run("diverged", "optimizer.lr=1e30", *short)
+    train_run("done", *short)
     for name, status in (("diverged", "STATUS_FAILURE"), ("done", "STATUS_SUCCESS")):
         (path,) = events.event_files(Run(tmp_path / name).directory)
         ends = [

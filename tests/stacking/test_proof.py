@@ -30,7 +30,7 @@ EQUAL = None
 
 def configured(*overrides: str, model: Any = None, data: Any = None) -> DictConfig:
     cfg = composed(
-        "quiet=true", "trainer=cpu", "data.num_train=48", "data.num_val=16", "trainer.max_epochs=4", *overrides
+        "quiet=true", "trainer=cpu", "data.num_train=48", "data.num_val=16", "trainer.max_epochs=3", *overrides
     )
     cfg.allow = ["networks"]
     if model is not None:
@@ -114,7 +114,7 @@ def test_a_network_stacks_as_alone_or_not_at_all(name: str, arguments: dict[str,
 def test_the_parts_of_a_network_are_in_the_mode_that_they_have_alone(once: bool, every: int) -> None:
     """A part that was set to eval() trains so after a validation, too, however rare those are."""
     cfg = configured(
-        f"trainer.check_val_every_n_epoch={every}", "trainer.max_epochs=8", model=("EvalPart", {"once": once})
+        f"trainer.check_val_every_n_epoch={every}", "trainer.max_epochs=5", model=("EvalPart", {"once": once})
     )
     assert_equal_or_single(cfg, EQUAL)
 

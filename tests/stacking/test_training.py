@@ -20,6 +20,7 @@ from simplenn.stacking import Outcome, Snapshot, prove, train_in_stacks, train_s
 from simplenn.stacking.initial_weights import InitialWeights
 
 TrainRun = Callable[..., Result]
+SMALL = ("data.num_train=96", "data.num_val=40")
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 
 
@@ -68,8 +69,10 @@ def assert_snapshot_as_alone(outcome: Outcome, snapshot: Snapshot, path: Path, r
 def test_run_in_a_stack_equals_run_alone(train_run: TrainRun, tmp_path: Path, optimizer: str, data: str) -> None:
     """A run in a stack has bit for bit each epoch's metrics, the weights, the optimizer's state and the end that it
     has alone, at learning rates from tiny to diverging."""
-    epochs = {"post": 12, "sum": 3}[data]
-    base = [f"optimizer={optimizer}", f"data={data}", f"trainer.max_epochs={epochs}"]
+    base = [
+        f"optimizer={optimizer}",
+        *{"post": ["data=post", "trainer.max_epochs=12"], "sum": [*SMALL, "trainer.max_epochs=3"]}[data],
+    ]
     columns: Columns = {"seed": [0, 1, 2, 1, 0], "optimizer.lr": [1e-6, 0.01, 3.0, 1e3, 1e30]}
     outcome = train_stack(configured(*base), columns)
     assert outcome.status[:2] == ["done", "done"] and outcome.status[4] == "diverged"
@@ -104,7 +107,7 @@ def test_other_configurations_equal_runs_alone(
     train_run: TrainRun, tmp_path: Path, base: list[str], columns: Columns
 ) -> None:
     """Rare validation, one full batch, an odd last batch, no validation, clipped gradients, mixed numbers: the same."""
-    base = ["trainer.max_epochs=2", *base]
+    base = ["trainer.max_epochs=2", *SMALL, *base]
     assert prove(configured(*base), columns).reason is None
     assert_as_alone(train_run, tmp_path, train_stack(configured(*base), columns), base, columns, [0, 1])
 
@@ -112,7 +115,7 @@ def test_other_configurations_equal_runs_alone(
 def test_neighbours_order_and_size_of_the_stack_change_nothing() -> None:
     """A run's numbers are the same to the bit in whatever order and company, however the stack is cut, and beside
     runs that diverge."""
-    cfg = configured("optimizer=sgd", "data=sum", "trainer.max_epochs=3")
+    cfg = configured("optimizer=sgd", *SMALL, "trainer.max_epochs=4")
     columns: Columns = {"seed": [0, 1, 2, 3, 4, 5], "optimizer.lr": [1e-5, 0.01, 1e20, 0.02, 1e4, 1e-3]}
     whole = train_stack(cfg, columns)
     assert whole.status == ["done", "done", "diverged", "done", "diverged", "done"]
@@ -149,7 +152,7 @@ def test_other_networks_move_as_alone(network: dict[str, Any], tmp_path: Path) -
     to one part in a thousand of the way that they went."""
     from simplenn.training.train import train
 
-    cfg = configured("optimizer=adam", "trainer.max_epochs=2", network=network)
+    cfg = configured("optimizer=adam", "trainer.max_epochs=2", *SMALL, network=network)
     assert prove(cfg, {"seed": [0, 7], "optimizer.lr": [0.003, 0.01]}).reason is None
     outcome = train_stack(cfg, {"seed": [0, 7], "optimizer.lr": [0.003, 0.01]})
     for r, (seed, lr) in enumerate(((0, 0.003), (7, 0.01))):
@@ -168,7 +171,7 @@ def test_a_parameter_may_be_one_number(base: list[str], tmp_path: Path) -> None:
     """Clipped, and beside a run that diverges, it moves as it does alone."""
     from simplenn.training.train import train
 
-    cfg = configured("trainer.max_epochs=2", *base, network={"_target_": "networks.Scaled"})
+    cfg = configured("trainer.max_epochs=2", *SMALL, *base, network={"_target_": "networks.Scaled"})
     assert prove(cfg, {"optimizer.lr": [1e-3, 1e30]}).reason is None
     outcome = train_stack(cfg, {"optimizer.lr": [1e-3, 1e30]})
     assert outcome.status == ["done", "diverged"]

@@ -37,7 +37,7 @@ from simplenn.sweep.run_files.metrics_files import csv_texts
 from simplenn.training.train import train
 
 SWEPT = ["optimizer.lr", "optimizer.momentum"]
-GRID = ("optimizer.lr=1e-2,1,1e30", "optimizer.momentum=0,0.5", "seed=7", "data.num_train=48")
+GRID = ("optimizer.lr=1e-2,1,1e30", "optimizer.momentum=0,0.5", "seed=7", "data.num_train=48", "data.num_val=40")
 REST = ("trainer.max_epochs=4", "trainer.check_val_every_n_epoch=2", "show_outputs=true", "progress=none")
 
 
@@ -188,7 +188,7 @@ def test_stacks_may_keep_other_states_of_the_optimizer(
     optimizer: str, momentum: list[float], train_run: Any, tmp_path: Path
 ) -> None:
     """A run without momentum has no buffer for it, its neighbour in the next stack has: each checkpoint is as alone."""
-    base = [f"optimizer={optimizer}", "trainer.max_epochs=2", "data.num_train=48"]
+    base = [f"optimizer={optimizer}", "trainer.max_epochs=2", "data.num_train=48", "data.num_val=32"]
     base += ["optimizer.centered=true"] if optimizer == "rmsprop" else []
     cfg = check_config(composed("quiet=true", "trainer=cpu", *base))
     columns = {"optimizer.momentum": momentum}

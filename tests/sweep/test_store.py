@@ -26,7 +26,7 @@ from simplenn.sweep.store import CHECKPOINTS, CURVES, STRUCTURES, WEIGHTS, read_
 from simplenn.training.recorder import read_rows
 
 SWEPT = ["model.hidden", "optimizer", "optimizer.lr"]
-GRID = ("model.hidden=4,5", "optimizer=adam,sgd", "optimizer.lr=1e30,0.01", "data.num_train=32")
+GRID = ("model.hidden=4,5", "optimizer=adam,sgd", "optimizer.lr=1e30,0.01", "data.num_train=32", "data.num_val=32")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import torch
 from simplenn.rundir.result import Result
 from simplenn.training.progress import SweepProgress
 
-SETTING = ("quiet=false", "data.num_train=32", "trainer.max_epochs=20")
+SETTING = ("quiet=false", "data.num_train=32", "data.num_val=32", "trainer.max_epochs=20")
 LINE = re.compile(r"Epoch \[(\d+)/20\], Loss: \d+\.\d{4}, Val loss: \d+\.\d{4}")
 
 

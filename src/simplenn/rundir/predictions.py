@@ -81,9 +81,9 @@ class PredictionFigure:
         axes.set(xlabel="target", ylabel="prediction", xlim=limits, ylim=limits, aspect="equal")
         axes.legend(frameon=False)
         canvas.draw()
-        drawn = np.asarray(canvas.buffer_rgba())[..., :3].astype(np.int32)
-        distance = [((drawn - colour) ** 2).sum(axis=-1) for colour in self._palette]
-        background = np.argmin(distance, axis=0).astype(np.uint8)
+        drawn, palette = np.asarray(canvas.buffer_rgba())[..., :3].astype(float), self._palette.astype(float)
+        distance = (palette**2).sum(axis=1) - 2 * drawn @ palette.T  # squared, less what all colours share
+        background = np.argmin(distance, axis=-1).astype(np.uint8)
         corners = axes.transData.transform([[0.0, 0.0], [1.0, 1.0], [limits[0], limits[0]], [limits[1], limits[1]]])
         (left, bottom), (right, top) = corners[0], corners[1]
         columns = np.rint(left + shown * (right - left)).astype(np.int64)
