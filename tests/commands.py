@@ -111,7 +111,7 @@ SERVERS: dict[str, Server] = {}
 
 
 def server(preloaded: str) -> Server:
-    """This process's only one that has imported `everything`, or `hydra` and what else needs no torch; from its first use on."""
+    """This process's only one that has imported `everything`, or `hydra` and what else needs no torch."""
     if preloaded not in SERVERS:
         SERVERS[preloaded] = Server(preloaded)
     return SERVERS[preloaded]

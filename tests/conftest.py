@@ -28,8 +28,13 @@ gc.set_threshold(100_000)
 __all__ = ["ROOT", "composed", "script", "train_run"]
 
 
+# The files that take longest: begun last, one of them would keep one worker busy while the other has nothing to do.
+FIRST = ("test_readme", "test_sweep", "test_processes", "test_resume", "test_command", "test_commands", "test_training")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips what needs a GPU."""
+    """Puts the longest files first, and skips what needs a GPU."""
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
     import torch  # not by the process that only hands out the tests
 
     gc.freeze()  # what torch and Lightning have made isn't looked through again and again
@@ -59,10 +64,10 @@ def _figures_drawn_once() -> None:
     drawn: dict[tuple, Any] = {}
     draw = PredictionFigure._draw
 
-    def draw_once(figure: PredictionFigure, targets: dict[str, np.ndarray]) -> Any:
+    def draw_once(self: PredictionFigure, targets: dict[str, np.ndarray]) -> Any:
         key = tuple((name, values.tobytes()) for name, values in targets.items())
         if key not in drawn:
-            drawn[key] = draw(figure, targets)
+            drawn[key] = draw(self, targets)
         return drawn[key]
 
     PredictionFigure._draw = draw_once

@@ -8,10 +8,10 @@ that these start would not survive a fork.
 What differs from a fresh process: torch and simplenn are in `sys.modules` already, libraries have read their variables
 (`OMP_NUM_THREADS`, say) from the server's environment, and strings have the server's hashes.
 
-Run as `fork_server.py <descriptor> <everything|hydra>`, the former of a socket, the latter what it imports: all, or what
-a command needs that ends without torch. `commands` is its client. Each message there brings four descriptors: a socket
-of the command's own, and its standard streams. On its own socket a command is described in a line of JSON; the answers
-are two numbers of four bytes: its process id, then its exit status, negative for a signal, as in `subprocess`.
+Run as `fork_server.py <descriptor> <everything|hydra>`, of a socket and of what to import: all, or what commands need
+that end without torch. `commands` is its client. Each message there brings four descriptors: a socket of the command's
+own, and its standard streams. On its own socket a command is described in a line of JSON; the answers are two numbers
+of four bytes: its process id, then its exit status, negative for a signal, as in `subprocess`.
 """
 
 import atexit

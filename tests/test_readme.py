@@ -87,7 +87,8 @@ def ran(checkout: Path) -> list[Ran]:
             with path.open("a") as file:  # a module is told in parts
                 file.write(text)
         elif language == "bash":
-            for command in commands_of(text):
+            known = {one.command for one in done}
+            for command in (command for command in commands_of(text) if command not in known):
                 done.append(Ran(number, command, *run(command, checkout, fresh=not done)))
     return done
 
