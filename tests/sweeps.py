@@ -14,7 +14,7 @@ from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import in_row_order, read_rows
 from simplenn.rundir.result import Result
 from simplenn.rundir.run import Run
-from simplenn.sweep.single_runs import read_outcome
+from simplenn.sweep import single_runs
 
 
 def train_alone(directory: Path, *overrides: str) -> list[Run]:
@@ -58,7 +58,9 @@ def single(run: Run, num: int, swept: dict[str, Any], root: Path) -> RunGroup:
     cfg = DictConfig({})
     subdir = str(run.directory.relative_to(root))
     group = RunGroup(cfg, [num], [[]], {}, [subdir], swept={key: [value] for key, value in swept.items()})
-    return group.trained(read_outcome(run), stacked=False)
+    return group.trained(
+        single_runs.outcome_of(run, read_rows(run.metrics_file), single_runs.final_weights(run)), stacked=False
+    )
 
 
 def outcome_of(runs: list[Run]) -> Outcome:

@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import composed, script
 from lightning.pytorch.trainer.states import TrainerFn
+from torch.utils.data import Subset, TensorDataset
 
 from simplenn import setup
 from simplenn.config.checking import check_config
+from simplenn.data import TensorDataModule
 from simplenn.setup import build_data, keep_data, kept_data, share_data, take_data
+from simplenn.stacking import train_stack
 
 MODULE = """
 import json
@@ -124,3 +128,37 @@ def test_a_stage_is_set_up_once_until_it_is_torn_down(monkeypatch: pytest.Monkey
     data.teardown("fit")
     data.setup("fit")
     assert stages == ["fit", "test", "fit"]
+
+
+class Part(TensorDataModule):
+    """A user's data, of which the training samples are no `TensorDataset`."""
+
+    def setup(self, stage: str) -> None:
+        x = torch.arange(12.0).view(4, 3)
+        whole = TensorDataset(x, x.sum(dim=1, keepdim=True))
+        self.train = Subset(whole, [0, 1, 2])  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_only_data_that_can_be_measured_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And at most so many: the oldest make way."""
+    monkeypatch.setattr(setup, "_waiting", {})
+    cfg = check_config(composed("trainer=cpu"))
+    part = Part(batch_size=2)
+    part.setup("fit")
+    keep_data(cfg, part)
+    assert kept_data(cfg) is None
+    for number in range(setup.MOST_WAITING + 1):
+        cfg.data.seed = number
+        keep_data(cfg, build_data(cfg))
+    assert len(setup._waiting) == setup.MOST_WAITING and kept_data(cfg) is not None
+    cfg.data.seed = 0
+    assert kept_data(cfg) is None
+
+
+def test_data_that_wait_hold_on_to_no_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor to its trainer: the next stack needs the memory."""
+    monkeypatch.setattr(setup, "_waiting", {})
+    cfg = check_config(composed("trainer=cpu", "quiet=true", "trainer.max_epochs=1", "data.num_train=32"))
+    data = share_data(cfg)
+    train_stack(cfg, {"seed": [0, 1]})
+    assert kept_data(cfg) is data and data.trainer is None and "make_batches" not in vars(data)

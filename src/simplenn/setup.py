@@ -5,20 +5,23 @@ command's rehearsal has set up waits here for the training that follows in this 
 one data module, as do the figures of their runs.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import lightning.pytorch as L
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from simplenn.config import build, optimizer_factory
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
 
-MOST_BYTES_WAITING = 2**30  # data beyond it are set up again where they are needed
+MOST_BYTES_WAITING = 2**30  # data beyond it, and beyond so many, are set up again where they are needed
+MOST_WAITING = 8
 
 
 class Setup(NamedTuple):
@@ -48,31 +51,35 @@ def build_data(cfg: DictConfig) -> L.LightningDataModule:
 
 
 def keep_data(cfg: DictConfig, data: L.LightningDataModule) -> None:
-    """Lets data that have been set up for training wait for it."""
-    if kept_data(cfg) is None and _num_bytes(data) + sum(_num_bytes(own.data) for own in _waiting) < MOST_BYTES_WAITING:
-        _waiting.append(_Waiting(_origin(cfg), data))
+    """Lets data that have been set up for training wait for it. The oldest that no stacks share make way."""
+    num_bytes = _num_bytes(data)
+    if kept_data(cfg) is not None or num_bytes is None or num_bytes >= MOST_BYTES_WAITING:
+        return
+    _waiting[_origin(cfg)] = _Waiting(data, num_bytes)
+    while len(_waiting) > MOST_WAITING or sum(own.num_bytes for own in _waiting.values()) > MOST_BYTES_WAITING:
+        oldest = next(iter(_waiting))
+        del _waiting[oldest]
 
 
 def kept_data(cfg: DictConfig) -> L.LightningDataModule | None:
     """The data that wait for this configuration; they go on waiting."""
-    waiting = _waiting_for(cfg)
+    waiting = _waiting.get(_origin(cfg))
     return waiting.data if waiting else None
 
 
 def take_data(cfg: DictConfig) -> L.LightningDataModule | None:
     """The data that wait for this configuration, for one run to keep. Those of stacks are not given away."""
-    waiting = _waiting_for(cfg)
+    waiting = _waiting.get(_origin(cfg))
     if waiting is None or waiting.is_shared:
         return None
-    _waiting.remove(waiting)
-    return waiting.data
+    return _waiting.pop(_origin(cfg)).data
 
 
 def share_data(cfg: DictConfig) -> L.LightningDataModule:
     """The data of all stacks of one configuration, and of the figures of their runs. Raises `ConfigError`."""
     data = kept_data(cfg) or build_data(cfg)
     keep_data(cfg, data)
-    waiting = _waiting_for(cfg)
+    waiting = _waiting.get(_origin(cfg))
     if waiting is not None:  # else the data are too large to wait
         waiting.is_shared = True
     return data
@@ -80,33 +87,35 @@ def share_data(cfg: DictConfig) -> L.LightningDataModule:
 
 @dataclass(eq=False)
 class _Waiting:
-    origin: Any
     data: L.LightningDataModule
+    num_bytes: int
     is_shared: bool = False
 
 
-_waiting: list[_Waiting] = []
+_waiting: dict[str, _Waiting] = {}  # by their origin, the oldest first
 
 
-def _waiting_for(cfg: DictConfig) -> _Waiting | None:
-    origin = _origin(cfg)
-    return next((waiting for waiting in _waiting if waiting.origin == origin), None)
-
-
-def _origin(cfg: DictConfig) -> Any:
+def _origin(cfg: DictConfig) -> str:
     """All that a data module is built from."""
-    return cfg.seed, OmegaConf.to_container(cfg.data, resolve=True)
+    return json.dumps([cfg.seed, OmegaConf.to_container(cfg.data, resolve=True)], sort_keys=True, default=str)
 
 
-def _num_bytes(data: L.LightningDataModule) -> int:
+def _num_bytes(data: L.LightningDataModule) -> int | None:
+    """How much memory the data take; `None` for data that can't be measured, which must not wait."""
     if not isinstance(data, TensorDataModule):
-        return 0
-    sets = (data.train, data.val, data.test, data.extrapolation)
+        return None
+    sets = [data.train, data.val, data.test, data.extrapolation]
+    if any(type(samples) is not TensorDataset for samples in sets if samples is not None):
+        return None
     return sum(tensor.nbytes for samples in sets if samples is not None for tensor in samples.tensors)
 
 
 def _set_up_once(data: TensorDataModule) -> None:
-    """Lets each stage's `setup` be done once, by whoever needs it first: Lightning calls it at each `fit`, too."""
+    """Lets each stage's `setup` be done once, by whoever needs it first: Lightning calls it at each `fit`, too.
+
+    An attribute of the object hides its class's method: so it holds whatever class the user has written. Stages are set
+    up each for itself, as a user's `setup` may do something else for each.
+    """
     done: set[str] = set()
     vars(data)["setup"] = partial(_set_up, data.setup, done)
     if type(data).teardown is not L.LightningDataModule.teardown:  # it may let go of the tensors

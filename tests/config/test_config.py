@@ -12,7 +12,7 @@ from conftest import ROOT, composed, script
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config import COMMAND_WIDE, GroupFiles, check_config, check_targets, without_hydra
+from simplenn.config import COMMAND_WIDE, GroupFiles, check_config, check_targets, root_keys, without_hydra
 from simplenn.config.schema import TARGETS, TrainerConfig
 from simplenn.errors import ConfigError
 
@@ -278,3 +278,12 @@ def test_a_missing_gpu_is_refused_with_the_fix(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="needs a GPU that torch can use, and there is none; try trainer=cpu"):
         rehearse(check_config(composed("trainer=gpu")))
+
+
+@pytest.mark.parametrize("key", root_keys())
+@pytest.mark.parametrize("sweep", [[], ["-m", "optimizer.lr=1,2"]])
+def test_a_key_that_is_taken_away_is_refused(key: str, sweep: list[str], tmp_path: Path) -> None:
+    """In one line, before anything is written."""
+    done = script("train.py", *sweep, f"~{key}", cwd=tmp_path, preloaded="hydra")
+    assert done.returncode == 2 and key in done.stderr, done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "outputs").exists()

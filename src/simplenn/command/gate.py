@@ -45,7 +45,9 @@ class Gate(Callback):
             log.info("%s", self._note)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if config.get("resume"):
+        with _closed_on_errors():
+            _refuse_missing_keys(config)
+        if config.resume:
             raise Refused("resume=true is for one run, got a multirun; name the run that is to go on")
         if not claims_directory(config):
             from simplenn.command import directory
@@ -54,7 +56,7 @@ class Gate(Callback):
                 _refuse_several_commands(config)
                 directory.refuse_taken(config, "sweep")
                 directory.claim(config, "sweep")
-        if config.get("quiet"):
+        if config.quiet:
             with read_write(config):
                 config.hydra.hydra_logging.root.level = "WARNING"
 
@@ -96,6 +98,7 @@ def check_job(config: DictConfig) -> DictConfig:
     """The checked configuration of one job, its `hydra` node left out. Raises `ConfigError`; imports no torch."""
     from simplenn.config import GroupFiles, as_override, check_config, check_targets, without_hydra
 
+    _refuse_missing_keys(config)
     checked = check_config(without_hydra(config), GroupFiles(config))
     if checked.allow and "allow" not in map(key_of, overrides_given(config, "task")):
         packages = list(checked.allow)
@@ -104,6 +107,14 @@ def check_job(config: DictConfig) -> DictConfig:
         )
     check_targets(checked, checked.allow)
     return checked
+
+
+def _refuse_missing_keys(config: DictConfig) -> None:
+    from simplenn.config import root_keys
+
+    for key in root_keys():
+        if key not in config:
+            raise ConfigError(f"{key} must have a value, got no such key; leave ~{key} out, or see conf/train.yaml")
 
 
 def claims_directory(sweep: DictConfig) -> bool:

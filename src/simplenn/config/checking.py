@@ -163,3 +163,8 @@ def _refusal(key: str, rule: str, value: Any, example: Any) -> ConfigError:
 
 def _example(schema: type, key: str) -> Any:
     return next(entry for entry in fields(schema) if entry.name == key).metadata["example"]
+
+
+def root_keys() -> list[str]:
+    """The keys beside the groups, which every command's configuration has."""
+    return [entry.name for entry in fields(Config) if entry.name not in GROUPS]

@@ -6,6 +6,7 @@ Shapes: R runs, T epochs.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,6 +42,8 @@ def take_outcome(outcome: Outcome, runs: Sequence[int], seconds: float) -> Outco
         curves={name: curve[:, rows] for name, curve in outcome.curves.items()},
         last=_take_snapshot(outcome.last, rows),
         best=_take_snapshot(outcome.best, rows),
+        finals=_of_runs(outcome.finals, runs),
+        bests=_of_runs(outcome.bests, runs),
         seconds=seconds,
     )
 
@@ -89,3 +92,7 @@ def _take_snapshot(snapshot: Snapshot, rows: Tensor) -> Snapshot:
 
 def _rows(tensors: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
     return {name: tensor[rows] for name, tensor in tensors.items()}
+
+
+def _of_runs(values: Mapping[str, np.ndarray] | None, runs: Sequence[int]) -> dict[str, np.ndarray] | None:
+    return None if values is None else {name: own[list(runs)] for name, own in values.items()}

@@ -63,6 +63,8 @@ def columns_of(metrics_per_epoch: Sequence[Sequence[str]]) -> list[str]:
 
 def final_values(outcome: Outcome) -> dict[str, np.ndarray]:
     """Each metric's last value, [R]; NaN where a run has none. Validation may not have come with the last epoch."""
+    if outcome.finals is not None:
+        return outcome.finals
     finals = {}
     for name in columns_of(metrics_per_epoch(outcome)):
         last = np.full(len(outcome.status), np.nan)
@@ -92,6 +94,8 @@ def best_rows(outcome: Outcome) -> np.ndarray:
 
 def best_values(outcome: Outcome) -> dict[str, np.ndarray]:
     """Each metric in the run's best epoch, [R]; NaN where a run has none. The learning rate is no metric."""
+    if outcome.bests is not None:
+        return outcome.bests
     rows, runs = best_rows(outcome), np.arange(len(outcome.status))
     return {
         name: np.where(rows >= 0, outcome.curves[name].numpy()[rows, runs], np.nan)

@@ -6,6 +6,7 @@ Shapes: R runs, T epochs.
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from simplenn.signals import Interrupted
@@ -44,5 +45,8 @@ class Outcome:
     skeletons: dict[int, dict[str, Any]]
     # What the training took, in seconds.
     seconds: float
+    # [R] by metric: final and best values as the runs' own results have them; `None` where the curves say.
+    finals: dict[str, np.ndarray] | None = None
+    bests: dict[str, np.ndarray] | None = None
     # The signal that ended the training, for the caller to raise again.
     interruption: Interrupted | None = None

@@ -65,12 +65,11 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
 
 
 def epochs_completed(checkpoint: Mapping[str, Any]) -> int:
-    """Raises `ConfigError` for a checkpoint of a release that didn't note them."""
-    if EPOCHS not in checkpoint:
-        raise ConfigError(
-            f"a checkpoint must say its {EPOCHS}, and this one, of an earlier release, doesn't; train the run anew"
-        )
-    return checkpoint[EPOCHS]
+    """As noted, or for a checkpoint of an earlier release by what Lightning notes: it was saved at a run's start, or
+    within Lightning's last epoch, counted from 0."""
+    if EPOCHS in checkpoint:
+        return checkpoint[EPOCHS]
+    return checkpoint["epoch"] + 1 if checkpoint["global_step"] else 0
 
 
 def latest(run: Run) -> tuple[Path, dict[str, Any]] | None:

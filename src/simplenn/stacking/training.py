@@ -112,6 +112,9 @@ def train_stack(
             raise
         if recorder.recorded is None:  # training has not begun
             raise interruption from error
+    finally:
+        data.trainer = None  # the data outlive the stack, and must not keep its tensors alive
+        del data.make_batches
     assert recorder.recorded is not None
     lrs = torch.tensor(columns.get("optimizer.lr", [optimizer.defaults["lr"]] * len(seeds)), dtype=torch.float64)
     return _outcome(stack, recorder, recorder.recorded, lrs, interruption, time.monotonic() - begun)

@@ -13,17 +13,18 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
+from torch import Tensor
 
 from simplenn.groups import RunGroup
-from simplenn.groups.metrics import objectives
+from simplenn.groups.metrics import final_values, objectives
 from simplenn.groups.outcome import Outcome
 from simplenn.metric import cost, objective_of
 from simplenn.planning import arguments, swept_keys, values_of
-from simplenn.rundir import Run, Unwritable
+from simplenn.rundir import Run, Unwritable, read_rows
 from simplenn.setup import build_run, share_data
 from simplenn.sweep.attempts import Attempts
 from simplenn.sweep.run_files.directories import are_wanted, write_directories
-from simplenn.sweep.single_runs import read_ending, read_outcome
+from simplenn.sweep.single_runs import final_weights, outcome_of
 from simplenn.sweep.store import write_store
 
 
@@ -68,9 +69,11 @@ class SweepRecord:
         return singles
 
     def _read(self, run: Run) -> Outcome:
-        found: list[Outcome] = []
-        is_read = self.attempt(f"read {run.directory}", lambda: found.append(read_outcome(run)))
-        return found[0] if is_read else read_ending(run)
+        rows: list[dict[str, float]] = []
+        weights: dict[str, Tensor] = {}
+        self.attempt(f"read {run.metrics_file}", lambda: rows.extend(read_rows(run.metrics_file)))
+        self.attempt(f"read {run.checkpoint('last')}", lambda: weights.update(final_weights(run)))
+        return outcome_of(run, rows, weights)
 
     @property
     def _groups(self) -> list[RunGroup]:
@@ -130,7 +133,7 @@ class SweepRecord:
         if best is None:
             return None
         value, group, run = best
-        tag = objective_of(group.ended.curves)
+        tag = objective_of(final_values(group.ended))
         return Best(group.names[run], tag, cost(tag, value), arguments(self._sweep, group.overrides[run]))
 
 
