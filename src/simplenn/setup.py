@@ -50,15 +50,17 @@ def build_data(cfg: DictConfig) -> L.LightningDataModule:
     return data
 
 
-def keep_data(cfg: DictConfig, data: L.LightningDataModule) -> None:
-    """Lets data that have been set up for training wait for it. The oldest that no stacks share make way."""
-    num_bytes = _num_bytes(data)
-    if kept_data(cfg) is not None or num_bytes is None or num_bytes >= MOST_BYTES_WAITING:
-        return
-    _waiting[_origin(cfg)] = _Waiting(data, num_bytes)
-    while len(_waiting) > MOST_WAITING or sum(own.num_bytes for own in _waiting.values()) > MOST_BYTES_WAITING:
-        oldest = next(iter(_waiting))
-        del _waiting[oldest]
+def keep_data(cfg: DictConfig, data: L.LightningDataModule, *, shared: bool = False) -> None:
+    """Lets data wait for the training; `shared` ones are not given away to a single run. The oldest make way."""
+    origin = _origin(cfg)
+    if origin not in _waiting:
+        num_bytes = _num_bytes(data)
+        if num_bytes is None or num_bytes >= MOST_BYTES_WAITING:
+            return
+        _waiting[origin] = _Waiting(data, num_bytes)
+        while len(_waiting) > MOST_WAITING or sum(own.num_bytes for own in _waiting.values()) > MOST_BYTES_WAITING:
+            del _waiting[next(iter(_waiting))]
+    _waiting[origin].is_shared |= shared
 
 
 def kept_data(cfg: DictConfig) -> L.LightningDataModule | None:
@@ -69,19 +71,16 @@ def kept_data(cfg: DictConfig) -> L.LightningDataModule | None:
 
 def take_data(cfg: DictConfig) -> L.LightningDataModule | None:
     """The data that wait for this configuration, for one run to keep. Those of stacks are not given away."""
-    waiting = _waiting.get(_origin(cfg))
-    if waiting is None or waiting.is_shared:
+    origin = _origin(cfg)
+    if origin not in _waiting or _waiting[origin].is_shared:
         return None
-    return _waiting.pop(_origin(cfg)).data
+    return _waiting.pop(origin).data
 
 
 def share_data(cfg: DictConfig) -> L.LightningDataModule:
     """The data of all stacks of one configuration, and of the figures of their runs. Raises `ConfigError`."""
     data = kept_data(cfg) or build_data(cfg)
-    keep_data(cfg, data)
-    waiting = _waiting.get(_origin(cfg))
-    if waiting is not None:  # else the data are too large to wait
-        waiting.is_shared = True
+    keep_data(cfg, data, shared=True)
     return data
 
 
