@@ -25,8 +25,8 @@ class PreparedGroup:
         group: RunGroup,
         proof: "Proof",
         max_stack: int | None,
-        callbacks: Sequence[Any],
-        after_stack: Callable[[], None],
+        callbacks: Sequence[Any] = (),
+        after_stack: Callable[[], None] = lambda: None,
     ) -> None:
         self.group = group
         self.reason = proof.reason

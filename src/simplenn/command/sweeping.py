@@ -58,10 +58,10 @@ class Sweeping:
 
     def check(self, groups: Sequence[RunGroup], sweep: DictConfig) -> None:
         """Refuses the sweep (`Refused`) before anything is written, else makes its directory."""
-        told_before = len(overrides_given(sweep))
+        num_overrides = len(overrides_given(sweep))  # the claim of the directory adds to them
         self._take_on(groups, sweep, claim=True)
         for group in groups:
-            _move_to_directory(group, sweep, told_before)
+            _move_to_directory(group, sweep, num_overrides)
 
     def prepare(self, groups: Sequence[RunGroup], sweep: DictConfig) -> list[PreparedGroup]:
         """The groups of one launch, each with what trains it. Those that have not been checked are checked now, in the
@@ -72,7 +72,7 @@ class Sweeping:
         return prepared
 
     def _take_on(self, groups: Sequence[RunGroup], sweep: DictConfig, *, claim: bool) -> None:
-        _refuse_shared_places(groups)
+        _refuse_shared_subdirs(groups)
         gate.check_sweep(groups, sweep, claim=claim)
         self._sweep = sweep
         self._planned += groups
@@ -82,7 +82,7 @@ class Sweeping:
     def _prepare(self, group: RunGroup, sweep: DictConfig) -> PreparedGroup:
         proof = self._proofs.of(group, sweep.max_stack)
         if proof.reason is not None:
-            return PreparedGroup(group, proof, sweep.max_stack, [], lambda: None)
+            return PreparedGroup(group, proof, sweep.max_stack)
         if group.cfg.trainer.get("compile") and not proof.compiles:
             from simplenn.stacking import with_compiler
 
@@ -164,12 +164,12 @@ def finished(main: Callable[[], Any], sweeping: Sweeping) -> Callable[[], None]:
     return run
 
 
-def _refuse_shared_places(groups: Sequence[RunGroup]) -> None:
-    places = Counter(subdir for group in groups for subdir in group.subdirs)
-    for place, count in places.most_common(1):
+def _refuse_shared_subdirs(groups: Sequence[RunGroup]) -> None:
+    counts = Counter(subdir for group in groups for subdir in group.subdirs)
+    for subdir, count in counts.most_common(1):
         if count > 1:
             raise Refused(
-                f"hydra.sweep.subdir must give each job a place of its own, got {place} for {count} of them; "
+                f"hydra.sweep.subdir must give each job a place of its own, got {subdir} for {count} of them; "
                 "try leaving it out"
             )
 

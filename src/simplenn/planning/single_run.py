@@ -15,8 +15,8 @@ CONFIG_OPTIONS = {"--config-path": "-cp", "--config-name": "-cn", "--config-dir"
 
 def arguments(sweep: DictConfig, overrides: Sequence[str]) -> list[str]:
     """The arguments with which `train.py` trains the job of these overrides, in the configuration of this sweep."""
-    own = [word for word in overrides if key_of(word) not in COMMAND_WIDE or key_of(word) == "allow"]
-    hydras = [word for word in overrides_given(sweep) if not key_of(word).startswith(OF_SWEEPS)]
+    own = [o for o in overrides if key_of(o) not in COMMAND_WIDE or key_of(o) == "allow"]
+    hydras = [o for o in overrides_given(sweep) if not key_of(o).startswith(OF_SWEEPS)]
     in_file = "hydra.mode" not in map(key_of, overrides_given(sweep))  # Hydra adds it for -m
     return [*config_options(sys.argv[1:]), *own, *hydras, *(["hydra.mode=RUN"] if in_file else [])]
 

@@ -29,7 +29,7 @@ from simplenn.sweep.store import write_store
 
 
 @dataclass(frozen=True)
-class Best:
+class BestRun:
     """The run with the best objective; `arguments` of train.py train it by itself."""
 
     name: str
@@ -121,7 +121,7 @@ class SweepRecord:
     def _write_directories(self, group: RunGroup) -> None:
         write_directories(group, self.directory, *build_run(group.cfg, share_data(group.cfg)))
 
-    def best(self) -> Best | None:
+    def best(self) -> BestRun | None:
         """`None` where no run is done."""
         best: tuple[float, RunGroup, int] | None = None
         for group in self._groups:
@@ -134,7 +134,7 @@ class SweepRecord:
             return None
         value, group, run = best
         tag = objective_of(final_values(group.ended))
-        return Best(group.names[run], tag, cost(tag, value), arguments(self._sweep, group.overrides[run]))
+        return BestRun(group.names[run], tag, cost(tag, value), arguments(self._sweep, group.overrides[run]))
 
 
 def _swept(group: RunGroup, keys: Sequence[str]) -> dict[str, list[Any]]:
