@@ -1,25 +1,14 @@
 """The plan of a sweep against the slow, obvious way: composing every job in full."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from grids import fresh, grid, planner_of_a_sweep
+from grids import grid
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn.groups.run_group import RunGroup
 from simplenn.planning.planner import Planner
-
-
-@pytest.fixture(scope="module")
-def planner_of_all() -> Iterator[Planner]:
-    with planner_of_a_sweep() as planner:
-        yield planner
-
-
-@pytest.fixture
-def planner(planner_of_all: Planner) -> Planner:
-    return fresh(planner_of_all)
 
 
 def values(config: DictConfig) -> dict[str, Any]:

@@ -1,24 +1,13 @@
 """Each job's directory is where Hydra's basic launcher puts it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
-from grids import fresh, grid, planner_of_a_sweep
+from grids import grid
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
 from simplenn.planning.planner import Planner
-
-
-@pytest.fixture(scope="module")
-def planner_of_all() -> Iterator[Planner]:
-    with planner_of_a_sweep() as planner:
-        yield planner
-
-
-@pytest.fixture
-def planner(planner_of_all: Planner) -> Planner:
-    return fresh(planner_of_all)
 
 
 def subdir_by_hydra(planner: Planner, job: Sequence[str], num: int, monkeypatch: pytest.MonkeyPatch) -> str:
