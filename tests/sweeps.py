@@ -57,7 +57,8 @@ def single(run: Run, num: int, swept: dict[str, Any], root: Path) -> RunGroup:
     """A run that trained by itself, as the sweep in `root` has it."""
     cfg = DictConfig({})
     subdir = str(run.directory.relative_to(root))
-    group = RunGroup(cfg, [num], [[]], {}, [subdir], swept={key: [value] for key, value in swept.items()})
+    columns = {key: [value] for key, value in swept.items()}
+    group = RunGroup(cfg, [num], [[]], {}, [subdir], swept=columns, checked=cfg)
     return group.trained(
         single_runs.outcome_of(run, read_rows(run.metrics_file), single_runs.final_weights(run)), stacked=False
     )

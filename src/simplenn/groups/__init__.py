@@ -4,7 +4,7 @@ or trained, or what files they leave.
 `RunGroup` is here at once; what takes torch lies in `outcome` (how the runs of a stack ended), `metrics` (what its
 curves say of each run) and `joining` (outcomes of several stacks made one).
 
-May import: signals, metric, rundir.
+May import: signals, metric, config, rundir.
 """
 
 from simplenn.groups.run_group import RunGroup

@@ -7,9 +7,12 @@ import socket
 import time
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
+
+from simplenn.config import identities
 
 if TYPE_CHECKING:
     from simplenn.groups.outcome import Outcome
@@ -34,6 +37,7 @@ class RunGroup:
     finished: float = 0.0  # when, in seconds since the epoch
     host: str = ""  # where
     versions: dict[str, str] = field(default_factory=dict)  # and with which packages
+    code: dict[str, str] = field(default_factory=dict)  # and code, as `rundir.code_of` has it
 
     def __len__(self) -> int:
         return len(self.nums)
@@ -63,6 +67,11 @@ class RunGroup:
     def seeds(self) -> list[int]:
         return self.columns.get("seed") or [int(self.cfg.seed)] * len(self)
 
+    @cached_property
+    def identities(self) -> list[str]:
+        """[R]: by which the runs are found again in a sweep that grows."""
+        return identities(self.cfg, self.columns)
+
     def take(self, runs: Sequence[int]) -> "RunGroup":
         """The group of these of its runs, which go by their places in the lists."""
         taken = replace(
@@ -86,7 +95,7 @@ class RunGroup:
 
     def trained(self, outcome: "Outcome", *, stacked: bool) -> "RunGroup":
         """The group as it is once its runs have ended, here and now."""
-        from simplenn.rundir import package_versions
+        from simplenn.rundir import code_of, package_versions
 
         return replace(
             self,
@@ -95,6 +104,7 @@ class RunGroup:
             finished=time.time(),
             host=socket.gethostname(),
             versions=package_versions(),
+            code=code_of(self.cfg),
         )
 
 

@@ -7,6 +7,7 @@ May import: errors, metric, data, regressor, config.
 """
 
 from simplenn.rundir.atomic import Unwritable, replacing, write_atomically, writing
+from simplenn.rundir.code import code_of
 from simplenn.rundir.metrics import Best, append_row, in_row_order, read_rows
 from simplenn.rundir.result import STATUSES, Result, package_versions
 from simplenn.rundir.run import Run, find_run
@@ -20,6 +21,7 @@ __all__ = [
     "Unwritable",
     "append_row",
     "closing_lines",
+    "code_of",
     "find_run",
     "in_row_order",
     "log_lines",

@@ -1,0 +1,78 @@
+"""Which code and which files made a run's numbers, as digests: so that a run that is kept can be told from what the
+code would give now. Imports neither torch nor the code itself.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+import simplenn
+
+DIGITS = 12  # hexadecimal, of each digest: enough to tell versions apart
+MOST_BYTES = 64 * 2**20  # a file beyond it goes by its size alone
+LIBRARIES = ("torch", "lightning")  # whose versions are noted beside
+
+
+def code_of(cfg: DictConfig) -> dict[str, str]:
+    """Digests by name: of this package, of each module outside of it that the configuration's `_target_`s name, and of
+    each file that a value of its names."""
+    found = {"simplenn": _of_package()}
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    for key, text in _texts(values):
+        if key == "_target_":
+            module = text.rpartition(".")[0]
+            if module.partition(".")[0] not in ("simplenn", *LIBRARIES) and (path := _file_of(module)) is not None:
+                found[module] = _digest(path)
+        elif len(text) < 4096 and "\0" not in text and Path(text).is_file():
+            found[text] = _digest(Path(text))
+    return found
+
+
+@cache
+def _of_package() -> str:
+    """Of all source files of this package, each with its place in it."""
+    package = Path(simplenn.__path__[0])
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:DIGITS]
+
+
+def _file_of(module: str) -> Path | None:
+    """Where the module's source is. Only the outermost package is looked up, which imports nothing."""
+    outermost, *inner = module.split(".")
+    try:
+        spec = find_spec(outermost)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if not inner:
+        return Path(spec.origin) if spec.origin and Path(spec.origin).is_file() else None
+    places = [Path(folder).joinpath(*inner) for folder in spec.submodule_search_locations or ()]
+    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    return next((file for file in files if file.is_file()), None)
+
+
+def _digest(path: Path) -> str:
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        return f"{size} bytes"
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGITS]
+
+
+def _texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in the configuration, with the last part of its key."""
+    if isinstance(node, str):
+        yield key, node
+    children = (
+        node.items() if isinstance(node, dict) else ((key, item) for item in node) if isinstance(node, list) else ()
+    )
+    for name, child in children:
+        yield from _texts(child, str(name))
