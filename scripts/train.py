@@ -24,22 +24,18 @@ def train_job(cfg: DictConfig) -> float:
     from simplenn.training import train
 
     job = HydraConfig.get()
-    alone = job.mode == RunMode.RUN
-    if not alone:
-        cfg.progress = "none"  # a line a job says enough
     directory = Path(job.runtime.output_dir)
+    if job.mode != RunMode.RUN:
+        return sweeping.train_single(cfg, directory, Path(job.sweep.dir))
     try:
         result = train(cfg, directory)
     except Interrupted:
-        if alone:
-            log.info("go on with: python scripts/train.py name=%s resume=true", directory.name)
+        log.info("go on with: python scripts/train.py name=%s resume=true", directory.name)
         raise
-    if alone and not cfg.quiet:
+    if not cfg.quiet:
         summary.log_place(directory)
-    if alone and result.status != "done":
+    if result.status != "done":
         sys.exit(1)
-    if result.status == "failed":
-        raise RunFailed(f"{directory}: {result.message}")
     return result.objective
 
 

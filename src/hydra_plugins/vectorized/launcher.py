@@ -6,7 +6,7 @@ one, jobs run one by one exactly as under Hydra's basic launcher.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from simplenn.groups import RunGroup
-from simplenn.planning import Job, Planner
+from simplenn.planning import Job, Plan, Planner
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +30,8 @@ class PreparedGroup(Protocol):
     group: RunGroup
     reason: str | None
 
-    def train(self) -> list[float]:
-        """Runs the group's jobs; the return values of the first of them, in order. The others must run one by one."""
+    def train(self) -> dict[int, float]:
+        """Runs the group's jobs; the return values by the jobs' numbers. Those without one must run one by one."""
         ...
 
 
@@ -42,9 +42,9 @@ class Batched(Protocol):
         """Whether jobs that differ in this key alone can be handed on together."""
         ...
 
-    def check(self, groups: Sequence[RunGroup], sweep: DictConfig) -> None:
+    def check(self, plan: Plan, sweep: DictConfig) -> Plan:
         """For a sweeper that plans the whole sweep before it writes anything: refuses it where a job is refused, else
-        makes the sweep's directory."""
+        makes the sweep's directory, or goes on in the one that is there. The jobs that are still to be run."""
         ...
 
     def prepare(self, groups: Sequence[RunGroup], sweep: DictConfig) -> Sequence[PreparedGroup]:
@@ -63,14 +63,13 @@ ConfigStore.instance().store(
 
 
 class VectorizedLauncher(Launcher):
-    """`plan` are the groups of the whole sweep, where the sweeper has made them; else each launch makes its own."""
+    """Our sweeper hands it groups (`launch_groups`); for any other it makes its own of each launch's jobs."""
 
     config: DictConfig
     hydra_context: HydraContext
     task_function: TaskFunction
 
     def __init__(self) -> None:
-        self.plan: Sequence[RunGroup] | None = None
         self._planner: Planner | None = None  # keeps what it has composed for the next launch
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -78,32 +77,35 @@ class VectorizedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Job], initial_job_idx: int) -> Sequence[JobReturn]:
         batched: Batched | None = getattr(self.task_function, "batched", None)
-        setup_globals()
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         jobs = dict(enumerate(job_overrides, initial_job_idx))
         if batched is None:
+            self._set_up()
             Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
             log.info("Launching %d jobs locally", len(jobs))
             return [self._run_single(num, job) for num, job in jobs.items()]
-        prepared = batched.prepare(self._groups(jobs, batched), self.config)
+        self._planner = self._planner or Planner(self.hydra_context.config_loader, self.config, batched.per_run)
+        return self.launch_groups(self._planner.plan(list(jobs.values()), initial_job_idx), jobs)
+
+    def launch_groups(self, groups: Sequence[RunGroup], jobs: Mapping[int, Job]) -> Sequence[JobReturn]:
+        """Runs the jobs of these groups, by number."""
+        batched: Batched = self.task_function.batched  # pyright: ignore[reportFunctionMemberAccess]
+        self._set_up()
+        prepared = batched.prepare(groups, self.config)
         for reason, count in _counts(prepared).items():
             log.info("%d of %d jobs run one by one: %s", count, len(jobs), reason)
         returns: dict[int, JobReturn] = {}
         for group in prepared:
-            values = group.train() if group.reason is None else []
-            for num, value in zip(group.group.nums, values, strict=False):
-                returns[num] = _return_of_stacked(jobs[num], value)
-            for num in group.group.nums[len(values) :]:
-                returns[num] = self._run_single(num, jobs[num])
+            values = group.train() if group.reason is None else {}
+            for num in group.group.nums:
+                if num in values:
+                    returns[num] = _return_of_stacked(jobs[num], values[num])
+                else:
+                    returns[num] = self._run_single(num, jobs[num])
         return [returns[num] for num in jobs]
 
-    def _groups(self, jobs: dict[int, Job], batched: Batched) -> list[RunGroup]:
-        """The groups of this launch's jobs, by number."""
-        if self.plan is None:
-            self._planner = self._planner or Planner(self.hydra_context.config_loader, self.config, batched.per_run)
-            return self._planner.plan(list(jobs.values()), min(jobs, default=0))
-        parts = [group.with_nums(jobs) for group in self.plan]
-        return [part for part in parts if part is not None]
+    def _set_up(self) -> None:
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
     def _run_single(self, num: int, job: Job) -> JobReturn:
         """As Hydra's basic launcher runs a job."""

@@ -36,7 +36,7 @@ class Gate(Callback):
         if PARENT in os.environ:
             end_with_parent()  # which has passed the gate for both
         else:
-            with _closed_on_errors():
+            with closed_on_errors():
                 self._note = _pass_run(config, kwargs["config_name"])
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -45,14 +45,16 @@ class Gate(Callback):
             log.info("%s", self._note)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        with _closed_on_errors():
+        with closed_on_errors():
             _refuse_missing_keys(config)
-        if config.resume:
-            raise Refused("resume=true is for one run, got a multirun; name the run that is to go on")
+            if config.resume:
+                from simplenn.command.resume_sweep import resume_sweep
+
+                resume_sweep(config, kwargs["config_name"])
         if not claims_directory(config):
             from simplenn.command import directory
 
-            with _closed_on_errors():
+            with closed_on_errors():
                 _refuse_several_commands(config)
                 directory.refuse_taken(config, "sweep")
                 directory.claim(config, "sweep")
@@ -124,23 +126,20 @@ def claims_directory(sweep: DictConfig) -> bool:
     return getattr(get_class(sweep.hydra.sweeper._target_), "claims_directory", False)
 
 
-def check_sweep(groups: "Sequence[RunGroup]", sweep: DictConfig, *, claim: bool) -> None:
-    """Checks every job of a sweep, then, where `claim`, makes its directory. Raises `Refused` before that.
+def check_groups(groups: "Sequence[RunGroup]", sweep: DictConfig) -> None:
+    """Holds every job of a sweep against the schema. Raises `ConfigError`; imports no torch.
 
     From then on the groups have a checked configuration, and their columns are of their keys' types.
     """
-    from simplenn.command import directory
+    for group in groups:
+        _check_group(group, sweep)
+    _check_compiler([group.cfg for group in groups])
 
-    with _closed_on_errors():
-        for group in groups:
-            _check_group(group, sweep)
-        _check_compiler([group.cfg for group in groups])
-        if claim:
-            directory.refuse_taken(sweep, "sweep")
-        for group in groups:
-            _rehearse(group.cfg, group.columns)
-        if claim:
-            directory.claim(sweep, "sweep")
+
+def rehearse_groups(groups: "Sequence[RunGroup]") -> None:
+    """What only torch can tell of a sweep's jobs. Raises `ConfigError`."""
+    for group in groups:
+        _rehearse(group.cfg, group.columns)
 
 
 def _check_group(group: "RunGroup", sweep: DictConfig) -> None:
@@ -172,7 +171,7 @@ def _refuse_several_commands(job: DictConfig) -> None:
 
 
 @contextmanager
-def _closed_on_errors() -> Iterator[None]:
+def closed_on_errors() -> Iterator[None]:
     """Lets no error open the gate: Hydra would only warn of it, and train all the same."""
     try:
         yield

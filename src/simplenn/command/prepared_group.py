@@ -1,73 +1,115 @@
-"""A group of runs that is ready to train: why it can't train as stacks, else its stacks' training.
+"""A group of runs that is ready to train: why it can't train as stacks, else its stacks' training and what they leave.
 
 Imports torch only to train.
 """
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simplenn import signals
 from simplenn.groups import RunGroup
+from simplenn.rundir import Unwritable
 
 if TYPE_CHECKING:
     from simplenn.groups.outcome import Outcome
-    from simplenn.stacking import Proof
+    from simplenn.stacking import InitialWeights
 
 log = logging.getLogger(__name__)
 
 
 class PreparedGroup:
     """`reason` says why the group's runs must train one by one, `None` where they train as stacks of at most
-    `max_stack`; `after_stack` is called after each of these."""
+    `max_stack`, each of which leaves a part in `sweep` as it ends; `after_stack` is called then."""
 
     def __init__(
         self,
         group: RunGroup,
-        proof: "Proof",
-        max_stack: int | None,
+        reason: str | None,
+        sweep: Path,
+        *,
+        initial: "InitialWeights | None" = None,
+        max_stack: int | None = None,
         callbacks: Sequence[Any] = (),
+        with_directories: bool = False,
         after_stack: Callable[[], None] = lambda: None,
     ) -> None:
         self.group = group
-        self.reason = proof.reason
-        self._initial = proof.initial
+        self.reason = reason
+        self._sweep = sweep
+        self._initial = initial
         self._max_stack = max_stack
         self._callbacks = callbacks
+        self._with_directories = with_directories
         self._after_stack = after_stack
-        self._outcomes: list[Outcome] = []
+        self._number: int | None = None  # of the part that the present stack leaves
 
-    def train(self) -> list[float]:
-        """Trains the group's runs, stack by stack; the objectives of those that have trained. Where a stack fails, its
-        runs and those behind it are left to train one by one, so that each reports its own error.
+    def train(self) -> dict[int, float]:
+        """Trains the group's runs, stack by stack; the objectives of those that have trained, by job number. The runs
+        that a stack can't train with, as they raise, are left to train one by one, so that each reports its own error.
 
-        Raises `Interrupted`.
+        Raises `Interrupted`, and `Unwritable` where the system doesn't write what a stack leaves.
         """
         from simplenn.groups.metrics import objectives
         from simplenn.stacking import train_in_stacks
 
+        start = self._start()
         stacks = train_in_stacks(
-            self.group.cfg, self.group.columns, self._max_stack, self._callbacks, initial=self._initial
+            self.group.cfg,
+            self.group.columns,
+            self._max_stack,
+            self._callbacks,
+            initial=self._initial,
+            start=start,
+            keep=self._keep,
         )
+        values: dict[int, float] = {}
+        for runs, outcome in stacks:
+            if outcome is None:
+                continue
+            trained = self._trained(runs, outcome)
+            with signals.deferred():
+                self._write(trained, finished=outcome.interruption is None)
+            values |= zip(trained.nums, objectives(outcome).tolist(), strict=True)
+            if outcome.interruption is not None:
+                log.warning("interrupted by %s", outcome.interruption.signal_name)
+                raise outcome.interruption
+            self._after_stack()
+        return values
+
+    def _start(self) -> "Outcome | None":
+        """What the training goes on from; `None` where it begins."""
+        if self.group.part is None:
+            return None
+        from simplenn.sweep.parts import read_group, resumable
+
+        part = next(part for part in resumable(self._sweep) if part.number == self.group.part)
+        if len(part.runs()) == len(self.group):
+            self._number = part.number  # whole, and so it takes its predecessor's place
+        return read_group(part, self.group.rows).outcome
+
+    def _keep(self, runs: Sequence[int], outcome: "Outcome") -> None:
+        """Writes what a stack in training can go on from. If that can't be written, the training goes on all the same."""
         try:
-            for _, outcome in stacks:
-                self._outcomes.append(outcome)
-                if outcome.interruption is not None:
-                    log.warning("interrupted by %s", outcome.interruption.signal_name)
-                    raise outcome.interruption
-                self._after_stack()
-        except Exception as error:
-            log.warning("a stack failed (%s: %s); its runs train one by one", type(error).__name__, error)
-        return [value for outcome in self._outcomes for value in objectives(outcome).tolist()]
+            self._write(self._trained(runs, outcome), finished=False)
+        except Unwritable as error:
+            log.warning("the stack in training has no checkpoint: %s", error)
 
-    @property
-    def num_trained(self) -> int:
-        """How many runs have trained: the group's first ones."""
-        return sum(len(outcome.status) for outcome in self._outcomes)
-
-    def trained(self) -> RunGroup:
-        """The runs that have trained, with their outcome."""
-        from simplenn.groups.joining import join_outcomes
-
-        own = self.group if self.num_trained == len(self.group) else self.group.take(range(self.num_trained))
-        outcome = join_outcomes(self._outcomes) if len(self._outcomes) > 1 else self._outcomes[0]
+    def _trained(self, runs: Sequence[int], outcome: "Outcome") -> RunGroup:
+        own = self.group if len(runs) == len(self.group) else self.group.take(runs)
         return own.trained(outcome, stacked=True)
+
+    def _write(self, trained: RunGroup, *, finished: bool) -> None:
+        from simplenn.sweep.parts import next_number, write_part
+
+        if self._number is None:
+            self._number = next_number(self._sweep)
+        write_part(self._sweep, self._number, trained, finished=finished)
+        if finished:
+            self._number = None
+            if self._with_directories:
+                from simplenn.setup import build_run, share_data
+                from simplenn.sweep.run_files.directories import write_directories
+
+                write_directories(trained, self._sweep, *build_run(trained.cfg, share_data(trained.cfg)))

@@ -2,29 +2,27 @@
 
 import logging
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, read_write
 
 from simplenn import signals
 from simplenn.command import gate
+from simplenn.command.failures import Failures, Stopped, reason_not_to_begin
+from simplenn.command.going_on import GoingOn
 from simplenn.command.prepared_group import PreparedGroup
 from simplenn.command.proofs import Proofs
 from simplenn.errors import Refused
 from simplenn.groups import RunGroup
-from simplenn.planning import overrides_given
+from simplenn.planning import Plan, overrides_given
 
 if TYPE_CHECKING:
-    from simplenn.sweep.record import SweepRecord
     from simplenn.training import SweepProgress
 
 log = logging.getLogger(__name__)
-
-SECONDS_BETWEEN = 60  # two writings of a running sweep's tables
 
 
 class RunFailed(RuntimeError):
@@ -36,11 +34,11 @@ class Sweeping:
 
     def __init__(self) -> None:
         self._sweep: DictConfig | None = None  # the command's configuration, once its jobs have been checked
-        self._planned: list[RunGroup] = []  # every run of the sweep that is known so far
-        self._prepared: list[PreparedGroup] = []
+        self._going_on: GoingOn | None = None  # what its directory holds, where our own sweeper has asked for that
         self._proofs = Proofs()
         self._progress: SweepProgress | None = None
-        self._tables_written = time.monotonic()
+        self._stopped = ""
+        self.failures: Failures | None = None  # of this process's runs; `None` in a process that a launcher has started
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()  # a launcher that pickles the task function does so for each job: without the plan of all
@@ -56,40 +54,88 @@ class Sweeping:
         numbers = value if isinstance(value, list) and value else [value]
         return key.rpartition(".")[0] == "optimizer" and all(type(number) in (int, float) for number in numbers)
 
-    def check(self, groups: Sequence[RunGroup], sweep: DictConfig) -> None:
-        """Refuses the sweep (`Refused`) before anything is written, else makes its directory."""
+    def check(self, plan: Plan, sweep: DictConfig) -> Plan:
+        """Refuses the sweep (`Refused`) before anything is written, else makes its directory, or takes the one that is
+        there; what is still to be trained."""
         num_overrides = len(overrides_given(sweep))  # the claim of the directory adds to them
-        self._take_on(groups, sweep, claim=True)
-        for group in groups:
+        with gate.closed_on_errors():
+            _refuse_shared_subdirs(plan.groups)
+            gate.check_groups(plan.groups, sweep)
+            going_on = GoingOn(plan, sweep)
+            if going_on.has_work:
+                gate.rehearse_groups(going_on.plan.groups)
+                going_on.begin()
+        self._take_on(going_on.plan.groups, sweep)
+        self._going_on = going_on
+        for group in going_on.plan.groups:
             _move_to_directory(group, sweep, num_overrides)
+        going_on.say()
+        return going_on.plan
 
     def prepare(self, groups: Sequence[RunGroup], sweep: DictConfig) -> list[PreparedGroup]:
-        """The groups of one launch, each with what trains it. Those that have not been checked are checked now, in the
-        directory that the sweep has. Raises `Refused`."""
-        self._take_on([group for group in groups if group.checked is None], sweep, claim=False)
-        prepared = [self._prepare(group, sweep) for group in groups]
-        self._prepared += prepared
-        return prepared
+        """The groups of one launch, each with what trains it. Those that have not been checked, as their sweeper is one
+        of Hydra's, are checked now, in the directory that the sweep has. Raises `Refused`."""
+        unknown = [group for group in groups if group.checked is None]
+        if unknown:
+            with gate.closed_on_errors():
+                _refuse_shared_subdirs(unknown)
+                gate.check_groups(unknown, sweep)
+                gate.rehearse_groups(unknown)
+            self._take_on(unknown, sweep)
+        return [self._prepare(group, sweep) for group in groups]
 
-    def _take_on(self, groups: Sequence[RunGroup], sweep: DictConfig, *, claim: bool) -> None:
-        _refuse_shared_subdirs(groups)
-        gate.check_sweep(groups, sweep, claim=claim)
+    def _take_on(self, groups: Sequence[RunGroup], sweep: DictConfig) -> None:
         self._sweep = sweep
-        self._planned += groups
+        self.failures = self.failures or Failures(sweep.on_error)
         for group in groups:
             self._proofs.plan(group)
 
     def _prepare(self, group: RunGroup, sweep: DictConfig) -> PreparedGroup:
+        assert self.failures is not None
+        directory = Path(sweep.hydra.sweep.dir)
+        if group.begun_singly:
+            return PreparedGroup(group, "they go on from where they were, each by itself", directory)
         proof = self._proofs.of(group, sweep.max_stack)
         if proof.reason is not None:
-            return PreparedGroup(group, proof, sweep.max_stack)
+            return PreparedGroup(group, proof.reason, directory)
         if group.cfg.trainer.get("compile") and not proof.compiles:
             from simplenn.stacking import with_compiler
 
             group.checked = with_compiler(group.cfg, False)
         progress = self._shown_progress(sweep)
         progress.expect(len(group), len(group) * group.cfg.trainer.max_epochs)
-        return PreparedGroup(group, proof, sweep.max_stack, [progress], self._write_tables_now_and_then)
+        return PreparedGroup(
+            group,
+            None,
+            directory,
+            initial=proof.initial,
+            max_stack=sweep.max_stack,
+            callbacks=[progress],
+            with_directories=self._with_directories(sweep, len(group)),
+            after_stack=self.failures.stacked,
+        )
+
+    def train_single(self, cfg: DictConfig, directory: Path, sweep: Path) -> float:
+        """Trains a run of the sweep by itself, in its directory; its objective. Raises `RunFailed` where it fails, and
+        `Stopped` where no more are to be tried after it."""
+        from simplenn.rundir import Run
+        from simplenn.training import train
+
+        cfg.progress = "none"  # a line a job says enough
+        if self.failures is None and (reason := reason_not_to_begin(sweep, cfg.on_error)):
+            raise RunFailed(f"{directory} is not trained: {reason}")
+        result = train(cfg, directory)
+        failures = self.failures or Failures("continue")
+        failures.ended(Run(directory), result.status, result.message)
+        if result.status == "failed":
+            raise RunFailed(f"{directory}: {result.message}")
+        return result.objective
+
+    def _with_directories(self, sweep: DictConfig, num_runs: int) -> bool:
+        from simplenn.sweep.run_files.directories import are_wanted
+
+        num_of_sweep = self._going_on.num_runs if self._going_on is not None else num_runs
+        return are_wanted(sweep.run_dirs, num_of_sweep)
 
     def _shown_progress(self, sweep: DictConfig) -> "SweepProgress":
         """One for all stacks of the sweep."""
@@ -99,41 +145,21 @@ class Sweeping:
             self._progress = SweepProgress("none" if sweep.quiet else sweep.progress)
         return self._progress
 
-    def _write_tables_now_and_then(self) -> None:
-        """Those of a long sweep's finished stacks: what a kill leaves of it."""
-        if time.monotonic() > self._tables_written + SECONDS_BETWEEN:
-            self._record().write_tables()
-            self._tables_written = time.monotonic()
+    def stop(self, reason: str) -> None:
+        """Notes why runs are left that have not been tried."""
+        self._stopped = reason
 
     def finish(self) -> int:
-        """Writes the sweep's files and says how its runs ended; the exit status for that. Does nothing before a sweep
+        """Writes the sweep's table and says how its runs ended; the exit status for that. Does nothing before a sweep
         has begun."""
         if self._sweep is None:
             return 0
         if self._progress is not None:
             self._progress.close()
-        from simplenn.sweep import summary
+        from simplenn.command.finishing import finish
 
-        record = self._record()
         with signals.deferred():
-            record.write_tables()
-            record.write_directories(self._sweep.run_dirs)
-        summary.say_sweep(record)
-        if self._sweep.verify and not record.interrupted:
-            record.attempt("verify", _verify, record, self._sweep.verify)
-        return 1 if set(record.counts) - {"done"} or record.attempt.failed else 0
-
-    def _record(self) -> "SweepRecord":
-        from simplenn.sweep.attempts import Attempts
-        from simplenn.sweep.record import SweepRecord
-
-        assert self._sweep is not None
-        attempt, stacked = Attempts(), []
-        for prepared in self._prepared:
-            if count := prepared.num_trained:
-                what = f"put together {count:,} runs from {prepared.group.names[0]} on"
-                attempt(what, lambda group: stacked.append(group.trained()), prepared)
-        return SweepRecord(self._sweep, self._planned, stacked, attempt)
+            return finish(self._sweep, self._going_on, self._stopped)
 
 
 def batched_by(batched: Any) -> Callable[[Any], Any]:
@@ -154,9 +180,14 @@ def finished(main: Callable[[], Any], sweeping: Sweeping) -> Callable[[], None]:
             main()
         except RunFailed:
             pass  # said where it happened, and counted by `finish`
-        except BaseException:
-            with suppress(Exception):  # the first error is the one to tell
+        except Stopped as error:
+            sweeping.stop(error.reason)
+        except BaseException as first:
+            try:
                 sweeping.finish()
+            except Exception as second:  # the first error ends the command
+                first.add_note(f"and then: {second}")
+                log.error("the sweep's table is not written: %s", " ".join(str(second).split()))
             raise
         if status := sweeping.finish():
             sys.exit(status)
@@ -181,10 +212,3 @@ def _move_to_directory(group: RunGroup, sweep: DictConfig, num_overrides: int) -
         group.composed.hydra.sweep.dir = sweep.hydra.sweep.dir
         own = overrides_given(group.composed)[num_overrides:]
         group.composed.hydra.overrides.hydra = [*overrides_given(sweep), *own]
-
-
-def _verify(record: "SweepRecord", count: int) -> None:
-    from simplenn.command.verification import verify
-
-    if not verify(record.stacked, count):
-        record.attempt.failed = True

@@ -143,6 +143,8 @@ class Config:
     run_dirs: str = of_the_command(one_of("auto", "all", "none"))
     max_stack: int | None = of_kind(Kind.EXECUTION, count(1000), one_per_command=True)
     verify: int = of_the_command(count(5, least=0))
+    rerun: str | None = of_the_command(one_of("failed", "diverged", "all", None))
+    on_error: str = of_the_command(one_of("auto", "continue", "stop"))
     allow: list[str] = of_the_command(rule("a list of package names", ["my_package"]))
     model: Any = rule("a group", "simple")
     data: Any = rule("a group", "sum")

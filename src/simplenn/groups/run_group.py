@@ -32,6 +32,9 @@ class RunGroup:
     subdirs: list[str]  # the runs' directories within the sweep's
     checked: DictConfig | None = None  # resolved and held against the schema, without the `hydra` node
     swept: dict[str, list[Any]] = field(default_factory=dict)  # values of the keys that the sweep goes over
+    part: int | None = None  # the number of the sweep's part that the runs' training goes on from, if it does
+    rows: list[int] = field(default_factory=list)  # the runs' places in that part
+    begun_singly: bool = False  # whether the runs go on, each by itself, from what is in their directories
     stacked: bool = False  # whether the runs trained as stacks, rather than one by one
     outcome: "Outcome | None" = None  # how the runs ended, once they have trained
     finished: float = 0.0  # when, in seconds since the epoch
@@ -80,8 +83,11 @@ class RunGroup:
             overrides=_of_runs(self.overrides, runs),
             columns={key: _of_runs(values, runs) for key, values in self.columns.items()},
             subdirs=_of_runs(self.subdirs, runs),
+            rows=_of_runs(self.rows, runs) if self.rows else [],
             swept={key: _of_runs(values, runs) for key, values in self.swept.items()},
         )
+        if "identities" in vars(self):
+            vars(taken)["identities"] = _of_runs(self.identities, runs)
         if self.outcome is not None:
             from simplenn.groups.joining import take_outcome
 

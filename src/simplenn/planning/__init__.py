@@ -14,13 +14,15 @@ from simplenn.planning.overrides import (
     swept_keys,
     values_of,
 )
+from simplenn.planning.plan import Plan
 from simplenn.planning.planner import Planner
 from simplenn.planning.single_run import arguments
-from simplenn.planning.subdirs import SUBDIR, literal_subdir
+from simplenn.planning.subdirs import SUBDIR, literal_subdir, subdirs_of
 
 __all__ = [
     "SUBDIR",
     "Job",
+    "Plan",
     "Planner",
     "arguments",
     "jobs_of",
@@ -30,6 +32,7 @@ __all__ = [
     "overrides_given",
     "quoted_path",
     "run_names",
+    "subdirs_of",
     "swept_keys",
     "values_of",
 ]

@@ -1,0 +1,56 @@
+"""The resume of a sweep: what its last command asked for, together with what this one gives."""
+
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict, read_write
+
+from simplenn.command import directory, sweep_directory
+from simplenn.errors import ConfigError
+from simplenn.planning import key_of, overrides_given
+
+# Whoever wrote the sweep's file says which runs there are and how they train, not what a command does beside that, nor
+# what it may trust.
+OF_THE_COMMAND = ("name", "resume", "rerun", "allow", "progress", "quiet")
+# Of Hydra's own keys only those that say which runs there are and where they lie: others name code or files.
+HYDRAS = ("hydra.sweeper.points", "hydra.sweeper.params", "hydra.sweeper.max_batch_size", "hydra.sweep.subdir")
+
+
+def resume_sweep(config: DictConfig, config_name: str) -> None:
+    """Turns the configuration into that of the sweep to go on with. Raises `ConfigError` where there is none."""
+    if not directory.is_named(config, "sweep"):
+        raise ConfigError("resume=true must say which sweep, got no name; try name=lr_study")
+    path = directory.requested_directory(config, "sweep")
+    if not path.is_dir() or not sweep_directory.is_sweep(path):
+        raise ConfigError(
+            f"{path} must be a sweep to go on with, and has no {sweep_directory.MULTIRUN} of one; "
+            "leave resume=true out to begin it"
+        )
+    task, hydras = _overrides_of(sweep_directory.read_multirun(path), str(path / sweep_directory.MULTIRUN))
+    now = overrides_given(config, "task")
+    given = set(map(key_of, now))
+    kept = [o for o in task if key_of(o) not in given and key_of(o) not in OF_THE_COMMAND]
+    hydras = [o for o in hydras if key_of(o).startswith(HYDRAS)]
+    own = overrides_given(config)
+    loader = GlobalHydra.instance().config_loader()
+    composed = loader.load_configuration(config_name, [*kept, *now, *hydras, *own], run_mode=RunMode.MULTIRUN)
+    with read_write(config), open_dict(config):
+        for key in [key for key in composed if key != "hydra"]:
+            config[key] = composed[key]
+        config.hydra.sweeper = composed.hydra.sweeper
+        config.hydra.sweep.subdir = composed.hydra.sweep.subdir
+        config.hydra.overrides = composed.hydra.overrides
+        config.hydra.job.override_dirname = composed.hydra.job.override_dirname
+
+
+def _overrides_of(multirun: dict[str, Any], file: str) -> tuple[list[str], list[str]]:
+    """Those of the task and Hydra's own, as they were typed."""
+    try:
+        overrides = multirun["hydra"]["overrides"]
+        found = [overrides["task"], overrides["hydra"]]
+        if all(isinstance(override, str) for part in found for override in part):
+            return found[0], found[1]
+    except (KeyError, TypeError):
+        pass
+    raise ConfigError(f"{file} must hold the command's overrides, and doesn't; give the whole command again")

@@ -1,0 +1,63 @@
+"""The directory of a sweep that a command goes on with: whether it is one, and that no other process is at work in it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig
+
+from simplenn.command import directory
+from simplenn.config import root_keys
+from simplenn.errors import ConfigError
+
+MULTIRUN = "multirun.yaml"
+OLD_LAYOUT = "structures.json"  # of releases that kept all runs of a sweep in a few files
+OF_A_START = (".lock", MULTIRUN)  # what a sweep has that was killed before any run had begun
+
+
+def existing(sweep: DictConfig) -> Path | None:
+    """The directory that the command names, if it is there; `None` where the sweep is to be new.
+
+    Raises `ConfigError` where it is something else than a sweep of this repo's.
+    """
+    if not directory.is_named(sweep, "sweep"):
+        return None
+    path = directory.requested_directory(sweep, "sweep")
+    if not path.exists():
+        return None
+    fix = "try another name" if sweep.name is not None else "try another hydra.sweep.dir"
+    if not path.is_dir():
+        raise ConfigError(f"{path} must be a sweep's directory or new, and is a file; {fix}")
+    if (path / OLD_LAYOUT).exists():
+        raise ConfigError(
+            f"{path} was written by an earlier release, whose sweeps can't be gone on with; {fix}, "
+            "or move the directory away and train the sweep anew"
+        )
+    if not is_empty(path) and not is_sweep(path):
+        raise ConfigError(f"{path} must be a sweep of this repo's or new, and holds other files; {fix}")
+    return path
+
+
+def is_empty(path: Path) -> bool:
+    """Whether there is nothing in the directory but what a killed start leaves."""
+    return all(entry.name.startswith(".") for entry in path.iterdir())
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether the directory holds a sweep of this repo's: its `multirun.yaml` has our keys."""
+    return set(root_keys()) - {"rerun", "on_error"} <= read_multirun(path).keys()
+
+
+def read_multirun(path: Path) -> dict[str, Any]:
+    """The configuration of the sweep's last command, with nothing in it resolved; empty where there is none.
+
+    Raises `ConfigError` where the file is damaged.
+    """
+    file = path / MULTIRUN
+    try:
+        content = yaml.safe_load(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{file} must hold a sweep's configuration, but can't be read: {error}") from error
+    return content if isinstance(content, dict) else {}
