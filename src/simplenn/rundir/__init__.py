@@ -16,6 +16,7 @@ from simplenn.rundir.atomic import (
     writing,
 )
 from simplenn.rundir.code import code_of
+from simplenn.rundir.lock import lock, locked
 from simplenn.rundir.metrics import Best, append_row, in_row_order, read_rows
 from simplenn.rundir.result import STATUSES, Result, package_versions
 from simplenn.rundir.run import Run, find_run
@@ -32,6 +33,8 @@ __all__ = [
     "code_of",
     "find_run",
     "in_row_order",
+    "lock",
+    "locked",
     "log_lines",
     "logdir",
     "output_lines",
