@@ -135,7 +135,9 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
     os.chdir(command["cwd"])
     os.environ.clear()
     os.environ.update(command["environment"])
-    importlib.reload(sys.modules["simplenn"])  # sets its variables in this environment
+    for name in ("simplenn", "simplenn.rundir.crash_points"):
+        if name in sys.modules:
+            importlib.reload(sys.modules[name])  # sets its variables in this environment, and reads them from there
     sys.path[:] = [os.path.dirname(script), *_python_path(), *installed]
     sys.argv[:] = command["arguments"]
     status: Any = 0

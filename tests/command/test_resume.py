@@ -236,7 +236,7 @@ def test_a_row_too_many_after_a_kill_is_trained_again(train_run: Callable[..., R
 
 def test_a_run_that_another_process_has_is_refused(train_run: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with Run(tmp_path / "run").locked(), pytest.raises(ConfigError, match="in use by another process"):
+    with Run(tmp_path / "run").locked(), pytest.raises(ConfigError, match="in use by process"):
         train_run("run", *SETTING)
 
 

@@ -1,10 +1,7 @@
 """A run's directory: what is where in it, and the lock that keeps other processes out."""
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError
 from simplenn.rundir.atomic import write_atomically
+from simplenn.rundir.lock import lock, locked
 from simplenn.rundir.result import Result
 
 
@@ -74,33 +72,11 @@ class Run:
 
         The gate takes it, for the training that follows in this process. Raises `ConfigError` where another has it.
         """
-        _handed_over[self.directory.resolve()] = self._take_lock()
+        lock(self.directory)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Holds the directory against other processes. Raises `ConfigError` where another has it."""
-        handle = _handed_over.pop(self.directory.resolve(), None)
-        if handle is None:
-            handle = self._take_lock()
-        try:
-            yield
-        finally:
-            os.close(handle)
-
-    def _take_lock(self) -> int:
-        handle = os.open(self.directory, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            if not isinstance(error, BlockingIOError):
-                raise
-            raise ConfigError(f"{self.directory} is in use by another process; wait for it to end") from None
-        return handle
-
-
-# Descriptors of `Run.lock`, by directory: a second lock of one directory in one process would be refused, too.
-_handed_over: dict[Path, int] = {}
+        return locked(self.directory)
 
 
 def find_run(path: Path) -> Run:
