@@ -1,0 +1,186 @@
+"""A named sweep is a set of runs that grows: what is finished is kept, what is new is trained, nothing else is touched.
+
+The oracle is the sweep that was asked for at once and never interrupted.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import script
+from trees import differences, tree
+
+QUICK = ("experiment=post", "trainer=cpu", "trainer.max_epochs=4")
+GRID = ("optimizer=sgd,adam", "seed=1,2,3")
+NAME = Path("outputs") / "sweeps" / "study"
+
+
+def sweep(cwd: Path, *words: str, status: int = 0) -> str:
+    """What a sweep called `study` prints."""
+    done = script("train.py", "-m", "name=study", *QUICK, *words, cwd=cwd)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout
+
+
+def same(one: Path, other: Path) -> list[str]:
+    return differences(tree(one / NAME), tree(other / NAME))
+
+
+def touched(directory: Path) -> dict[str, tuple[int, int]]:
+    """Each file's, and each folder's, last change."""
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_ino) for path in [directory, *directory.rglob("*")]}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the sweep of six runs has been trained at once, as two stacks."""
+    cwd = tmp_path_factory.mktemp("whole")
+    sweep(cwd, *GRID)
+    return cwd
+
+
+def copied(whole: Path, cwd: Path) -> Path:
+    shutil.copytree(whole / NAME, cwd / NAME)
+    return cwd / NAME
+
+
+def test_a_finished_sweep_asked_for_again_touches_nothing(whole: Path, tmp_path: Path) -> None:
+    """And imports no torch: one that ends the process stands in its way."""
+    directory = copied(whole, tmp_path)
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch is imported')\n")
+    before = touched(directory)
+    done = script(
+        "train.py", "-m", "name=study", *QUICK, *GRID, cwd=tmp_path, preloaded="hydra",
+        environment={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing to do: all 6 runs are there already" in done.stdout
+    assert touched(directory) == before
+
+
+def test_what_a_kill_has_left_out_is_trained(whole: Path, tmp_path: Path) -> None:
+    """As if it had never been killed, here after the first of its two stacks."""
+    directory = copied(whole, tmp_path)
+    part = next(directory.glob("stacks/0001-*"))
+    shutil.rmtree(part)
+    for run in directory.glob("runs/optimizer=adam*"):
+        shutil.rmtree(run)
+    (directory / "results.csv").unlink()
+    assert "3 of 6 done, 3 to train" in sweep(tmp_path, *GRID)
+    assert same(tmp_path, whole) == []
+
+
+def test_a_wider_grid_trains_only_what_is_new(whole: Path, tmp_path: Path) -> None:
+    """What was there stays as it is, to the file; each new run is what it is in a sweep of its own."""
+    directory = copied(whole, tmp_path)
+    before = touched(directory / "stacks") | touched(directory / "runs")
+    text = sweep(tmp_path, "optimizer=sgd,adam", "seed=1,2,3,4")
+    assert "6 of 8 done, 2 to train" in text and "8 runs: 8 done" in text
+    after = touched(directory / "stacks") | touched(directory / "runs")
+    folders = {str(directory / "stacks"), str(directory / "runs")}
+    assert {name: when for name, when in after.items() if name in before and name not in folders} == {
+        name: when for name, when in before.items() if name not in folders
+    }
+    (tmp_path / "once").mkdir()
+    sweep(tmp_path / "once", "optimizer=sgd,adam", "seed=1,2,3,4")
+    grown, once = tree(directory / "runs"), tree(tmp_path / "once" / NAME / "runs")
+    unlike = {name for name in differences(grown, once) if not name.endswith(".yaml")}  # job numbers, and what was asked
+    assert grown.keys() == once.keys() and unlike == set()
+
+
+@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+def test_a_longer_sweep_is_as_if_it_had_been_asked_for_at_once(launcher: str, whole: Path, tmp_path: Path) -> None:
+    """Whoever has begun it: stacks go on as stacks, and under Hydra's launcher each run by itself."""
+    directory = copied(whole, tmp_path)
+    text = sweep(tmp_path, *GRID, "trainer.max_epochs=7", f"hydra/launcher={launcher}")
+    assert "0 of 6 done, 6 to train, of which 6 go on from where they are" in text
+    (tmp_path / "once").mkdir()
+    sweep(tmp_path / "once", *GRID, "trainer.max_epochs=7", f"hydra/launcher={launcher}")
+    once = tmp_path / "once" / NAME
+    assert (directory / "results.csv").read_bytes() == (once / "results.csv").read_bytes()
+    grown, at_once = tree(directory / "runs"), tree(once / "runs")
+    assert differences(grown, at_once) == []
+    if launcher == "vectorized":
+        assert same(tmp_path, tmp_path / "once") == []
+
+
+@pytest.mark.parametrize(("first", "second"), [("vectorized", "basic"), ("basic", "vectorized")])
+def test_each_launcher_finishes_what_another_began(first: str, second: str, whole: Path, tmp_path: Path) -> None:
+    sweep(tmp_path, "optimizer=sgd", "seed=1,2,3", f"hydra/launcher={first}")
+    text = sweep(tmp_path, *GRID, f"hydra/launcher={second}")
+    assert "3 of 6 done, 3 to train" in text
+    grown, at_once = (tree(cwd / NAME / "runs") for cwd in (tmp_path, whole))
+    unlike = {name for name in differences(grown, at_once) if not name.endswith(".yaml")}
+    assert len(grown) == len(at_once) and not {name for name in unlike if "optimizer=adam" in name}
+
+
+def test_runs_of_another_grid_in_the_same_directory_get_places_of_their_own(whole: Path, tmp_path: Path) -> None:
+    """Their names would be those of runs that are there, which are others: their learning rate is not the same."""
+    directory = copied(whole, tmp_path)
+    text = sweep(tmp_path, *GRID, "optimizer.lr=0.002")
+    assert "0 of 6 done, 6 to train" in text and "6 runs of the sweep are none of this command's" in text
+    rows = (directory / "results.csv").read_text().splitlines()
+    assert len(rows) == 13 and len({row.split(",")[0] for row in rows}) >= 2
+    assert (directory / "runs" / "optimizer=sgd,seed=1_2").is_dir()
+    assert "nothing to do" in sweep(tmp_path, *GRID) and "nothing to do" in sweep(tmp_path, *GRID, "optimizer.lr=0.002")
+
+
+def test_a_sweep_goes_on_with_what_its_last_command_asked_for(whole: Path, tmp_path: Path) -> None:
+    """`resume=true` takes the grid from `multirun.yaml`; what the command gives besides counts."""
+    directory = copied(whole, tmp_path)
+    shutil.rmtree(next(directory.glob("stacks/0001-*")))
+    for run in directory.glob("runs/optimizer=adam*"):
+        shutil.rmtree(run)
+    done = script("train.py", "-m", "name=study", "resume=true", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 of 6 done, 3 to train" in done.stdout
+    done = script("train.py", "-m", "name=study", "resume=true", "seed=1,2,3,4", cwd=tmp_path)
+    assert "6 of 8 done, 2 to train" in done.stdout
+
+
+def test_runs_are_trained_again_where_that_is_asked_for(tmp_path: Path) -> None:
+    grid = ("optimizer=sgd", "optimizer.lr=0.01,1e5", "seed=1,2")
+    assert "2 done, 2 diverged" in sweep(tmp_path, *grid, status=1)
+    first = tree(tmp_path / NAME)
+    assert "2 of 4 done, 2 to train" in sweep(tmp_path, *grid, "rerun=diverged", status=1)
+    assert "0 of 4 done, 4 to train" in sweep(tmp_path, *grid, "rerun=all", status=1)
+    assert {name for name in differences(tree(tmp_path / NAME), first) if not name.startswith(("stacks", "multi"))} == set()
+    assert "nothing to do" in sweep(tmp_path, *grid, "rerun=failed")
+
+
+def test_a_directory_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / NAME
+    foreign.mkdir(parents=True)
+    (foreign / "thesis.tex").write_text("years of work")
+    done = script("train.py", "-m", "name=study", *QUICK, *GRID, cwd=tmp_path)
+    assert done.returncode == 2 and "must be a sweep of this repo's or new" in done.stderr
+    assert [path.name for path in foreign.iterdir()] == ["thesis.tex"]
+
+
+def test_a_sweep_over_the_length_has_a_run_for_each(tmp_path: Path) -> None:
+    """There, 3 and 5 epochs are two runs; a command that asks for one of them finds it done."""
+    grid = ("optimizer=sgd", "seed=1,2")
+    assert "4 runs: 4 done" in sweep(tmp_path, *grid, "trainer.max_epochs=3,5")
+    assert "nothing to do" in sweep(tmp_path, *grid, "trainer.max_epochs=3,5")
+
+
+def test_kept_runs_of_other_code_are_named(whole: Path, tmp_path: Path) -> None:
+    directory = copied(whole, tmp_path)
+    assert "kept runs were trained with" not in sweep(tmp_path, *GRID)
+    text = sweep(tmp_path, *GRID, "++trainer.compile=true")
+    assert "kept runs were trained with trainer.compile=" in text and "(now True)" in text
+    assert directory.is_dir()
+
+
+def test_two_commands_at_once_have_one_owner(whole: Path, tmp_path: Path) -> None:
+    """The second is refused, and told whose the directory is."""
+    from simplenn.rundir.lock import Lock
+
+    directory = copied(whole, tmp_path)
+    lock = Lock(directory)
+    try:
+        done = script("train.py", "-m", "name=study", *QUICK, "seed=range(9)", cwd=tmp_path)
+    finally:
+        lock.release()
+    assert done.returncode == 2 and f"is in use by process {os.getpid()}" in done.stderr
