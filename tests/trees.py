@@ -1,6 +1,7 @@
 """All that a sweep's directory holds, parsed, but for clocks: two sweeps that are the same have equal trees."""
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def tree(directory: Path) -> dict[str, Any]:
     for path in sorted(directory.rglob("*")):
         if path.is_file():
             name = path.relative_to(directory).as_posix()
-            found[name.split(EVENTS)[0] + EVENTS if EVENTS in name else name] = _content(path, directory)
+            found[name.split(EVENTS)[0] + EVENTS if EVENTS in name else name] = _content(path)
     return found
 
 
@@ -31,7 +32,7 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
 
 
-def _content(path: Path, root: Path) -> Any:
+def _content(path: Path) -> Any:
     if path.name in GROWING:
         return None
     if path.name.startswith(EVENTS):
@@ -49,7 +50,8 @@ def _content(path: Path, root: Path) -> Any:
         case ".safetensors":
             return _plain(load_file(path))
         case ".yaml":
-            return path.read_text().replace(str(root.resolve().parent), "").replace(str(root.resolve().name), "SWEEP")
+            # but for where the sweep lies, and where its command was given
+            return re.sub(r"(?m)(?<=cwd: ).*|(?<=output_dir: ).*/", "", path.read_text())
     return path.read_bytes()
 
 

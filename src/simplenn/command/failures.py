@@ -60,7 +60,9 @@ def reason_not_to_begin(sweep: Path, on_error: str) -> str:
         return ""
     begun = (sweep / MULTIRUN).stat().st_mtime
     failures = Failures(on_error)
-    for number, file in enumerate(sorted((sweep / "runs").glob("*/result.json"), key=lambda path: path.stat().st_mtime)):
+    for number, file in enumerate(
+        sorted((sweep / "runs").glob("*/result.json"), key=lambda path: path.stat().st_mtime)
+    ):
         if number > 10 * SAME_FAILURES and on_error == "auto":
             break
         if file.stat().st_mtime >= begun and (result := Run(file.parent).result()) is not None:

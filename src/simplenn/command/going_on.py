@@ -30,6 +30,8 @@ class GoingOn:
         self._sweep = sweep
         self._asked = plan
         self._path = sweep_directory.existing(sweep)
+        if self._path is not None:
+            directory.assign(sweep, "sweep", self._path)
         self._look()
 
     def _look(self) -> None:
@@ -63,7 +65,6 @@ class GoingOn:
             self._lock = Lock(self._path)
         else:
             self._lock = Lock(self._path)
-            directory.assign(self._sweep, "sweep", self._path)
             tidy(self._path)
             self._look()  # another process may have been at work until now
             assert self.inventory is not None
@@ -87,7 +88,11 @@ class GoingOn:
         else:
             going_on = f", of which {growth.num_going_on:,} go on from where they are" if growth.num_going_on else ""
             log.info(
-                "%s of %s done, %s to train%s", f"{done:,}", f"{growth.num_asked:,}", f"{len(self.plan.jobs):,}", going_on
+                "%s of %s done, %s to train%s",
+                f"{done:,}",
+                f"{growth.num_asked:,}",
+                f"{len(self.plan.jobs):,}",
+                going_on,
             )
         if growth.num_others:
             log.info("%s runs of the sweep are none of this command's; they stay", f"{growth.num_others:,}")
@@ -99,7 +104,9 @@ class GoingOn:
         """What the kept runs were trained with, where that is something else than now."""
         assert self.inventory is not None
         versions = package_versions()
-        known: dict[tuple[int | str, str], list[str]] = {}  # by the origin of the runs, and the group that asks for them
+        known: dict[
+            tuple[int | str, str], list[str]
+        ] = {}  # by the origin of the runs, and the group that asks for them
         found: Counter[str] = Counter()
         for stored, group in self.growth.kept:
             key = stored.origin, group.subdirs[0]
@@ -124,4 +131,3 @@ class GoingOn:
     @property
     def shown(self) -> str:
         return shown(self._path) if self._path is not None else ""
-

@@ -61,8 +61,6 @@ class PreparedGroup:
             self._max_stack,
             self._callbacks,
             initial=self._initial,
-            start=start,
-            keep=self._keep,
         )
         values: dict[int, float] = {}
         for runs, outcome in stacks:

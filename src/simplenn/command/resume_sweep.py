@@ -4,7 +4,7 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from simplenn.command import directory, sweep_directory
 from simplenn.errors import ConfigError
@@ -35,13 +35,16 @@ def resume_sweep(config: DictConfig, config_name: str) -> None:
     own = overrides_given(config)
     loader = GlobalHydra.instance().config_loader()
     composed = loader.load_configuration(config_name, [*kept, *now, *hydras, *own], run_mode=RunMode.MULTIRUN)
+    raw: Any = OmegaConf.to_container(composed, resolve=False)  # what Hydra resolves for each job stays unresolved
     with read_write(config), open_dict(config):
-        for key in [key for key in composed if key != "hydra"]:
-            config[key] = composed[key]
-        config.hydra.sweeper = composed.hydra.sweeper
-        config.hydra.sweep.subdir = composed.hydra.sweep.subdir
-        config.hydra.overrides = composed.hydra.overrides
-        config.hydra.job.override_dirname = composed.hydra.job.override_dirname
+        for key in [key for key in raw if key != "hydra"]:
+            config[key] = raw[key]
+        for key, value in raw["hydra"]["sweeper"].items():
+            config.hydra.sweeper[key] = value
+        config.hydra.sweep.subdir = raw["hydra"]["sweep"]["subdir"]
+        config.hydra.overrides.task = raw["hydra"]["overrides"]["task"]
+        config.hydra.overrides.hydra = raw["hydra"]["overrides"]["hydra"]
+        config.hydra.job.override_dirname = raw["hydra"]["job"]["override_dirname"]
 
 
 def _overrides_of(multirun: dict[str, Any], file: str) -> tuple[list[str], list[str]]:

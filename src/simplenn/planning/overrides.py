@@ -7,6 +7,8 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
+from simplenn.config import Kind, kind_of
+
 Job = Sequence[str]  # the overrides of one job of a sweep
 
 
@@ -26,12 +28,12 @@ def values_of(job: Job) -> dict[str, str]:
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
-    """The keys that are not the same in all jobs, in alphabetical order."""
+    """The keys that are not the same in all jobs, in alphabetical order; what only a command does is none of them."""
     different: dict[str, set[str]] = {}
     for job in jobs:
         for key, text in values_of(job).items():
             different.setdefault(key, set()).add(text)
-    return sorted(key for key, texts in different.items() if len(texts) > 1)
+    return sorted(key for key, texts in different.items() if len(texts) > 1 and kind_of(key) is not Kind.COMMAND)
 
 
 def overrides_given(config: DictConfig, kind: str = "hydra") -> list[str]:

@@ -99,9 +99,9 @@ class Inventory:
         try:
             result = run.result()
             cfg = None
-            if result is None or not result.identity or self.with_lengths:
+            if result is None or not getattr(result, "identity", "") or self.with_lengths:
                 cfg = check_config(run.config)
-            own = result.identity if result is not None and result.identity else identity(_there(cfg))
+            own = result.identity if result is not None and getattr(result, "identity", "") else identity(_there(cfg))
             length = int(_there(cfg).trainer.max_epochs) if self.with_lengths else None
         except ConfigError as error:
             self.damaged.append((run.directory, str(error)))
@@ -111,7 +111,7 @@ class Inventory:
             self.origins[subdir] = Origin({}, {}, cfg)
         else:
             stored = StoredRun(subdir, _num_of(run), result.status, result.epoch)
-            self.origins[subdir] = Origin(result.versions, result.code, cfg)
+            self.origins[subdir] = Origin(result.versions, getattr(result, "code", {}), cfg)
         self.runs[own, length] = stored
 
 

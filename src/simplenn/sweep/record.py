@@ -45,15 +45,24 @@ class SweepRecord:
     What goes wrong with one group's files costs nothing of another's: it is tried by `attempt`.
     """
 
-    def __init__(
-        self, sweep: DictConfig, planned: Sequence[RunGroup], stacked: Sequence[RunGroup], attempt: Attempts
-    ) -> None:
+    def __init__(self, directory: Path, sweep: DictConfig, attempt: Attempts) -> None:
+        from simplenn.sweep.inventory import _num_of
+        from simplenn.sweep.parts import find_parts, read_group
+        from simplenn.sweep.run_directories import run_directories
+
         self._sweep = sweep
-        self.directory = Path(sweep.hydra.sweep.dir)
+        self.directory = directory
         self.attempt = attempt
-        self.stacked = stacked
-        nums = {num for group in stacked for num in group.nums}
-        self._single = [one for group in planned for one in self._trained_singly(group, nums)]
+        self.stacked = stacked = [read_group(p) for p in find_parts(directory)]
+        subdirs = {s for g in stacked for s in g.subdirs}
+        self._single = []
+        for d in run_directories(directory):
+            sub = d.relative_to(directory).as_posix()
+            if sub not in subdirs:
+                run = Run(d)
+                g = RunGroup(run.config, [_num_of(run)], [run.overrides], {}, [sub], checked=run.config)
+                self._single.append(g.trained(self._read(run), stacked=False))
+        planned = self._groups
         keys = swept_keys([overrides for group in planned for overrides in group.overrides])
         for group in self._groups:
             group.swept = _swept(group, keys)
@@ -88,6 +97,8 @@ class SweepRecord:
     def interrupted(self) -> bool:
         return bool(self.counts["interrupted"])
 
+    write_table = property(lambda self: self.write_tables)
+
     def write_tables(self) -> None:
         """The sweep's own files, where any of its runs has begun."""
         if self._groups:
@@ -95,7 +106,9 @@ class SweepRecord:
 
     def _write_tables(self) -> None:
         try:
-            write_store(self.directory, self._groups)
+            from simplenn.sweep.results import write_results
+            groups = self._groups
+            write_results(self.directory / "results.csv", groups, np.argsort([num for group in groups for num in group.nums], kind="stable"))
         except Unwritable:
             raise
         except Exception:

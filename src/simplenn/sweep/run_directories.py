@@ -17,7 +17,9 @@ def _below(folder: str, *, is_sweep: bool = False) -> Iterator[Path]:
         names = sorted(
             entry.name
             for entry in entries
-            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".") and not entry.name.endswith(".damaged")
+            if entry.is_dir(follow_symlinks=False)
+            and not entry.name.startswith(".")
+            and not entry.name.endswith(".damaged")
         )
     for name in names:
         if is_sweep and name in NOT_RUNS:
