@@ -43,16 +43,21 @@ def _content(path: Path) -> Any:
         case ".ckpt":
             return _plain(checkpoint.load(path))
         case ".json":
-            return {key: value for key, value in json.loads(path.read_text()).items() if key not in CLOCKS}
+            content = {key: value for key, value in json.loads(path.read_text()).items() if key not in CLOCKS}
+            return {key: _placeless(value) if isinstance(value, str) else value for key, value in content.items()}
         case ".parquet":
             frame = polars.read_parquet(path)
             return frame.drop([name for name in CLOCKS if name in frame.columns]).write_csv()
         case ".safetensors":
             return _plain(load_file(path))
         case ".yaml":
-            # but for where the sweep lies, and where its command was given
-            return re.sub(r"(?m)(?<=cwd: ).*|(?<=output_dir: ).*/", "", path.read_text())
+            return _placeless(path.read_text())
     return path.read_bytes()
+
+
+def _placeless(text: str) -> str:
+    """Hydra's configuration, but for where the sweep lies, and where its command was given."""
+    return re.sub(r"(?m)(?<=cwd: ).*|(?<=output_dir: ).*/", "", text)
 
 
 def _events(path: Path) -> list[Any]:

@@ -1,8 +1,9 @@
 """The end of a sweep's command: what it still writes, the last lines, the exit status."""
 
 import logging
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -15,35 +16,52 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_FAILURES = 20  # that are listed
+MOST_SHOWN = 20  # failed runs that are listed
 
 
 def finish(sweep: DictConfig, going_on: GoingOn | None, stopped: str) -> int:
     """Writes the sweep's table and the directories that are missing, and says how its runs ended.
 
-    The exit status: 1 where a run of this command isn't done, or something couldn't be written.
+    The exit status: 1 where a run of the sweep isn't done, or something couldn't be written.
     """
     from simplenn.sweep import summary
     from simplenn.sweep.record import SweepRecord
 
-    attempt = Attempts()
-    record = SweepRecord(Path(sweep.hydra.sweep.dir), sweep, attempt)
+    record = SweepRecord(Path(sweep.hydra.sweep.dir), sweep, Attempts())
     try:
         record.write_table()
         record.write_directories(sweep.run_dirs)
+        _list_failures(record)
         summary.say_sweep(record)
         if stopped:
             log.error("stopped: %s", stopped)
-        if sweep.verify and not record.interrupted and going_on is not None:
-            attempt("verify", _verify, record, sweep.verify)
+        if stopped or record.interrupted or record.attempt.failed:
+            log.info("go on with: python scripts/train.py -m %s resume=true", _named(sweep, record.directory))
+        elif sweep.verify:
+            record.attempt("verify", _verify, record, sweep.verify)
     finally:
         if going_on is not None:
             going_on.end()
-    return 1 if set(record.counts) - {"done"} or stopped or attempt.failed else 0
+    return 1 if set(record.counts) - {"done"} or stopped or record.attempt.failed else 0
 
 
-def _verify(record: "SweepRecord", count: int) -> Any:
+def _list_failures(record: "SweepRecord") -> None:
+    failed = record.failures
+    for name, message in failed[:MOST_SHOWN]:
+        log.error("failed: %s: %s", name, message)
+    if len(failed) > MOST_SHOWN:
+        log.error("... and %s more; results.csv has all of them", f"{len(failed) - MOST_SHOWN:,}")
+
+
+def _named(sweep: DictConfig, directory: Path) -> str:
+    """What a command says to mean this sweep."""
+    if sweep.name is not None or directory.parent.as_posix().endswith("outputs/sweeps"):
+        return f"name={directory.name}"
+    return shlex.quote(f"hydra.sweep.dir={shown(directory)}")
+
+
+def _verify(record: "SweepRecord", count: int) -> None:
     from simplenn.command.verification import verify
 
-    if not verify(record, count):
+    if not verify(record.stacked, count):
         record.attempt.failed = True

@@ -1,19 +1,25 @@
-"""A sweep in its directory: new, or gone on with, by the runs that are there. Imports no torch."""
+"""A sweep in its directory: new, or gone on with, by the runs that are there. Imports no torch where nothing is left to
+be done."""
 
+import hashlib
 import logging
-import shutil
 from collections import Counter
 from pathlib import Path
 
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn.command import directory, sweep_directory
+from simplenn.groups import RunGroup
 from simplenn.planning import Plan
-from simplenn.rundir import package_versions, shown, write_atomically
+from simplenn.rundir import Run, package_versions, write_atomically
+from simplenn.rundir.atomic import remove_tree
 from simplenn.rundir.lock import Lock
-from simplenn.sweep.growth import Growth, grown, lengths_are_swept, without_twins
-from simplenn.sweep.inventory import Inventory, differences
-from simplenn.sweep.parts import set_aside, tidy
+from simplenn.sweep.growth import Growth, grown, lengths_are_swept, with_lengths, without_twins
+from simplenn.sweep.inventory import Inventory, StoredRun, differences
+from simplenn.sweep.parts import remove_superseded, set_aside, tidy
+from simplenn.sweep.results import RESULTS
+from simplenn.sweep.run_directories import are_wanted
 
 log = logging.getLogger(__name__)
 
@@ -21,24 +27,28 @@ MOST_DIFFERENCES = 6  # that one line names
 
 
 class GoingOn:
-    """`plan` is what the command has to train in its directory, `growth` how that came about.
+    """`plan` is what the command has to train, `growth` how that came about, `path` the directory, once it has one.
 
-    Made anew under the directory's lock by `begin`, which a command with nothing to do doesn't call: it touches no file.
+    Both are made anew under the directory's lock by `begin`, which is not called where nothing `is_left` to be done: no
+    file is touched then.
     """
 
     def __init__(self, plan: Plan, sweep: DictConfig) -> None:
         self._sweep = sweep
         self._asked = plan
-        self._path = sweep_directory.existing(sweep)
-        if self._path is not None:
-            directory.assign(sweep, "sweep", self._path)
+        self._lock: Lock | None = None
+        self.path = sweep_directory.existing(sweep)
+        if self.path is not None:
+            directory.assign(sweep, "sweep", self.path)
         self._look()
 
     def _look(self) -> None:
-        with_lengths = lengths_are_swept(self._asked.groups)
-        asked = without_twins(self._asked, with_lengths=with_lengths)
+        are_swept = lengths_are_swept(self._asked.groups)
+        self.inventory = Inventory(self.path, with_lengths=are_swept) if self.path is not None else None
+        if are_swept or (self.inventory is not None and self.inventory.with_lengths):
+            with_lengths(self._asked)
+        asked = without_twins(self._asked)
         self._num_twins = len(self._asked.jobs) - len(asked.jobs)
-        self.inventory = Inventory(self._path, with_lengths=with_lengths) if self._path is not None else None
         if self.inventory is None:
             self.growth = Growth(asked, num_asked=len(asked.jobs))
         else:
@@ -49,31 +59,47 @@ class GoingOn:
         return self.growth.plan
 
     @property
-    def has_work(self) -> bool:
-        return bool(self.plan.jobs)
+    def is_begun(self) -> bool:
+        return self._lock is not None
 
     @property
     def num_runs(self) -> int:
         """Of the sweep, once this command has trained its own."""
         return self.growth.num_asked + self.growth.num_others
 
+    @property
+    def is_left(self) -> bool:
+        """Whether anything is to be trained, or a kill has left a file out that derives from what was trained."""
+        if self.plan.jobs or self.inventory is None or self.inventory.damaged:
+            return True
+        return not _table_is_whole(self.inventory) or bool(self.without_directory())
+
+    def without_directory(self) -> list[StoredRun]:
+        """The stacked runs that should have a directory of their own, and have none, or one of fewer epochs."""
+        if self.inventory is None or not are_wanted(self._sweep.run_dirs, self.num_runs):
+            return []
+        stacked = [run for run in self.inventory.runs.values() if run.part is not None]
+        return [run for run in stacked if not _has_directory(self.inventory.sweep / run.subdir, run)]
+
     def begin(self) -> None:
         """Takes the directory, which no other process works in from now on. Raises `ConfigError` where one does, and
         `Unwritable`."""
-        if self._path is None:
-            self._path = directory.claim(self._sweep, "sweep")
-            self._lock = Lock(self._path)
+        if self.path is None:
+            self.path = directory.claim(self._sweep, "sweep")
+            self._lock = Lock(self.path)
         else:
-            self._lock = Lock(self._path)
-            tidy(self._path)
+            self._lock = Lock(self.path)
+            tidy(self.path)
             self._look()  # another process may have been at work until now
             assert self.inventory is not None
             for path, reason in self.inventory.damaged:
                 set_aside(path, reason)
             for run in self.growth.again:
-                shutil.rmtree(self._path / run.subdir, ignore_errors=True)
-        multirun = OmegaConf.to_yaml(self._sweep)
-        write_atomically(self._path / sweep_directory.MULTIRUN, multirun.encode())
+                remove_tree(self.path / run.subdir)
+            if not hasattr(get_class(self._sweep.hydra.launcher._target_), "launch_groups"):
+                for group in self.plan.groups:
+                    go_on_singly(group, self.path)
+        write_atomically(self.path / sweep_directory.MULTIRUN, OmegaConf.to_yaml(self._sweep).encode())
 
     def say(self) -> None:
         """How much of what the command asks for is there."""
@@ -82,18 +108,12 @@ class GoingOn:
             log.info("%d of the jobs are the same run as another and run once", self._num_twins)
         if self.inventory is None or not (self.inventory.runs or self.inventory.damaged):
             return
-        done = len(growth.kept)
-        if not self.has_work:
+        done, to_train = len(growth.kept), len(self.plan.jobs)
+        if not to_train:
             log.info("nothing to do: all %s runs are there already", f"{done:,}")
         else:
             going_on = f", of which {growth.num_going_on:,} go on from where they are" if growth.num_going_on else ""
-            log.info(
-                "%s of %s done, %s to train%s",
-                f"{done:,}",
-                f"{growth.num_asked:,}",
-                f"{len(self.plan.jobs):,}",
-                going_on,
-            )
+            log.info("%s of %s done, %s to train%s", f"{done:,}", f"{growth.num_asked:,}", f"{to_train:,}", going_on)
         if growth.num_others:
             log.info("%s runs of the sweep are none of this command's; they stay", f"{growth.num_others:,}")
         if failed := growth.kept_by_status["failed"]:
@@ -125,9 +145,36 @@ class GoingOn:
 
     def end(self) -> None:
         """Lets go of the directory."""
-        if self.has_work:
+        if self._lock is not None and self.path is not None:
+            remove_superseded(self.path)
             self._lock.release()
+            self._lock = None
 
-    @property
-    def shown(self) -> str:
-        return shown(self._path) if self._path is not None else ""
+
+def go_on_singly(group: RunGroup, sweep: Path) -> None:
+    """Writes the directories of runs whose training as a stack was left, so that each goes on from there by itself."""
+    if group.part is None:
+        return
+    from simplenn.setup import build_run, share_data
+    from simplenn.sweep.parts import read_group, resumable
+    from simplenn.sweep.run_files.directories import write_directories
+
+    part = next(part for part in resumable(sweep) if part.number == group.part)
+    stored = read_group(part, group.rows)
+    write_directories(stored, sweep, *build_run(stored.cfg, share_data(stored.cfg)))
+
+
+def _table_is_whole(inventory: Inventory) -> bool:
+    """Whether `results.csv` is as it was written, and has all runs."""
+    path = inventory.sweep / RESULTS
+    try:
+        content = path.read_bytes()
+        digest = path.with_name(f"{RESULTS}.sha256").read_text().split()[0]
+    except (OSError, IndexError, ValueError):
+        return False
+    return hashlib.sha256(content).hexdigest() == digest and content.count(b"\n") == len(inventory.runs) + 1
+
+
+def _has_directory(path: Path, run: StoredRun) -> bool:
+    result = Run(path).result()
+    return result is not None and result.epoch >= run.epoch

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, read_write
 from simplenn import signals
 from simplenn.command import gate
 from simplenn.command.failures import Failures, Stopped, reason_not_to_begin
-from simplenn.command.going_on import GoingOn
+from simplenn.command.going_on import GoingOn, go_on_singly
 from simplenn.command.prepared_group import PreparedGroup
 from simplenn.command.proofs import Proofs
 from simplenn.errors import Refused
@@ -62,7 +62,7 @@ class Sweeping:
             _refuse_shared_subdirs(plan.groups)
             gate.check_groups(plan.groups, sweep)
             going_on = GoingOn(plan, sweep)
-            if going_on.has_work:
+            if going_on.is_left:
                 gate.rehearse_groups(going_on.plan.groups)
                 going_on.begin()
         self._take_on(going_on.plan.groups, sweep)
@@ -97,6 +97,7 @@ class Sweeping:
             return PreparedGroup(group, "they go on from where they were, each by itself", directory)
         proof = self._proofs.of(group, sweep.max_stack)
         if proof.reason is not None:
+            go_on_singly(group, directory)
             return PreparedGroup(group, proof.reason, directory)
         if group.cfg.trainer.get("compile") and not proof.compiles:
             from simplenn.stacking import with_compiler
@@ -132,7 +133,7 @@ class Sweeping:
         return result.objective
 
     def _with_directories(self, sweep: DictConfig, num_runs: int) -> bool:
-        from simplenn.sweep.run_files.directories import are_wanted
+        from simplenn.sweep.run_directories import are_wanted
 
         num_of_sweep = self._going_on.num_runs if self._going_on is not None else num_runs
         return are_wanted(sweep.run_dirs, num_of_sweep)
@@ -152,7 +153,7 @@ class Sweeping:
     def finish(self) -> int:
         """Writes the sweep's table and says how its runs ended; the exit status for that. Does nothing before a sweep
         has begun."""
-        if self._sweep is None:
+        if self._sweep is None or (self._going_on is not None and not self._going_on.is_begun):
             return 0
         if self._progress is not None:
             self._progress.close()

@@ -103,7 +103,7 @@ class RunGroup:
         """The group as it is once its runs have ended, here and now."""
         from simplenn.rundir import code_of, package_versions
 
-        return replace(
+        ended = replace(
             self,
             stacked=stacked,
             outcome=outcome,
@@ -112,6 +112,8 @@ class RunGroup:
             versions=package_versions(),
             code=code_of(self.cfg),
         )
+        ended.identities = self.identities
+        return ended
 
 
 def _of_runs(values: Sequence[Any], runs: Sequence[int]) -> list[Any]:

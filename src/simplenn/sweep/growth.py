@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from simplenn.groups import RunGroup
 from simplenn.planning import SUBDIR, Job, Plan, subdirs_of
-from simplenn.sweep.inventory import Inventory, Key, StoredRun
+from simplenn.sweep.inventory import Inventory, StoredRun, with_length
 
 AGAIN = {"failed": {"failed"}, "diverged": {"diverged"}, "all": {"failed", "diverged", "done"}}
 
@@ -46,16 +46,21 @@ def lengths_are_swept(groups: Sequence[RunGroup]) -> bool:
     )
 
 
-def without_twins(plan: Plan, *, with_lengths: bool) -> Plan:
+def with_lengths(plan: Plan) -> None:
+    """Makes the number of epochs a part of each run's identity, for a sweep that goes over it."""
+    for group in plan.groups:
+        group.identities = [with_length(own, group.cfg) for own in group.identities]
+
+
+def without_twins(plan: Plan) -> Plan:
     """The plan without the jobs whose run is that of a job before them, as where they differ in `quiet` alone."""
-    seen: set[Key] = set()
+    seen: set[str] = set()
     groups, jobs = [], {}
     for group in plan.groups:
-        length = int(group.cfg.trainer.max_epochs) if with_lengths else None
         runs = []
         for run, own in enumerate(group.identities):
-            if (own, length) not in seen:
-                seen.add((own, length))
+            if own not in seen:
+                seen.add(own)
                 runs.append(run)
         if runs:
             groups.append(group if len(runs) == len(group) else group.take(runs))
@@ -68,9 +73,9 @@ def grown(plan: Plan, inventory: Inventory, rerun: str | None) -> Growth:
     if not inventory.runs:
         return Growth(plan, num_asked=len(plan.jobs))
     growth = Growth(Plan([], {}), num_asked=len(plan.jobs))
-    asked: set[Key] = set()
+    asked: set[str] = set()
     for group in plan.groups:
-        keys = _keys(group, inventory)
+        keys = group.identities
         asked.update(keys)
         again: list[int] = []
         going_on: dict[int | None, list[int]] = {}  # by the part
@@ -118,10 +123,10 @@ def _add_new(growing: Plan, plan: Plan, inventory: Inventory) -> None:
     command that is given again after a kill comes to the same numbers."""
     taken_nums = {run.num: key for key, run in inventory.runs.items()}
     taken_subdirs = {run.subdir: key for key, run in inventory.runs.items()}
-    keys_of = [_keys(group, inventory) for group in plan.groups]
-    asked = {num: key for group, keys in zip(plan.groups, keys_of, strict=True) for num, key in zip(group.nums, keys)}
+    asked = {num: key for group in plan.groups for num, key in zip(group.nums, group.identities, strict=True)}
     first = _first_number(asked, taken_nums)
-    for group, keys in zip(plan.groups, keys_of, strict=True):
+    for group in plan.groups:
+        keys = group.identities
         runs = [run for run, key in enumerate(keys) if key not in inventory.runs]
         if not runs:
             continue
@@ -145,16 +150,11 @@ def _add(plan: Plan, group: RunGroup, jobs: Sequence[Job]) -> None:
         plan.jobs[num] = job if place == subdir else [*rest, f"{SUBDIR}'{subdir}'"]
 
 
-def _keys(group: RunGroup, inventory: Inventory) -> list[Key]:
-    length = int(group.cfg.trainer.max_epochs) if inventory.with_lengths else None
-    return [(own, length) for own in group.identities]
-
-
 def _is_finished(run: StoredRun, num_epochs: int) -> bool:
     return run.status in ("diverged", "failed") or (run.status == "done" and run.epoch >= num_epochs)
 
 
-def _first_number(asked: dict[int, Key], taken: dict[int, Key]) -> int:
+def _first_number(asked: dict[int, str], taken: dict[int, str]) -> int:
     """The least multiple of the number of jobs from which on no number belongs to another run than it would get."""
     first = 0
     while any(taken.get(first + num, key) != key for num, key in asked.items()):
@@ -162,7 +162,7 @@ def _first_number(asked: dict[int, Key], taken: dict[int, Key]) -> int:
     return first
 
 
-def _free(subdir: str, key: Key, taken: dict[str, Key]) -> str:
+def _free(subdir: str, key: str, taken: dict[str, str]) -> str:
     """The place, or where another run has it, the first with a number behind that is free."""
     candidate, number = subdir, 2
     while taken.get(candidate, key) != key:

@@ -1,6 +1,7 @@
 """What is in a sweep's directory: each run by its identity, where it is and how far it has come. Imports no torch.
 
-A sweep that goes over the number of epochs has a run for each, of one identity: there the number counts too.
+In a sweep that goes over the number of epochs, a run of each is a run of its own: there the number is a part of the
+identity (`with_length`).
 """
 
 import logging
@@ -19,7 +20,7 @@ from simplenn.sweep.run_directories import run_directories
 
 log = logging.getLogger(__name__)
 
-Key = tuple[str, int | None]  # identity, and where the sweep goes over it, trainer.max_epochs
+LENGTH = "-"  # before the number of epochs
 NUM = re.compile(r"^    num: (\d+)$", re.MULTILINE)  # of hydra.job, in hydra.yaml
 
 
@@ -48,71 +49,85 @@ class Origin(NamedTuple):
 
 
 class Inventory:
-    """`runs` by their keys; `damaged` are the folders that can't be trusted, each with the reason."""
+    """`runs` by their identities; `damaged` are the folders that can't be trusted, each with the reason.
+
+    With `with_lengths`, or where the sweep has gone over the length before, the identities are those with a length.
+    """
 
     def __init__(self, sweep: Path, *, with_lengths: bool = False) -> None:
         self.sweep = sweep
-        self.with_lengths = with_lengths
-        self.runs: dict[Key, StoredRun] = {}
+        self.runs: dict[str, StoredRun] = {}
         self.damaged: list[tuple[Path, str]] = []
         self.origins: dict[int | str, Origin] = {}  # by a part's number, or a run directory's place
-        in_parts: set[str] = set()
-        for part in self._sound(find_parts(sweep)):
-            in_parts.update(self._take_part(part))
-        self._take_continuations()
+        parts = list(self._sound(find_parts(sweep)))
+        self.with_lengths = with_lengths or any(LENGTH in own for part in parts for own in part.runs()["identity"][:1])
+        for part in parts:
+            self._take_part(part)
+        self._take_continuations(parts)
+        in_parts = {run.subdir: own for own, run in self.runs.items()}
         for directory in run_directories(sweep):
             subdir = directory.relative_to(sweep).as_posix()
-            if subdir not in in_parts:
-                self._take_single(Run(directory), subdir)
+            self._take_directory(Run(directory), subdir, in_parts.get(subdir))
 
     def _sound(self, parts: list[Part]) -> Iterator[Part]:
         for part in parts:
             try:
                 part.verify()
+                _ = part.runs()
             except Damaged as error:
                 self.damaged.append((part.path, str(error)))
             else:
                 yield part
 
-    def _take_part(self, part: Part) -> list[str]:
-        """Adds the part's runs; where there are several of one key, the last part counts. Returns their places."""
+    def _take_part(self, part: Part) -> None:
+        """Adds the part's runs; where there are several of one identity, the last part counts."""
         structure = part.structure
         cfg = OmegaConf.create(structure["cfg"])
         assert isinstance(cfg, DictConfig)
         self.origins[part.number] = Origin(structure["versions"], structure["code"], cfg)
-        length = int(cfg.trainer.max_epochs) if self.with_lengths else None
         columns = ["identity", "subdir", "num", "status", "epoch"]
         for row, (own, subdir, num, status, epoch) in enumerate(part.runs().select(columns).iter_rows()):
-            self.runs[own, length] = StoredRun(subdir, num, status, epoch, part.number, row)
-        return part.runs()["subdir"].to_list()
+            key = with_length(own, cfg) if self.with_lengths else own
+            self.runs[key] = StoredRun(subdir, num, status, epoch, part.number, row)
 
-    def _take_continuations(self) -> None:
-        """Where a finished part has a younger one beside it that isn't finished, training goes on from that."""
-        finished = {part.number: part.path for part in find_parts(self.sweep)}
-        for part in self._sound([p for p in resumable(self.sweep) if finished.get(p.number) != p.path]):
+    def _take_continuations(self, parts: list[Part]) -> None:
+        """Where a finished part has a longer one beside it that isn't finished, training goes on from that."""
+        known = {part.path for part in parts}
+        for part in self._sound([part for part in resumable(self.sweep) if part.path not in known]):
             rows = {own: row for row, own in enumerate(part.runs()["identity"].to_list())}
             for key, run in self.runs.items():
-                if run.part == part.number and key[0] in rows:
-                    self.runs[key] = run._replace(row=rows[key[0]])
+                if run.part == part.number and key in rows:
+                    self.runs[key] = run._replace(row=rows[key])
 
-    def _take_single(self, run: Run, subdir: str) -> None:
+    def _take_directory(self, run: Run, subdir: str, in_part: str | None) -> None:
+        """Adds a run that has trained by itself. The directory of a run in a part is one only if it has come further
+        since, under a launcher that trains each run by itself."""
         try:
             result = run.result()
-            cfg = None
-            if result is None or not getattr(result, "identity", "") or self.with_lengths:
-                cfg = check_config(run.config)
+            if in_part is not None:
+                stored = self.runs[in_part]
+                if result is None or result.status == "interrupted" or result.epoch <= stored.epoch:
+                    return
+            cfg = (
+                None
+                if result is not None and getattr(result, "identity", "") and not self.with_lengths
+                else check_config(run.config)
+            )
             own = result.identity if result is not None and getattr(result, "identity", "") else identity(_there(cfg))
-            length = int(_there(cfg).trainer.max_epochs) if self.with_lengths else None
         except ConfigError as error:
             self.damaged.append((run.directory, str(error)))
             return
-        if result is None:
-            stored = StoredRun(subdir, _num_of(run), "interrupted", 0)
-            self.origins[subdir] = Origin({}, {}, cfg)
-        else:
-            stored = StoredRun(subdir, _num_of(run), result.status, result.epoch)
-            self.origins[subdir] = Origin(result.versions, getattr(result, "code", {}), cfg)
-        self.runs[own, length] = stored
+        key = with_length(own, _there(cfg)) if self.with_lengths else own
+        self.origins[subdir] = (
+            Origin({}, {}, cfg) if result is None else Origin(result.versions, getattr(result, "code", {}), cfg)
+        )
+        status, epoch = ("interrupted", 0) if result is None else (result.status, result.epoch)
+        self.runs[key] = StoredRun(subdir, _num_of(run), status, epoch)
+
+
+def with_length(own: str, cfg: DictConfig) -> str:
+    """The identity of a run in a sweep that goes over the length."""
+    return own if LENGTH in own else f"{own}{LENGTH}{cfg.trainer.max_epochs}"
 
 
 def differences(then: Origin, cfg: DictConfig, versions: dict[str, str]) -> list[str]:

@@ -23,7 +23,8 @@ from simplenn.planning import arguments, swept_keys, values_of
 from simplenn.rundir import Run, Unwritable, read_rows
 from simplenn.setup import build_run, share_data
 from simplenn.sweep.attempts import Attempts
-from simplenn.sweep.run_files.directories import are_wanted, write_directories
+from simplenn.sweep.run_directories import are_wanted
+from simplenn.sweep.run_files.directories import write_directories
 from simplenn.sweep.single_runs import final_weights, outcome_of
 from simplenn.sweep.store import write_store
 
@@ -94,6 +95,15 @@ class SweepRecord:
         return Counter(status for group in self._groups for status in group.ended.status)
 
     @property
+    def failures(self) -> list[tuple[str, str]]:
+        return [
+            (name, message)
+            for group in self._groups
+            for name, status, message in zip(group.names, group.ended.status, group.ended.message, strict=True)
+            if status == "failed"
+        ]
+
+    @property
     def interrupted(self) -> bool:
         return bool(self.counts["interrupted"])
 
@@ -107,8 +117,13 @@ class SweepRecord:
     def _write_tables(self) -> None:
         try:
             from simplenn.sweep.results import write_results
+
             groups = self._groups
-            write_results(self.directory / "results.csv", groups, np.argsort([num for group in groups for num in group.nums], kind="stable"))
+            write_results(
+                self.directory / "results.csv",
+                groups,
+                np.argsort([num for group in groups for num in group.nums], kind="stable"),
+            )
         except Unwritable:
             raise
         except Exception:

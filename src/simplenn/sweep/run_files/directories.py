@@ -21,17 +21,11 @@ from simplenn.rundir import writing
 from simplenn.rundir.crash_points import crash_point
 from simplenn.sweep.run_files.contents import Contents, Files, MetricsPerEpoch
 
-MOST_BY_ITSELF = 500  # runs; TensorBoard's Time Series view selects nothing by itself above this
 RUNS_AT_ONCE = 500  # whose files one thread has in memory
 BYTES_AT_ONCE = 1 << 27
 THREADS = 2
 
 Portion = tuple[list[int], MetricsPerEpoch]  # runs whose rows have the same metrics
-
-
-def are_wanted(run_dirs: str, num_runs: int) -> bool:
-    """Whether a sweep with `run_dirs` auto, all or none writes its runs' directories."""
-    return run_dirs == "all" or (run_dirs == "auto" and num_runs <= MOST_BY_ITSELF)
 
 
 def write_directories(group: RunGroup, sweep: Path, regressor: Regressor, data: L.LightningDataModule) -> list[bool]:
