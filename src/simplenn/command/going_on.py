@@ -13,7 +13,7 @@ from simplenn.command import directory, sweep_directory
 from simplenn.groups import RunGroup
 from simplenn.planning import Plan
 from simplenn.rundir import Run, package_versions, write_atomically
-from simplenn.rundir.atomic import remove_tree
+from simplenn.rundir.atomic import remove_left_overs, remove_tree
 from simplenn.rundir.lock import Lock
 from simplenn.sweep.growth import Growth, grown, lengths_are_swept, with_lengths, without_twins
 from simplenn.sweep.inventory import Inventory, StoredRun, differences
@@ -55,6 +55,11 @@ class GoingOn:
             self.growth = grown(asked, self.inventory, self._sweep.rerun)
 
     @property
+    def asked(self) -> Plan:
+        """All runs of the command, those that are kept among them."""
+        return self._asked
+
+    @property
     def plan(self) -> Plan:
         return self.growth.plan
 
@@ -89,7 +94,7 @@ class GoingOn:
             self._lock = Lock(self.path)
         else:
             self._lock = Lock(self.path)
-            tidy(self.path)
+            self._tidy()
             self._look()  # another process may have been at work until now
             assert self.inventory is not None
             for path, reason in self.inventory.damaged:
@@ -100,6 +105,14 @@ class GoingOn:
                 for group in self.plan.groups:
                     go_on_singly(group, self.path)
         write_atomically(self.path / sweep_directory.MULTIRUN, OmegaConf.to_yaml(self._sweep).encode())
+
+    def _tidy(self) -> None:
+        """Removes what a killed process has left, wherever runs have their places."""
+        assert self.path is not None and self.inventory is not None
+        tidy(self.path)
+        subdirs = [*(run.subdir for run in self.inventory.runs.values()), *(subdir for group in self._asked.groups for subdir in group.subdirs)]
+        for folder in {(self.path / subdir).parent for subdir in subdirs}:
+            remove_left_overs(folder)
 
     def say(self) -> None:
         """How much of what the command asks for is there."""

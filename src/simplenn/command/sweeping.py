@@ -65,7 +65,8 @@ class Sweeping:
             if going_on.is_left:
                 gate.rehearse_groups(going_on.plan.groups)
                 going_on.begin()
-        self._take_on(going_on.plan.groups, sweep)
+        # Whether runs can train together is asked of all of them, so that a rest trains as the whole would have.
+        self._take_on(going_on.asked.groups, sweep)
         self._going_on = going_on
         for group in going_on.plan.groups:
             _move_to_directory(group, sweep, num_overrides)
