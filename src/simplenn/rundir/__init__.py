@@ -6,7 +6,15 @@ TensorBoard shows beside the curves), `predictions` (the figure), `rewind` (back
 May import: errors, metric, data, regressor, config.
 """
 
-from simplenn.rundir.atomic import Unwritable, replacing, write_atomically, writing
+from simplenn.rundir.atomic import (
+    Unwritable,
+    remove_left_overs,
+    replacing,
+    replacing_directory,
+    restore_directory,
+    write_atomically,
+    writing,
+)
 from simplenn.rundir.code import code_of
 from simplenn.rundir.metrics import Best, append_row, in_row_order, read_rows
 from simplenn.rundir.result import STATUSES, Result, package_versions
@@ -29,7 +37,10 @@ __all__ = [
     "output_lines",
     "package_versions",
     "read_rows",
+    "remove_left_overs",
     "replacing",
+    "replacing_directory",
+    "restore_directory",
     "shown",
     "write_atomically",
     "writing",

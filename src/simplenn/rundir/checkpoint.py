@@ -12,7 +12,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 
 from simplenn.errors import ConfigError
-from simplenn.rundir.atomic import write_atomically
+from simplenn.rundir.atomic import remove, rename, write_atomically
 from simplenn.rundir.run import Run
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class SealedCheckpoint(CheckpointIO):
         return load(Path(path), map_location)
 
     def remove_checkpoint(self, path: Any) -> None:
-        Path(path).unlink(missing_ok=True)
+        remove(Path(path))
 
 
 def seal(checkpoint: dict[str, Any]) -> bytes:
@@ -87,7 +87,8 @@ def latest(run: Run) -> tuple[Path, dict[str, Any]] | None:
             damaged.append((path, error))
             continue
         for bad, error in damaged:
-            aside = bad.replace(bad.with_name(bad.name + ".damaged"))
+            aside = bad.with_name(bad.name + ".damaged")
+            rename(bad, aside)
             log.warning("%s; set aside as %s, going on from the one before it", error, aside.name)
         return found
     if damaged:

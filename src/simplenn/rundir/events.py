@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from simplenn.rundir.atomic import write_atomically, writing
+from simplenn.rundir.crash_points import crash_point
 from simplenn.rundir.tensorboard_protos import (
     Event,
     RecordWriter,
@@ -64,9 +65,11 @@ class EventFile:
             self._writer.close()
 
     def _write(self, event: Event) -> None:
+        crash_point("before write", self.path)
         with writing(self.path):
             self._writer.write(event.SerializeToString())
             self._writer.flush()
+        crash_point("after write", self.path)
 
 
 def file_name(seconds: float, host: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from simplenn.errors import ConfigError
 from simplenn.metric import cost, is_best_so_far, is_measured_before_training, objective_of
 from simplenn.rundir.atomic import write_atomically, writing
+from simplenn.rundir.crash_points import crash_point
 
 
 def in_row_order(names: Iterable[str]) -> list[str]:
@@ -71,8 +72,10 @@ def append_row(path: Path, row: Mapping[str, float]) -> None:
         with path.open(newline="") as stream:
             names = next(csv.reader(stream), [])
         if set(row) <= set(names):
+            crash_point("before write", path)
             with writing(path), path.open("a", newline="") as stream:
                 csv.DictWriter(stream, names, lineterminator="\n").writerow(row)
+            crash_point("after write", path)
             return
     write_rows(path, [*read_rows(path), dict(row)])
 

@@ -2,7 +2,7 @@
 
 from simplenn.errors import ConfigError
 from simplenn.rundir import checkpoint, events
-from simplenn.rundir.atomic import write_atomically
+from simplenn.rundir.atomic import remove, write_atomically
 from simplenn.rundir.metrics import read_rows, write_rows
 from simplenn.rundir.run import Run
 
@@ -20,9 +20,9 @@ def rewind(run: Run) -> None:
     if rows:
         write_rows(run.metrics_file, rows)
     else:
-        run.metrics_file.unlink(missing_ok=True)
+        remove(run.metrics_file)
     events.rewind(run.directory, epoch, rows)
-    run.result_file.unlink(missing_ok=True)
+    remove(run.result_file)
     if found and found[0] != run.checkpoint("last"):
         write_atomically(run.checkpoint("last"), found[0].read_bytes())
 

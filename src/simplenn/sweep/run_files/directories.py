@@ -18,6 +18,7 @@ from simplenn.groups import RunGroup
 from simplenn.groups.metrics import runs_by_metrics
 from simplenn.regressor import Regressor
 from simplenn.rundir import writing
+from simplenn.rundir.crash_points import crash_point
 from simplenn.sweep.run_files.contents import Contents, Files, MetricsPerEpoch
 
 MOST_BY_ITSELF = 500  # runs; TensorBoard's Time Series view selects nothing by itself above this
@@ -67,7 +68,9 @@ def _write(directory: Path, files: Files) -> bool:
     try:
         with writing(directory):
             _write_whole(temporary, files)
+            crash_point("before rename", path)
             os.rename(temporary, path)
+            crash_point("after rename", path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -80,7 +83,9 @@ def _write_whole(directory: str, files: Files) -> None:
         if folder:
             os.mkdir(os.path.join(directory, folder))
     for name, content in files.items():
+        crash_point("before write", name)
         with open(f"{directory}/{name}", "wb", buffering=0) as stream:
             rest = memoryview(content)
             while len(rest):  # a disk that gets full takes a part of it, and only then says so
                 rest = rest[stream.write(rest) :]
+        crash_point("after write", name)
