@@ -1,0 +1,142 @@
+"""The tensors of a part, what else its structure holds, and run groups read back from it.
+
+Shapes: R runs, T epochs.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars
+import torch
+from omegaconf import DictConfig, OmegaConf
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from simplenn.groups import RunGroup
+from simplenn.groups.outcome import Outcome, Snapshot
+from simplenn.rundir.atomic import writing
+from simplenn.sweep.part_tables import overrides_of, read_curves
+
+SHARED = ("finished", "host", "versions", "code")  # of a group, kept as they are
+
+
+def write(group: RunGroup, weights: Path, checkpoints: Path) -> None:
+    """Raises `Unwritable`."""
+    _save(weights, group.ended.last.weights)
+    _save(checkpoints, _states(group))
+
+
+def described(group: RunGroup) -> dict[str, Any]:
+    """What the arrays leave to the part's structure."""
+    outcome = group.ended
+    epochs = {*outcome.last.epoch.tolist(), *outcome.best.epoch.tolist(), len(outcome.steps)} & set(outcome.skeletons)
+    return {
+        "cfg": OmegaConf.to_yaml(group.cfg),
+        "composed": OmegaConf.to_yaml(group.composed),
+        **{key: getattr(group, key) for key in SHARED},
+        "seconds": group.seconds,
+        "steps": list(outcome.steps),
+        "slots": list(outcome.last.optimizer),
+        "skeletons": {str(epoch): outcome.skeletons[epoch] for epoch in sorted(epochs)},
+    }
+
+
+def read_group(
+    folder: Path, structure: Mapping[str, Any], table: polars.DataFrame, runs: Sequence[int] | None
+) -> RunGroup:
+    """The group of the runs in these rows, or of all, as they ended."""
+    num_rows = table["num_rows"].to_numpy()
+    rows = list(range(len(table))) if runs is None else list(runs)
+    own = table if runs is None else table[rows]
+    curves = read_curves(folder / "curves.parquet", num_rows, rows, structure["curves"], len(structure["steps"]))
+    weights = _load(folder / "weights.safetensors", rows)
+    states = _load(folder / "checkpoints.safetensors", rows)
+    outcome = Outcome(
+        status=own["status"].to_list(),
+        message=own["message"].to_list(),
+        epoch=own["epoch"].to_list(),
+        steps=list(structure["steps"]),
+        curves={name: torch.from_numpy(curve) for name, curve in curves.items()},
+        last=_snapshot(states, "last", weights, structure["slots"]),
+        best=_snapshot(states, "best", _below(states, "best/weights/"), structure["slots"]),
+        skeletons={int(epoch): skeleton for epoch, skeleton in structure["skeletons"].items()},
+        seconds=structure["seconds"] * len(rows),
+    )
+    group = RunGroup(
+        composed=_configuration(structure["composed"]),
+        checked=_configuration(structure["cfg"]),
+        nums=own["num"].to_list(),
+        overrides=overrides_of(structure["overrides"], own),
+        columns={key: own[f"column/{key}"].to_list() for key in structure["columns"]},
+        subdirs=own["subdir"].to_list(),
+        **{key: structure[key] for key in SHARED},
+        stacked=True,
+        outcome=outcome,
+    )
+    group.identities = own["identity"].to_list()
+    return group
+
+
+def _states(group: RunGroup) -> dict[str, Tensor]:
+    """The last and best snapshots, but for the last weights, which are in a file of their own."""
+    states = {}
+    for which in ("last", "best"):
+        snapshot: Snapshot = getattr(group.ended, which)
+        states[f"{which}/epoch"] = snapshot.epoch
+        if which == "best":
+            states |= {f"best/weights/{name}": tensor for name, tensor in snapshot.weights.items()}
+        for slot, tensors in snapshot.optimizer.items():
+            states |= {f"{which}/optimizer/{slot}/{name}": tensor for name, tensor in tensors.items()}
+        states |= {f"{which}/absent/{slot}": mask for slot, mask in snapshot.absent.items()}
+    return states
+
+
+def _snapshot(states: dict[str, Tensor], which: str, weights: dict[str, Tensor], slots: Sequence[str]) -> Snapshot:
+    """The file doesn't keep the order of its tensors, and a checkpoint has its slots in an order."""
+    return Snapshot(
+        epoch=states[f"{which}/epoch"],
+        weights=weights,
+        optimizer={slot: _below(states, f"{which}/optimizer/{slot}/") for slot in slots},
+        absent=_below(states, f"{which}/absent/"),
+    )
+
+
+def _below(states: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in states.items() if name.startswith(prefix)}
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    with writing(path):
+        path.touch()
+        mode = path.stat().st_mode  # save_file makes a file of its own, readable by its owner alone
+        save_file(_apart(tensors), path)
+        path.chmod(mode)
+
+
+def _load(path: Path, rows: Sequence[int]) -> dict[str, Tensor]:
+    """These rows of each tensor, and of the file no more than lies between the first and the last of them."""
+    first, after = min(rows), max(rows) + 1
+    places = torch.as_tensor(np.asarray(rows) - first)
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_slice(name)[first:after][places] for name in file.keys()}  # noqa: SIM118
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each in memory of its own: safetensors refuses two names of one."""
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        whole = tensor.contiguous()
+        apart[name] = whole.clone() if whole.untyped_storage().data_ptr() in taken else whole
+        taken.add(apart[name].untyped_storage().data_ptr())
+    return apart
+
+
+def _configuration(text: str) -> DictConfig:
+    found = OmegaConf.create(text)
+    if not isinstance(found, DictConfig):
+        raise TypeError(f"a configuration must be a group of keys, got {text!r:.60}")
+    return found

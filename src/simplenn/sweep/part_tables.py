@@ -1,0 +1,117 @@
+"""The tables of a part: a row per run, and a row per run and epoch.
+
+`runs.parquet` has for each run its name (`run`), `subdir`, `num`, `identity`, `status`, `message`, `epoch`, `num_rows` (in
+`curves.parquet`, where its rows stand together in the order of the runs); the texts of the overrides that are not the
+same in all runs as `override/<place>`; the values of the group's columns as `column/<key>`; each metric's last value as
+`final/<name>` and that of the best epoch as `best/<name>`.
+
+Shapes: R runs, T epochs.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars
+
+from simplenn.groups import RunGroup
+from simplenn.groups.metrics import best_values, final_values, row_counts
+from simplenn.rundir.atomic import writing
+
+LEVEL = 1  # of zstd: curves in double precision hardly get smaller above it
+ROWS_AT_ONCE = 2**16  # of a row group: so much is decoded to read one run
+FEW = 64  # runs, up to which each is read by itself
+
+
+def write(group: RunGroup, runs: Path, curves: Path) -> None:
+    """Raises `Unwritable`."""
+    with writing(runs):
+        _runs(group).write_parquet(runs, compression="zstd", compression_level=LEVEL)
+    with writing(curves):
+        _curves(group).write_parquet(
+            curves, compression="zstd", compression_level=LEVEL, statistics=False, row_group_size=ROWS_AT_ONCE
+        )
+
+
+def described(group: RunGroup) -> dict[str, Any]:
+    """What the tables leave to the part's structure."""
+    return {"overrides": _template(group.overrides), "columns": list(group.columns), "curves": list(group.ended.curves)}
+
+
+def _runs(group: RunGroup) -> polars.DataFrame:
+    outcome = group.ended
+    columns: dict[str, Any] = {
+        "run": group.names,
+        "subdir": group.subdirs,
+        "num": group.nums,
+        "identity": group.identities,
+        "status": outcome.status,
+        "message": outcome.message,
+        "epoch": outcome.epoch,
+        "num_rows": row_counts(outcome),
+    }
+    for place, text in enumerate(_template(group.overrides)):
+        if text is None:
+            columns[f"override/{place}"] = [overrides[place] for overrides in group.overrides]
+    columns |= {f"column/{key}": polars.Series(values, strict=False) for key, values in group.columns.items()}
+    for prefix, values in (("final", final_values(outcome)), ("best", best_values(outcome))):
+        columns |= {f"{prefix}/{name}": polars.Series(numbers, nan_to_null=True) for name, numbers in values.items()}
+    return polars.DataFrame(columns)
+
+
+def _template(overrides: Sequence[Sequence[str]]) -> list[str | None]:
+    """The overrides that all runs have, in their places; `None` for one that differs."""
+    assert len({len(own) for own in overrides}) == 1
+    return [texts[0] if len(set(texts)) == 1 else None for texts in zip(*overrides, strict=True)]
+
+
+def overrides_of(template: Sequence[str | None], table: polars.DataFrame) -> list[list[str]]:
+    """Each run's, of these rows."""
+    varying = {place: table[f"override/{place}"].to_list() for place, text in enumerate(template) if text is None}
+    return [
+        [varying[place][row] if text is None else text for place, text in enumerate(template)]
+        for row in range(len(table))
+    ]
+
+
+def _curves(group: RunGroup) -> polars.DataFrame:
+    counts = row_counts(group.ended)
+    has = np.arange(len(group.ended.steps)) < counts[:, None]  # [R, T]
+    names = polars.Series("run", group.names, dtype=polars.Enum(list(dict.fromkeys(group.names))))
+    columns: dict[str, Any] = {
+        "run": names.gather(np.repeat(np.arange(len(group)), counts)),
+        "epoch": np.broadcast_to(np.arange(1, len(group.ended.steps) + 1, dtype=np.int32), has.shape)[has],
+    }
+    is_whole = bool(has.all())
+    for metric, curve in group.ended.curves.items():
+        values = curve.numpy().T
+        values = np.ascontiguousarray(values).reshape(-1) if is_whole else values[has]
+        columns[metric] = polars.Series(values, nan_to_null=bool(np.isnan(values).any()))
+    return polars.DataFrame(columns)
+
+
+def read_curves(
+    path: Path, num_rows: np.ndarray, runs: Sequence[int], metrics: Sequence[str], num_epochs: int
+) -> dict[str, np.ndarray]:
+    """The curves of these runs, [T, R]; NaN where a run has no row or no such value. `num_rows` are all runs'."""
+    starts = np.concatenate([[0], np.cumsum(num_rows)])
+    curves = {metric: np.full((num_epochs, len(runs)), np.nan) for metric in metrics}
+    if len(runs) <= FEW:
+        for place, run in enumerate(runs):
+            frame = polars.scan_parquet(path).slice(int(starts[run]), int(num_rows[run])).collect()
+            for metric, curve in curves.items():
+                curve[: len(frame), place] = _numbers(frame[metric])
+        return curves
+    frame = polars.read_parquet(path, columns=list(metrics))
+    own = np.asarray(runs)
+    for metric, curve in curves.items():
+        values = _numbers(frame[metric])
+        for epoch in range(num_epochs):
+            has = num_rows[own] > epoch
+            curve[epoch, has] = values[starts[own[has]] + epoch]
+    return curves
+
+
+def _numbers(series: polars.Series) -> np.ndarray:
+    return series.fill_null(float("nan")).to_numpy()

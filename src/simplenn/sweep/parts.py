@@ -1,0 +1,200 @@
+"""The parts of a sweep: what each stack leaves, in a folder of its own that is complete or absent and never changed.
+
+    stacks/0003-100/                of stack 3, whose longest run has 100 epochs
+        structure.json              what its runs share: configuration, versions, code, steps; SHA-256 of the other files and of itself
+        runs.parquet                a row per run: see `part_tables`
+        curves.parquet              a row per run and epoch
+        weights.safetensors         the final parameters, [R, ...] in the order of runs.parquet
+        checkpoints.safetensors     what else the runs' checkpoints hold
+    stacks/0003-60-unfinished/      the same at 60 epochs, for a training that was cut short to go on from
+
+Of several folders of one number the finished one with most epochs counts, else the unfinished one with most. Where two
+numbers hold one run, the higher number counts. Imports torch and polars only to read and write.
+
+Shapes: R runs, T epochs.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simplenn.groups import RunGroup
+from simplenn.rundir.atomic import remove_left_overs, remove_tree, rename, replacing_directory, restore_directory
+
+if TYPE_CHECKING:
+    import polars
+
+log = logging.getLogger(__name__)
+
+STACKS = "stacks"
+STRUCTURE, RUNS, CURVES = "structure.json", "runs.parquet", "curves.parquet"
+WEIGHTS, CHECKPOINTS = "weights.safetensors", "checkpoints.safetensors"
+DIGEST = "digest"  # of all else in the structure
+NAME = re.compile(r"(\d+)-(\d+)(-unfinished)?")
+
+
+class Damaged(ValueError):
+    """What a part holds isn't what was written."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part on disk; `finished` says whether its training came to its end."""
+
+    path: Path
+    number: int
+    epochs: int
+    finished: bool
+
+    @cached_property
+    def structure(self) -> dict[str, Any]:
+        """What the runs share. Raises `Damaged`."""
+        try:
+            content = json.loads((self.path / STRUCTURE).read_text())
+            digest = content.pop(DIGEST)
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise Damaged(f"{self.path / STRUCTURE} can't be read: {' '.join(str(error).split())}") from error
+        if digest != digest_of(content):
+            raise Damaged(f"{self.path / STRUCTURE} is damaged: its checksum doesn't match")
+        if len(content["steps"]) != self.epochs:
+            raise Damaged(f"{self.path} is of {len(content['steps'])} epochs and not what its name says")
+        return content
+
+    def verify(self, names: Sequence[str] = (RUNS, CURVES, WEIGHTS, CHECKPOINTS)) -> None:
+        """Holds files against their checksums. Raises `Damaged`."""
+        for name in names:
+            path = self.path / name
+            try:
+                with path.open("rb") as stream:
+                    found = hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError as error:
+                raise Damaged(f"{path} can't be read: {error.strerror}") from error
+            if found != self.structure["sha256"].get(name):
+                raise Damaged(f"{path} is damaged: its checksum doesn't match")
+
+    @cached_property
+    def table(self) -> "polars.DataFrame":
+        """A row per run, as `part_tables` describes it. Raises `Damaged`."""
+        import polars
+
+        self.verify([RUNS])
+        return polars.read_parquet(self.path / RUNS)
+
+    def runs(self) -> "polars.DataFrame":
+        return self.table
+
+
+def find_parts(sweep: Path) -> list[Part]:
+    """What a reader should take, by number."""
+    return _one_of_each(sweep, lambda part: (part.finished, part.epochs))
+
+
+def resumable(sweep: Path) -> list[Part]:
+    """What training should go on from, by number."""
+    return _one_of_each(sweep, lambda part: (part.epochs, part.finished))
+
+
+def next_number(sweep: Path) -> int:
+    return max((part.number for part in _all(sweep)), default=-1) + 1
+
+
+def write_part(sweep: Path, number: int, group: RunGroup, *, finished: bool) -> Part:
+    """Writes what the group's runs have left, in place of what the part of this number was before.
+
+    Raises `Unwritable`.
+    """
+    from simplenn.sweep import part_arrays, part_tables
+
+    epochs = len(group.ended.steps)
+    path = sweep / STACKS / f"{number:04d}-{epochs}{'' if finished else '-unfinished'}"
+    with replacing_directory(path) as folder:
+        part_tables.write(group, folder / RUNS, folder / CURVES)
+        part_arrays.write(group, folder / WEIGHTS, folder / CHECKPOINTS)
+        content = part_arrays.described(group) | part_tables.described(group)
+        content["sha256"] = {
+            name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name in (RUNS, CURVES, WEIGHTS, CHECKPOINTS)
+        }
+        (folder / STRUCTURE).write_text(json.dumps(content | {DIGEST: digest_of(content)}))
+    part = Part(path, number, epochs, finished)
+    _remove(other for other in _all(sweep) if _is_superseded(other, part))
+    return part
+
+
+def read_group(part: Part, runs: Sequence[int] | None = None) -> RunGroup:
+    """The part's runs, or those in these rows, with their outcome. Raises `Damaged`."""
+    from simplenn.sweep import part_arrays
+
+    part.verify()
+    try:
+        return part_arrays.read_group(part.path, part.structure, part.table, runs)
+    except (KeyError, IndexError, TypeError) as error:
+        raise Damaged(f"{part.path} is damaged: {type(error).__name__}: {error}") from error
+
+
+def tidy(sweep: Path) -> None:
+    """Removes what a crash has left: what was being written, and what something newer has taken the place of."""
+    stacks = sweep / STACKS
+    remove_left_overs(sweep)
+    if stacks.is_dir():
+        for entry in sorted(stacks.iterdir()):
+            if entry.name.endswith(".before"):
+                restore_directory(stacks / entry.name.removeprefix(".").removesuffix(".before"))
+        remove_left_overs(stacks)
+        parts = _all(sweep)
+        _remove(old for old in parts if any(_is_superseded(old, new) for new in parts))
+
+
+def remove_superseded(sweep: Path) -> None:
+    """Removes the parts all of whose runs are in parts of higher numbers. Raises `Damaged`."""
+    newer: set[str] = set()
+    for part in reversed(find_parts(sweep)):
+        own = set(part.table["identity"])
+        if own <= newer:
+            _remove(other for other in _all(sweep) if other.number == part.number)
+        newer |= own
+
+
+def set_aside(path: Path, reason: str) -> None:
+    """Renames what can't be trusted, with a warning."""
+    target, number = path.with_name(f"{path.name}.damaged"), 2
+    while target.exists():
+        target, number = path.with_name(f"{path.name}.damaged_{number}"), number + 1
+    rename(path, target)
+    log.warning("%s; set aside as %s", reason, target.name)
+
+
+def digest_of(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _all(sweep: Path) -> list[Part]:
+    stacks = sweep / STACKS
+    found = [(path, NAME.fullmatch(path.name)) for path in (stacks.iterdir() if stacks.is_dir() else ())]
+    parts = [Part(path, int(m[1]), int(m[2]), not m[3]) for path, m in found if m and path.is_dir()]
+    return sorted(parts, key=lambda part: (part.number, part.epochs, part.finished))
+
+
+def _one_of_each(sweep: Path, rank: Callable[[Part], Any]) -> list[Part]:
+    return list(
+        {part.number: part for part in sorted(_all(sweep), key=lambda part: (part.number, rank(part)))}.values()
+    )
+
+
+def _is_superseded(old: Part, new: Part) -> bool:
+    """Whether the new part takes the old one's place; an unfinished one takes no finished one's."""
+    is_other = old.number == new.number and old.path != new.path
+    if not is_other or (old.finished and not new.finished):
+        return False
+    return old.epochs <= new.epochs if old.finished == new.finished else True
+
+
+def _remove(parts: Iterable[Part]) -> None:
+    for part in list(parts):
+        remove_tree(part.path)

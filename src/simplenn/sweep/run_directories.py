@@ -1,0 +1,31 @@
+"""Where the run directories of a sweep are. Imports no torch."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+NOT_RUNS = ("stacks", "tensorboard", "figures")  # folders of the sweep's own
+
+
+def run_directories(sweep: Path) -> Iterator[Path]:
+    """Every folder below the sweep's that has a run's `.hydra`, by name; none within another."""
+    yield from _below(str(sweep), is_sweep=True)
+
+
+def _below(folder: str, *, is_sweep: bool = False) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        names = sorted(
+            entry.name
+            for entry in entries
+            if entry.is_dir(follow_symlinks=False)
+            and not entry.name.startswith(".")
+            and not entry.name.endswith(".damaged")
+        )
+    for name in names:
+        if is_sweep and name in NOT_RUNS:
+            continue
+        path = os.path.join(folder, name)
+        if os.path.isdir(os.path.join(path, ".hydra")):
+            yield Path(path)
+        else:
+            yield from _below(path)
