@@ -30,9 +30,7 @@ NUM_SAMPLED = 5  # of each command's crash points, in CI
 
 def run(cwd: Path, *words: str, crash_at: int = 0, crash_log: str = "") -> int:
     """The command's exit status."""
-    prelude = (
-        f"import simplenn.rundir.crash_points as points; points._at, points._log = {crash_at}, {crash_log!r}"
-    )
+    prelude = f"import simplenn.rundir.crash_points as points; points._at, points._log = {crash_at}, {crash_log!r}"
     done = script("train.py", "-m", "name=study", *QUICK, *words, cwd=cwd, prelude=prelude)
     assert done.returncode in (0, 137), done.stdout + done.stderr
     return done.returncode

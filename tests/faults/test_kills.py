@@ -10,7 +10,15 @@ from commands import start
 from trees import differences, tree
 
 NAME = Path("outputs") / "sweeps" / "study"
-GRID = ("experiment=post", "trainer=cpu", "progress=none", "trainer.max_epochs=30", "optimizer=sgd,adam", "seed=range(20)", "max_stack=8")
+GRID = (
+    "experiment=post",
+    "trainer=cpu",
+    "progress=none",
+    "trainer.max_epochs=30",
+    "optimizer=sgd,adam",
+    "seed=range(20)",
+    "max_stack=8",
+)
 MOST_KILLS = 200
 
 

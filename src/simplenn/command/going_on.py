@@ -110,7 +110,10 @@ class GoingOn:
         """Removes what a killed process has left, wherever runs have their places."""
         assert self.path is not None and self.inventory is not None
         tidy(self.path)
-        subdirs = [*(run.subdir for run in self.inventory.runs.values()), *(subdir for group in self._asked.groups for subdir in group.subdirs)]
+        subdirs = [
+            *(run.subdir for run in self.inventory.runs.values()),
+            *(subdir for group in self._asked.groups for subdir in group.subdirs),
+        ]
         for folder in {(self.path / subdir).parent for subdir in subdirs}:
             remove_left_overs(folder)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from simplenn.groups import RunGroup
 from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.rundir.atomic import writing
-from simplenn.sweep.part_tables import overrides_of, read_curves
+from simplenn.sweep.part_tables import column_of, overrides_of, read_curves
 
 SHARED = ("finished", "host", "versions", "code")  # of a group, kept as they are
 
@@ -70,7 +70,7 @@ def read_group(
         checked=_configuration(structure["cfg"]),
         nums=own["num"].to_list(),
         overrides=overrides_of(structure["overrides"], own),
-        columns={key: own[f"column/{key}"].to_list() for key in structure["columns"]},
+        columns={key: column_of(key, kind, own) for key, kind in structure["columns"].items()},
         subdirs=own["subdir"].to_list(),
         **{key: structure[key] for key in SHARED},
         stacked=True,
@@ -119,9 +119,11 @@ def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def _load(path: Path, rows: Sequence[int]) -> dict[str, Tensor]:
     """These rows of each tensor, and of the file no more than lies between the first and the last of them."""
     first, after = min(rows), max(rows) + 1
-    places = torch.as_tensor(np.asarray(rows) - first)
+    places = np.asarray(rows) - first
+    in_order = np.array_equal(places, np.arange(after - first))
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_slice(name)[first:after][places] for name in file.keys()}  # noqa: SIM118
+        found = {name: file.get_slice(name)[first:after] for name in file.keys()}  # noqa: SIM118
+    return found if in_order else {name: tensor[torch.as_tensor(places)] for name, tensor in found.items()}
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

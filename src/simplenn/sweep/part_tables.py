@@ -1,14 +1,16 @@
 """The tables of a part: a row per run, and a row per run and epoch.
 
-`runs.parquet` has for each run its name (`run`), `subdir`, `num`, `identity`, `status`, `message`, `epoch`, `num_rows` (in
-`curves.parquet`, where its rows stand together in the order of the runs); the texts of the overrides that are not the
-same in all runs as `override/<place>`; the values of the group's columns as `column/<key>`; each metric's last value as
-`final/<name>` and that of the best epoch as `best/<name>`.
+`runs.parquet` has for each run its name (`run`), `subdir`, `num`, `identity`, `status`, `message`, `epoch`, `num_rows`
+(in `curves.parquet`, where its rows stand together in the order of the runs); the texts of the overrides that are not
+the same in all runs as `override/<place>`; the values of the group's columns as `column/<key>`, as JSON where they are
+not of one type; each metric's last value as `final/<name>` and that of the best epoch as `best/<name>`.
 
 Shapes: R runs, T epochs.
 """
 
+import json
 from collections.abc import Sequence
+from itertools import repeat, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,11 @@ def write(group: RunGroup, runs: Path, curves: Path) -> None:
 
 def described(group: RunGroup) -> dict[str, Any]:
     """What the tables leave to the part's structure."""
-    return {"overrides": _template(group.overrides), "columns": list(group.columns), "curves": list(group.ended.curves)}
+    return {
+        "overrides": _template(group.overrides),
+        "columns": {key: "json" if _type_of(values) is None else "values" for key, values in group.columns.items()},
+        "curves": list(group.ended.curves),
+    }
 
 
 def _runs(group: RunGroup) -> polars.DataFrame:
@@ -53,26 +59,47 @@ def _runs(group: RunGroup) -> polars.DataFrame:
     }
     for place, text in enumerate(_template(group.overrides)):
         if text is None:
-            columns[f"override/{place}"] = [overrides[place] for overrides in group.overrides]
-    columns |= {f"column/{key}": polars.Series(values, strict=False) for key, values in group.columns.items()}
+            texts = [overrides[place] if place < len(overrides) else None for overrides in group.overrides]
+            columns[f"override/{place}"] = polars.Series(texts, dtype=polars.String)
+    for key, values in group.columns.items():
+        kind = _type_of(values)
+        texts = [json.dumps(value) for value in values] if kind is None else values
+        columns[f"column/{key}"] = polars.Series(texts, dtype=kind or polars.String)
     for prefix, values in (("final", final_values(outcome)), ("best", best_values(outcome))):
         columns |= {f"{prefix}/{name}": polars.Series(numbers, nan_to_null=True) for name, numbers in values.items()}
     return polars.DataFrame(columns)
 
 
 def _template(overrides: Sequence[Sequence[str]]) -> list[str | None]:
-    """The overrides that all runs have, in their places; `None` for one that differs."""
-    assert len({len(own) for own in overrides}) == 1
-    return [texts[0] if len(set(texts)) == 1 else None for texts in zip(*overrides, strict=True)]
+    """The overrides that all runs have, in their places; `None` for one that differs, or that some runs lack."""
+    sets = [set(texts) for texts in zip_longest(*overrides)]
+    return [texts.pop() if len(texts) == 1 else None for texts in sets]
+
+
+def _type_of(values: Sequence[Any]) -> Any:
+    """The type of a column that gives each value back as it is; `None` where none does, as for whole numbers among
+    fractions."""
+    types = set(map(type, values))
+    if types == {float}:
+        return polars.Float64
+    return polars.Int64 if types == {int} and min(values) >= -(2**63) and max(values) < 2**63 else None
+
+
+def column_of(key: str, kind: str, table: polars.DataFrame) -> list[Any]:
+    """The values of the group's column in these rows."""
+    values = table[f"column/{key}"].to_list()
+    return [json.loads(value) for value in values] if kind == "json" else values
 
 
 def overrides_of(template: Sequence[str | None], table: polars.DataFrame) -> list[list[str]]:
     """Each run's, of these rows."""
-    varying = {place: table[f"override/{place}"].to_list() for place, text in enumerate(template) if text is None}
-    return [
-        [varying[place][row] if text is None else text for place, text in enumerate(template)]
-        for row in range(len(table))
+    places = [
+        table[f"override/{place}"].to_list() if text is None else repeat(text, len(table))
+        for place, text in enumerate(template)
     ]
+    if not places:
+        return [[] for _ in range(len(table))]
+    return [[text for text in own if text is not None] for own in zip(*places, strict=True)]
 
 
 def _curves(group: RunGroup) -> polars.DataFrame:

@@ -1,7 +1,7 @@
 """The parts of a sweep: what each stack leaves, in a folder of its own that is complete or absent and never changed.
 
     stacks/0003-100/                of stack 3, whose longest run has 100 epochs
-        structure.json              what its runs share: configuration, versions, code, steps; SHA-256 of the other files and of itself
+        structure.json              what its runs share, and the SHA-256 of the other files and of itself
         runs.parquet                a row per run: see `part_tables`
         curves.parquet              a row per run and epoch
         weights.safetensors         the final parameters, [R, ...] in the order of runs.parquet
@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
 from simplenn.rundir.atomic import remove_left_overs, remove_tree, rename, replacing_directory, restore_directory
 
@@ -35,11 +36,19 @@ log = logging.getLogger(__name__)
 STACKS = "stacks"
 STRUCTURE, RUNS, CURVES = "structure.json", "runs.parquet", "curves.parquet"
 WEIGHTS, CHECKPOINTS = "weights.safetensors", "checkpoints.safetensors"
+FILES = (RUNS, CURVES, WEIGHTS, CHECKPOINTS)
 DIGEST = "digest"  # of all else in the structure
 NAME = re.compile(r"(\d+)-(\d+)(-unfinished)?")
+OLD_LAYOUT = ("structures.json", CURVES, WEIGHTS, CHECKPOINTS)  # beside results.csv, of all runs
+# Outside of the sweep's directory, in one of its own folders, or with a character that a terminal obeys.
+UNSAFE_SUBDIR = (
+    r"^$|^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|[\x00-\x1f\x7f]|^(\./)*(stacks|tensorboard|figures)(/|$)"
+)
+
+Read = TypeVar("Read")
 
 
-class Damaged(ValueError):
+class Damaged(ConfigError):
     """What a part holds isn't what was written."""
 
 
@@ -52,6 +61,10 @@ class Part:
     epochs: int
     finished: bool
 
+    @property
+    def _own(self) -> tuple[int, int, bool]:
+        return self.number, self.epochs, self.finished
+
     @cached_property
     def structure(self) -> dict[str, Any]:
         """What the runs share. Raises `Damaged`."""
@@ -62,20 +75,19 @@ class Part:
             raise Damaged(f"{self.path / STRUCTURE} can't be read: {' '.join(str(error).split())}") from error
         if digest != digest_of(content):
             raise Damaged(f"{self.path / STRUCTURE} is damaged: its checksum doesn't match")
-        if len(content["steps"]) != self.epochs:
-            raise Damaged(f"{self.path} is of {len(content['steps'])} epochs and not what its name says")
+        if [content.get("number"), content.get("epochs"), content.get("finished_part")] != [*self._own]:
+            raise Damaged(f"{self.path / STRUCTURE} is damaged: it belongs to another part")
         return content
 
-    def verify(self, names: Sequence[str] = (RUNS, CURVES, WEIGHTS, CHECKPOINTS)) -> None:
+    def verify(self, names: Sequence[str] = FILES) -> None:
         """Holds files against their checksums. Raises `Damaged`."""
         for name in names:
             path = self.path / name
             try:
-                with path.open("rb") as stream:
-                    found = hashlib.file_digest(stream, "sha256").hexdigest()
+                found = file_digest(path)
             except OSError as error:
                 raise Damaged(f"{path} can't be read: {error.strerror}") from error
-            if found != self.structure["sha256"].get(name):
+            if found != self.sound(STRUCTURE, lambda name=name: self.structure["sha256"][name]):
                 raise Damaged(f"{path} is damaged: its checksum doesn't match")
 
     @cached_property
@@ -84,14 +96,29 @@ class Part:
         import polars
 
         self.verify([RUNS])
-        return polars.read_parquet(self.path / RUNS)
+        table = self.sound(RUNS, lambda: polars.read_parquet(self.path / RUNS))
+        if self.sound(RUNS, lambda: table["subdir"].str.contains(UNSAFE_SUBDIR).any()):
+            raise Damaged(f"{self.path / RUNS} is damaged: a run's directory must be in the sweep's")
+        return table
 
     def runs(self) -> "polars.DataFrame":
         return self.table
 
+    def sound(self, name: str, read: Callable[[], Read]) -> Read:
+        """What `read` returns; raises `Damaged` in place of any error of it, also those of polars in Rust."""
+        try:
+            return read()
+        except (Damaged, MemoryError):
+            raise
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            reason = " ".join(str(error).split())
+            raise Damaged(f"{self.path / name} is damaged: {type(error).__name__}: {reason}") from error
+
 
 def find_parts(sweep: Path) -> list[Part]:
-    """What a reader should take, by number."""
+    """What a reader should take, by number. Raises `ConfigError` for a sweep of an earlier release."""
     return _one_of_each(sweep, lambda part: (part.finished, part.epochs))
 
 
@@ -107,9 +134,11 @@ def next_number(sweep: Path) -> int:
 def write_part(sweep: Path, number: int, group: RunGroup, *, finished: bool) -> Part:
     """Writes what the group's runs have left, in place of what the part of this number was before.
 
-    Raises `Unwritable`.
+    Raises `Unwritable`, and `ValueError` where that has a run that the group doesn't have.
     """
     from simplenn.sweep import part_arrays, part_tables
+
+    _refuse_losses([part for part in _all(sweep) if part.number == number], group)
 
     epochs = len(group.ended.steps)
     path = sweep / STACKS / f"{number:04d}-{epochs}{'' if finished else '-unfinished'}"
@@ -117,10 +146,8 @@ def write_part(sweep: Path, number: int, group: RunGroup, *, finished: bool) -> 
         part_tables.write(group, folder / RUNS, folder / CURVES)
         part_arrays.write(group, folder / WEIGHTS, folder / CHECKPOINTS)
         content = part_arrays.described(group) | part_tables.described(group)
-        content["sha256"] = {
-            name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-            for name in (RUNS, CURVES, WEIGHTS, CHECKPOINTS)
-        }
+        content |= {"number": number, "epochs": epochs, "finished_part": finished}
+        content["sha256"] = {name: file_digest(folder / name) for name in FILES}
         (folder / STRUCTURE).write_text(json.dumps(content | {DIGEST: digest_of(content)}))
     part = Part(path, number, epochs, finished)
     _remove(other for other in _all(sweep) if _is_superseded(other, part))
@@ -132,10 +159,7 @@ def read_group(part: Part, runs: Sequence[int] | None = None) -> RunGroup:
     from simplenn.sweep import part_arrays
 
     part.verify()
-    try:
-        return part_arrays.read_group(part.path, part.structure, part.table, runs)
-    except (KeyError, IndexError, TypeError) as error:
-        raise Damaged(f"{part.path} is damaged: {type(error).__name__}: {error}") from error
+    return part.sound(STRUCTURE, lambda: part_arrays.read_group(part.path, part.structure, part.table, runs))
 
 
 def tidy(sweep: Path) -> None:
@@ -170,6 +194,20 @@ def set_aside(path: Path, reason: str) -> None:
     log.warning("%s; set aside as %s", reason, target.name)
 
 
+def refuse_old_layout(sweep: Path) -> None:
+    """Raises `ConfigError` for a sweep of before there were parts."""
+    if not (sweep / STACKS).is_dir() and (old := [name for name in OLD_LAYOUT if (sweep / name).exists()]):
+        raise ConfigError(
+            f"{sweep} must have its runs in {STACKS}/, but is of an earlier release with all of them in {old[0]}; "
+            "read it with that release, or run the sweep anew under another name"
+        )
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def digest_of(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -181,7 +219,19 @@ def _all(sweep: Path) -> list[Part]:
     return sorted(parts, key=lambda part: (part.number, part.epochs, part.finished))
 
 
+def _refuse_losses(before: Iterable[Part], group: RunGroup) -> None:
+    own = set(group.identities)
+    for part in before:
+        try:
+            lost = set(part.table["identity"].to_list()) - own
+        except Damaged:
+            continue
+        if lost:
+            raise ValueError(f"{part.path} must be replaced by one of all of its runs, but {len(lost)} are not there")
+
+
 def _one_of_each(sweep: Path, rank: Callable[[Part], Any]) -> list[Part]:
+    refuse_old_layout(sweep)
     return list(
         {part.number: part for part in sorted(_all(sweep), key=lambda part: (part.number, rank(part)))}.values()
     )

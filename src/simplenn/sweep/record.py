@@ -61,7 +61,9 @@ class SweepRecord:
             sub = d.relative_to(directory).as_posix()
             if sub not in subdirs:
                 run = Run(d)
-                g = RunGroup(run.config, [_num_of(run)], [run.overrides], {'seed':[run.config.seed]}, [sub], checked=run.config)
+                g = RunGroup(
+                    run.config, [_num_of(run)], [run.overrides], {"seed": [run.config.seed]}, [sub], checked=run.config
+                )
                 self._single.append(g.trained(self._read(run), stacked=False))
         planned = self._groups
         keys = swept_keys([overrides for group in planned for overrides in group.overrides])
