@@ -16,8 +16,9 @@ from simplenn.rundir import metrics
 from simplenn.rundir.result import Result
 from simplenn.rundir.run import Run
 from simplenn.setup import build_run
-from simplenn.stacking import Outcome, Snapshot, prove, train_in_stacks, train_stack, training
+from simplenn.stacking import Outcome, Snapshot, prove, stacks, train_in_stacks, train_stack
 from simplenn.stacking.initial_weights import InitialWeights
+from simplenn.stacking.training import Attempt, attempt_stack
 
 TrainRun = Callable[..., Result]
 SMALL = ("data.num_train=96", "data.num_val=40")
@@ -200,13 +201,11 @@ def test_a_stack_that_does_not_fit_is_halved(
     columns: Columns = {"seed": [0, 1, 2, 3, 4], "optimizer.lr": [0.01, 0.1, 0.01, 0.02, 0.03]}
     whole = train_stack(cfg, columns)
 
-    def fits_two(cfg: DictConfig, columns: Columns, *rest: Any) -> Outcome:
-        if len(columns["seed"]) > 2:
-            raise error
-        return train_stack(cfg, columns, *rest)
+    def fits_two(cfg: DictConfig, columns: Columns, *rest: Any) -> Attempt:
+        return Attempt(None, error) if len(columns["seed"]) > 2 else attempt_stack(cfg, columns, *rest)
 
-    monkeypatch.setattr(training, "train_stack", fits_two)
-    with caplog.at_level(logging.INFO, "simplenn.stacking.training"):
+    monkeypatch.setattr(stacks, "attempt_stack", fits_two)
+    with caplog.at_level(logging.INFO, "simplenn.stacking.stacks"):
         parts = list(train_in_stacks(cfg, columns))
     assert [len(runs) for runs, _ in parts] == [2, 2, 1]
     assert [record.message for record in caplog.records] == [
@@ -218,12 +217,18 @@ def test_a_stack_that_does_not_fit_is_halved(
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of another kind goes on to the caller, as does a lack of memory for a single run."""
+    """What raises another error even by itself is left to the caller; a lack of memory for a single run is raised."""
     for error, seeds in ((RuntimeError("no such thing"), [0, 1]), (MemoryError(), [0])):
 
-        def fails(*_: Any, error: Exception = error) -> Outcome:
-            raise error
+        def fails(*_: Any, error: Exception = error) -> Attempt:
+            return Attempt(None, error)
 
-        monkeypatch.setattr(training, "train_stack", fails)
-        with pytest.raises(type(error)):
-            list(train_in_stacks(configured(), {"seed": seeds}, max_stack=8))
+        monkeypatch.setattr(stacks, "attempt_stack", fails)
+        if isinstance(error, MemoryError):
+            with pytest.raises(MemoryError):
+                list(train_in_stacks(configured(), {"seed": seeds}, max_stack=8))
+        else:
+            assert list(train_in_stacks(configured(), {"seed": seeds}, max_stack=8)) == [
+                (range(1), None),
+                (range(1, 2), None),
+            ]

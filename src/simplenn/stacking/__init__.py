@@ -13,7 +13,8 @@ from simplenn.stacking.columns import config_of
 from simplenn.stacking.engine import with_compiler
 from simplenn.stacking.memory import default_max_stack
 from simplenn.stacking.proof import Proof, prove
-from simplenn.stacking.training import train_in_stacks, train_stack
+from simplenn.stacking.stacks import train_in_stacks
+from simplenn.stacking.training import train_stack
 
 __all__ = [
     "NOT_AS_SINGLE",

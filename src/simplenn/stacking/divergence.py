@@ -10,19 +10,26 @@ from torch import Tensor
 
 from simplenn.training import A_METRIC, A_WEIGHT, Diverged, loss_became
 
-NOTHING, LOSS, WEIGHT, METRIC = range(4)
+NOTHING, LOSS, WEIGHT, METRIC, BEFORE = range(5)
 
 
 class Divergence:
-    """Keeps for each of the runs what became non-finite first. Epochs count from 1, steps are the optimizer's."""
+    """Keeps for each of the runs what became non-finite first. Epochs count from 1, steps are the optimizer's.
 
-    def __init__(self, num_runs: int, device: torch.device) -> None:
+    `before` has for each run the epoch in which it diverged and its message, where an earlier session saw that; 0 and
+    no message for the others.
+    """
+
+    def __init__(self, num_runs: int, device: torch.device, before: Sequence[tuple[int, str]] = ()) -> None:
         # each [R], and meaningful where `_what` is not NOTHING
         self._what = torch.full((num_runs,), NOTHING, dtype=torch.int64, device=device)
         self._epoch = torch.zeros_like(self._what)
         self._step = torch.zeros_like(self._what)
         self._loss = torch.zeros(num_runs, dtype=torch.float64, device=device)
-        self._any = False
+        self._before = list(before) or [(0, "")] * num_runs
+        has_diverged = torch.tensor([epoch > 0 for epoch, _ in self._before], device=device)
+        self._what[has_diverged] = BEFORE
+        self._any = bool(has_diverged.any())
 
     def watch(
         self,
@@ -59,7 +66,8 @@ class Divergence:
     def epochs_and_messages(self) -> list[tuple[int, str]]:
         """For each run the epoch in which it diverged and its result's message; 0 and no message where it didn't."""
         columns = (self._what, self._epoch, self._step, self._loss)
-        return [_epoch_and_message(*run) for run in zip(*(column.tolist() for column in columns), strict=True)]
+        found = zip(self._before, *(column.tolist() for column in columns), strict=True)
+        return [before if what == BEFORE else _epoch_and_message(what, *rest) for before, what, *rest in found]
 
 
 def _epoch_and_message(what: int, epoch: int, step: int, loss: float) -> tuple[int, str]:

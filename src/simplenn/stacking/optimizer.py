@@ -46,25 +46,35 @@ def _number(values: Sequence[float]) -> Number:
 class StackedOptimizer(Optimizer):
     """Applies the update rule of `kind`, a class of torch.optim, to stacked weights [R, ...].
 
-    `slots` is the optimizer's state: slot -> one tensor [R, ...] for each weight that is trained, in their order.
+    As with torch's own, `state` has each weight's slots, [R, ...], and with the number of steps in the parameter group
+    `state_dict` holds all that a checkpoint needs.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], kind: type[Optimizer], h: Hyperparameters) -> None:
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         # Lightning asks every optimizer for parameter groups with a learning rate. The rule has the runs' own.
-        super().__init__(trained, {"lr": 0.0})
+        super().__init__(trained, {"lr": 0.0, "num_steps": 0})
         device = trained[0].device
         self.hyperparameters = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in h.items()}
         self.rule = UPDATE_RULES[kind](self.hyperparameters)
         self.trained = trained
-        self.slots = {slot: [_filled(weight, self.rule.initial) for weight in trained] for slot in self.rule.slots}
-        self.num_steps = 0
+        for weight in trained:
+            self.state[weight] = {slot: _filled(weight, self.rule.initial) for slot in self.rule.slots}
+
+    @property
+    def num_steps(self) -> int:
+        return self.param_groups[0]["num_steps"]
+
+    @property
+    def slots(self) -> dict[str, list[Tensor]]:
+        """The optimizer's state: slot -> one tensor [R, ...] for each weight that is trained, in their order."""
+        return {slot: [self.state[weight][slot] for weight in self.trained] for slot in self.rule.slots}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Takes one step of every run. Lightning's `closure` computes the gradients; its result is returned."""
         loss = closure() if closure is not None else None
-        self.num_steps += 1
+        self.param_groups[0]["num_steps"] += 1
         self.update()
         return loss
 
@@ -73,11 +83,10 @@ class StackedOptimizer(Optimizer):
         coefficients = self.rule.coefficients(self.num_steps)
         # Casting takes as long as updating a small weight, so it is done once for all weights with as many axes.
         ready = {(weight.dim(), weight.dtype): cast_and_broadcast(coefficients, weight) for weight in self.trained}
-        for i, weight in enumerate(self.trained):
+        for weight in self.trained:
             if weight.grad is None:
                 raise NotStackable("the loss doesn't depend on every weight")
-            state = {slot: tensors[i] for slot, tensors in self.slots.items()}
-            self.rule.update(weight, weight.grad, state, ready[weight.dim(), weight.dtype])
+            self.rule.update(weight, weight.grad, self.state[weight], ready[weight.dim(), weight.dtype])
 
 
 def _filled(weight: Tensor, initial: Number) -> Tensor:

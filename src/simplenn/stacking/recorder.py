@@ -6,7 +6,7 @@ not once a step.
 Shapes: R runs, T epochs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,10 +38,22 @@ class Recorded:
     validated: Tensor  # [R] whether that objective is over validation data
 
 
-class CheckpointCapture(CheckpointIO):
-    """Keeps the checkpoint that Lightning would have written to a file, for `take`."""
+@dataclass(frozen=True)
+class Start:
+    """What a recorder goes on from: what it had, after the last epoch of another session."""
 
-    def __init__(self) -> None:
+    rows: list[dict[str, Tensor]]  # by epoch
+    steps: list[int]  # by epoch
+    skeletons: dict[int, dict[str, Any]]  # by completed epochs
+    endings: list[tuple[int, str]]  # for each run, as `Divergence` has them
+    recorded: Callable[[Stack], Recorded]  # of the stack that has loaded the checkpoint
+
+
+class CheckpointCapture(CheckpointIO):
+    """Keeps the checkpoint that Lightning would have written to a file, for `take`, and has the one to begin from."""
+
+    def __init__(self, start: dict[str, Any] | None = None) -> None:
+        self._start = start
         self._checkpoint: dict[str, Any] = {}
 
     def take(self) -> dict[str, Any]:
@@ -53,16 +65,18 @@ class CheckpointCapture(CheckpointIO):
         self._checkpoint = checkpoint
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        raise NotImplementedError("a stack begins from its initial weights")
+        assert self._start is not None
+        return self._start
 
     def remove_checkpoint(self, path: Any) -> None:
         raise NotImplementedError("a stack writes no files")
 
 
 class StackRecorder(Callback):
-    """Its Trainer must have a `CheckpointCapture` for its checkpoints."""
+    """Its Trainer must have a `CheckpointCapture` for its checkpoints. `start` is what the training goes on from."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: "Start | None" = None) -> None:
+        self._start = start
         self.curves: list[dict[str, Tensor]] = []  # by epoch: each metric's values [R], NaN for a run that has none
         self.steps: list[int] = []  # by epoch: the global step at its end
         self.skeletons: dict[int, dict[str, Any]] = {}  # by completed epochs, see `Outcome.skeletons`
@@ -72,6 +86,9 @@ class StackRecorder(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Stack)
         signals.install()  # in place of Lightning's handlers, which go on to the end of the step
+        if self._start is not None:
+            self._go_on(pl_module, self._start)
+            return
         state = pl_module.state()
         zeros = torch.zeros(pl_module.num_runs, dtype=torch.int64, device=state[0].device)
         self.divergence = Divergence(pl_module.num_runs, state[0].device)
@@ -86,6 +103,11 @@ class StackRecorder(Callback):
             validated=torch.zeros_like(zeros, dtype=torch.bool),
         )
         self.skeletons[0] = _skeleton(trainer) | own_entries(0)
+
+    def _go_on(self, stack: Stack, start: "Start") -> None:
+        self.curves, self.steps, self.skeletons = list(start.rows), list(start.steps), dict(start.skeletons)
+        self.divergence = Divergence(stack.num_runs, stack.weights[0].device, start.endings)
+        self.recorded = start.recorded(stack)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = False

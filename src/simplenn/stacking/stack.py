@@ -16,7 +16,7 @@ from simplenn.metric import Means, metrics_of_epoch
 from simplenn.regressor import Batch, Regressor
 from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.optimizer import StackedOptimizer
-from simplenn.stacking.rules import Hyperparameters
+from simplenn.stacking.rules import UPDATE_RULES, Hyperparameters
 from simplenn.stacking.steps import Steps, TrainerView
 
 
@@ -122,6 +122,12 @@ class Stack(L.LightningModule):
         """The metrics of the epoch that ends, [R] each by tag; those of its validation only if it had one."""
         means = self._train_means.values() | (self._val_means.values() if validated else {})
         return metrics_of_epoch({tag: mean.double() for tag, mean in means.items()})
+
+    @property
+    def slot_names(self) -> list[str]:
+        """Of the optimizer's state."""
+        kind, hyperparameters = self._optimizer
+        return list(UPDATE_RULES[kind](hyperparameters).slots)
 
     def state(self) -> list[Tensor]:
         """Everything that further training depends on, [R, ...] each: the weights, then the optimizer's slots."""

@@ -1,14 +1,14 @@
-"""Trains R runs of one configuration at once, by one `Trainer.fit`, or by several where they don't fit in memory.
-Knows nothing of Hydra or of files.
+"""Trains R runs of one configuration at once, by one `Trainer.fit`. Knows nothing of Hydra or of files.
 
 Shapes: R runs, T epochs.
 """
 
-import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -21,58 +21,24 @@ from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.setup import build_run, share_data
 from simplenn.signals import Interrupted
 from simplenn.stacking.batches import same_batches
-from simplenn.stacking.columns import Columns, num_runs_of, seeds_of
-from simplenn.stacking.engine import stack_class, with_compiler
+from simplenn.stacking.columns import Columns, seeds_of
+from simplenn.stacking.continuation import checkpoint_of, has_nothing_left, start_of
+from simplenn.stacking.engine import stack_class
 from simplenn.stacking.initial_weights import InitialWeights
-from simplenn.stacking.memory import default_max_stack, is_out_of_memory, release
+from simplenn.stacking.keeping import IN_TRAINING, Keeping
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.reasons import CannotCompile
-from simplenn.stacking.recorder import CheckpointCapture, Recorded, StackRecorder
+from simplenn.stacking.recorder import CheckpointCapture, StackRecorder
 from simplenn.stacking.stack import Stack
 from simplenn.training import make_trainer, without_tips
 
-log = logging.getLogger(__name__)
 
+class Attempt(NamedTuple):
+    """What became of training a stack: its outcome, or where it raised `error`, what its runs had after their last
+    completed epoch, if there was one."""
 
-def train_in_stacks(
-    cfg: DictConfig,
-    columns: Columns,
-    max_stack: int | None = None,
-    callbacks: Sequence[Callback] = (),
-    directory: Path | None = None,
-    initial: InitialWeights | None = None,
-) -> Iterator[tuple[range, Outcome]]:
-    """Trains the runs in stacks of at most `max_stack`; yields the numbers of each stack's runs and their outcome.
-
-    A stack that doesn't fit in memory is halved and tried again. A stack that was interrupted is the last.
-    """
-    num_runs = num_runs_of(columns)
-    size = max_stack or default_max_stack(cfg, columns)
-    initial = initial or InitialWeights(cfg)
-    start = 0
-    while start < num_runs:
-        runs = range(start, min(start + size, num_runs))
-        own = {key: values[runs.start : runs.stop] for key, values in columns.items()}
-        try:
-            outcome = train_stack(cfg, own, callbacks, directory, initial)
-        except CannotCompile as error:
-            log.info("trainer.compile=true is ignored: %s", error)
-            cfg = with_compiler(cfg, False)
-            continue
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error) or len(runs) == 1:
-                raise
-            outcome = None
-        # Not within the handler: while an error is being handled, its traceback keeps the stack's tensors alive.
-        if outcome is None:
-            size = -(-len(runs) // 2)
-            log.info("a stack of %d runs doesn't fit in memory; trying again with %d", len(runs), size)
-            release()
-            continue
-        yield runs, outcome
-        if outcome.interruption is not None:
-            return
-        start = runs.stop
+    outcome: Outcome | None
+    error: Exception | None = None
 
 
 def train_stack(
@@ -81,14 +47,43 @@ def train_stack(
     callbacks: Sequence[Callback] = (),
     directory: Path | None = None,
     initial: InitialWeights | None = None,
+    start: Outcome | None = None,
+    keep: Callable[[Outcome], None] | None = None,
 ) -> Outcome:
     """Trains the R runs of `columns` as one stack; that they are stackable is for `proof.prove` to find out.
+
+    It goes on from `start`, the outcome of just these runs, as if they had been trained at once. `keep` is called about
+    once a minute, at an epoch's end, with what another training could go on from.
 
     A signal ends the training, and is in the outcome for the caller to raise again; one that comes before training
     begins is raised. Raises `CannotCompile` where `trainer.compile` asks for what can't be done.
     """
+    attempt = attempt_stack(cfg, columns, callbacks, directory, initial, start, keep)
+    if attempt.error is not None:
+        raise attempt.error
+    assert attempt.outcome is not None
+    return attempt.outcome
+
+
+def attempt_stack(
+    cfg: DictConfig,
+    columns: Columns,
+    callbacks: Sequence[Callback] = (),
+    directory: Path | None = None,
+    initial: InitialWeights | None = None,
+    start: Outcome | None = None,
+    keep: Callable[[Outcome], None] | None = None,
+) -> Attempt:
+    """As `train_stack`, but an error is returned, together with what there was before it."""
     begun = time.monotonic()
-    kind = stack_class(cfg)
+    if start is not None and not start.steps:
+        start = None  # not one epoch was completed
+    if start is not None and has_nothing_left(start, cfg.trainer.max_epochs):
+        return Attempt(_ended(start))
+    try:
+        kind = stack_class(cfg)
+    except CannotCompile as error:
+        return Attempt(None, error)
     seeds = seeds_of(cfg, columns)
     regressor, data = build_run(cfg, share_data(cfg))
     assert isinstance(data, TensorDataModule)
@@ -100,38 +95,54 @@ def train_stack(
         (type(optimizer), hyperparameters(optimizer.defaults, columns)),
         shared=same_batches(seeds, data.shuffle),
     )
-    recorder = StackRecorder()
-    trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [recorder, *callbacks], CheckpointCapture())
-    interruption = None
+    lrs = torch.tensor(columns.get("optimizer.lr", [optimizer.defaults["lr"]] * len(seeds)), dtype=torch.float64)
+    recorder = StackRecorder(start_of(start) if start is not None else None)
+
+    def outcome(others: tuple[str, str], interruption: Interrupted | None = None) -> Outcome:
+        """What has been recorded so far; `others` are status and message of the runs that haven't diverged."""
+        seconds = time.monotonic() - begun + (start.seconds if start is not None else 0.0)
+        return replace(_outcome(stack, recorder, lrs, others), seconds=seconds, interruption=interruption)
+
+    keeping = [] if keep is None else [Keeping(lambda: keep(outcome(IN_TRAINING)))]
+    capture = CheckpointCapture(checkpoint_of(start, stack) if start is not None else None)
+    trainer = make_trainer(cfg.trainer, directory or Path.cwd(), [recorder, *keeping, *callbacks], capture)
+    # Lightning converts the weights too, but only after it has read the checkpoint into them.
+    trainer.precision_plugin.convert_module(stack)
     try:
         with without_tips():
-            trainer.fit(stack, datamodule=data)
+            trainer.fit(stack, datamodule=data, ckpt_path=None if start is None else "captured", weights_only=True)
     except (Interrupted, Exception) as error:
         interruption = signals.cause_of(error)
-        if interruption is None:
-            raise
+        if interruption is None and isinstance(error, Exception):
+            has_epochs = recorder.recorded is not None and recorder.recorded.epochs > 0
+            return Attempt(outcome(IN_TRAINING) if has_epochs else None, error)
+        assert interruption is not None
         if recorder.recorded is None:  # training has not begun
             raise interruption from error
+        return Attempt(outcome(("interrupted", interruption.signal_name), interruption))
     finally:
         data.trainer = None  # the data outlive the stack, and must not keep its tensors alive
         del data.make_batches
-    assert recorder.recorded is not None
-    lrs = torch.tensor(columns.get("optimizer.lr", [optimizer.defaults["lr"]] * len(seeds)), dtype=torch.float64)
-    return _outcome(stack, recorder, recorder.recorded, lrs, interruption, time.monotonic() - begun)
+    return Attempt(outcome(("done", "")))
 
 
-def _outcome(
-    stack: Stack,
-    recorder: StackRecorder,
-    recorded: Recorded,
-    lrs: Tensor,
-    interruption: Interrupted | None,
-    seconds: float,
-) -> Outcome:
+def _ended(start: Outcome) -> Outcome:
+    """The outcome as it is where its runs have nothing left to train."""
+    is_going = [status == "interrupted" for status in start.status]
+    return replace(
+        start,
+        status=["done" if going else status for going, status in zip(is_going, start.status, strict=True)],
+        message=["" if going else message for going, message in zip(is_going, start.message, strict=True)],
+        interruption=None,
+    )
+
+
+def _outcome(stack: Stack, recorder: StackRecorder, lrs: Tensor, others: tuple[str, str]) -> Outcome:
     """What the recorder has, on the CPU and by the names that a single run has for it; `lrs` is [R]."""
+    recorded = recorder.recorded
+    assert recorded is not None
     diverged = recorder.divergence.epochs_and_messages()
-    of_others = ("done", "") if interruption is None else ("interrupted", interruption.signal_name)
-    endings = [("diverged", message) if epoch else of_others for epoch, message in diverged]
+    endings = [("diverged", message) if epoch else others for epoch, message in diverged]
     steps = recorder.steps[: recorded.epochs]
     return Outcome(
         status=[status for status, _ in endings],
@@ -142,8 +153,7 @@ def _outcome(
         last=_snapshot(stack, recorded.last, recorded.last_epoch, steps),
         best=_snapshot(stack, recorded.best, recorded.best_epoch, steps),
         skeletons={epoch: skeleton for epoch, skeleton in recorder.skeletons.items() if epoch <= recorded.epochs},
-        seconds=seconds,
-        interruption=interruption,
+        seconds=0.0,
     )
 
 

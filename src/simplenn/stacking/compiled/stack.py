@@ -102,7 +102,8 @@ class CompiledStack(Stack):
         for name, weight in zip(self.names, self.weights, strict=True):
             weight.data = state.weights[name].movedim(-1, 0)
         for slot, by_name in state.slots.items():
-            self.optimizer.slots[slot] = [tensor.movedim(-1, 0) for tensor in by_name.values()]
+            for weight, tensor in zip(self.optimizer.trained, by_name.values(), strict=True):
+                self.optimizer.state[weight][slot] = tensor.movedim(-1, 0)
 
 
 def reason_not_compiled(cfg: DictConfig) -> str | None:
