@@ -23,6 +23,7 @@ FILES = {
     ".hydra/config.yaml",
     ".hydra/hydra.yaml",
     ".hydra/overrides.yaml",
+    ".hydra/sha256sums",
     "train.log",
     "metrics.csv",
     "checkpoints/best.ckpt",

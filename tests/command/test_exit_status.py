@@ -109,7 +109,7 @@ def test_the_gate_keeps_it_too(capfd: pytest.CaptureFixture[str]) -> None:
         Path("a/file/that/we/forgot/to/write").read_text()
     assert end.value.code == 1
     assert "Traceback" in capfd.readouterr().err
-    with pytest.raises(Refused, match="2"), _closed_on_errors():
+    with pytest.raises(Refused, match="1"), _closed_on_errors():
         raise Unwritable("x can't be written: No space left on device")
 
 

@@ -37,7 +37,7 @@ def run_command(main: Callable[[], Any]) -> None:
         main()
         sys.stdout.flush()
     except Refused as error:
-        _end(error.message, REFUSED, with_traceback)
+        _end(error.message, error.status, with_traceback)
     except Exception as error:
         if is_the_users(error):
             _end(in_one_line(error), REFUSED, with_traceback)

@@ -16,10 +16,11 @@ from simplenn.rundir.atomic import (
     writing,
 )
 from simplenn.rundir.code import code_of
+from simplenn.rundir.hydra_folder import with_sums
 from simplenn.rundir.lock import lock, locked
 from simplenn.rundir.metrics import Best, append_row, in_row_order, read_rows
 from simplenn.rundir.result import STATUSES, Result, package_versions
-from simplenn.rundir.run import Run, find_run
+from simplenn.rundir.run import Run, find_run, is_unused
 from simplenn.rundir.summary import closing_lines, log_lines, logdir, output_lines, shown
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "code_of",
     "find_run",
     "in_row_order",
+    "is_unused",
     "lock",
     "locked",
     "log_lines",
@@ -45,6 +47,7 @@ __all__ = [
     "replacing_directory",
     "restore_directory",
     "shown",
+    "with_sums",
     "write_atomically",
     "writing",
 ]

@@ -31,6 +31,10 @@ class Result:
     versions: dict[str, str]
     message: str = ""
 
+    def reaches(self, epochs: int) -> bool:
+        """Whether the run is finished, and has so many epochs."""
+        return self.status == "done" and self.epoch >= epochs
+
     @property
     def objective(self) -> float:
         """What a search minimises: the final validation loss, else the training loss; infinite unless done."""

@@ -29,6 +29,13 @@ def closing_lines(result: Result, *, quiet: bool, outputs: Sequence[str] = ()) -
             yield LogLine(log.name, logging.INFO, message)
 
 
+def log_nothing_to_do(result: Result, *, quiet: bool) -> None:
+    """Says that a finished run is as long as it is asked to be, and how it ended."""
+    if not quiet:
+        log.info("nothing to do: raise trainer.max_epochs above %d to train on", result.epoch)
+    log_lines(closing_lines(result, quiet=quiet))
+
+
 def log_lines(lines: Iterator[LogLine]) -> None:
     for line in lines:
         logging.getLogger(line.logger).log(line.level, "%s", line.message)

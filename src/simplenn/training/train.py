@@ -18,6 +18,7 @@ from simplenn.data import TensorDataModule
 from simplenn.rank import is_main_process
 from simplenn.rundir import Result, Run, Unwritable, closing_lines, log_lines, output_lines, package_versions
 from simplenn.rundir.rewind import rewind
+from simplenn.rundir.summary import log_nothing_to_do
 from simplenn.setup import Setup, build_run, take_data
 from simplenn.signals import Interrupted
 from simplenn.training.divergence import Diverged, DivergenceCheck
@@ -45,10 +46,10 @@ def train(cfg: DictConfig, directory: Path) -> Result:
     if not is_main_process(cfg.trainer):
         _train_beside_main_process(cfg, run)
     with run.locked():
+        run.tidy()
         before = run.result()
-        if before is not None and _is_done(before, cfg):
-            log.info("nothing to do: raise trainer.max_epochs above %d to train on", before.epoch)
-            log_lines(closing_lines(before, quiet=cfg.quiet))
+        if before is not None and before.reaches(cfg.trainer.max_epochs):
+            log_nothing_to_do(before, quiet=cfg.quiet)
             return before
         return _train(cfg, run, before.seconds if before else 0.0)
 
@@ -62,7 +63,8 @@ def callbacks_of(cfg: DictConfig, rows: Rows) -> list[Callback]:
 def _train_beside_main_process(cfg: DictConfig, run: Run) -> NoReturn:
     """Trains in step with the main process, which alone writes and logs how the run ended; then ends this process."""
     try:
-        if not _is_done(run.result(), cfg):
+        before = run.result()
+        if before is None or not before.reaches(cfg.trainer.max_epochs):
             with suppress(Diverged):
                 _fit(cfg, run, Recorder(run))
     except Interrupted as error:
@@ -71,10 +73,6 @@ def _train_beside_main_process(cfg: DictConfig, run: Run) -> NoReturn:
         _log_error(error)
         sys.exit(1)
     sys.exit()
-
-
-def _is_done(before: Result | None, cfg: DictConfig) -> bool:
-    return before is not None and before.status == "done" and before.epoch >= cfg.trainer.max_epochs
 
 
 def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
