@@ -1,5 +1,11 @@
 """Trains one run, or with -m a sweep: python scripts/train.py optimizer=adam optimizer.lr=0.003 seed=7"""
 
+from simplenn import signals
+
+if __name__ == "__main__":
+    signals.install()  # before the imports that take time
+
+
 import logging
 import sys
 from pathlib import Path
@@ -38,7 +44,7 @@ def train_job(cfg: DictConfig) -> float:
         summary.log_place(directory)
     if alone and result.status != "done":
         sys.exit(1)
-    if result.status == "failed":
+    if result.status in ("failed", "interrupted"):  # a signal has been raised
         raise RunFailed(f"{directory}: {result.message}")
     return result.objective
 

@@ -300,9 +300,9 @@ def test_a_destroyed_event_file_is_drawn_anew_from_the_rows(
         (lambda lines: lines[:-1], "epoch 4 has 0"),
         (lambda lines: [*lines[:3], lines[2], *lines[3:]], "epoch 2 has 2"),
         (lambda lines: [*lines[:2], lines[3], lines[2], lines[4]], "in another order"),
-        (lambda lines: [*lines[:2], "2,4,x,", *lines[3:]], "must hold rows of numbers"),
+        (lambda lines: [*lines[:2], "2,4,x,", *lines[3:]], "must hold the rows of numbers"),
         (lambda lines: [*lines[:2], lines[2] + ",1", *lines[3:]], "a row must have a cell for each column"),
-        (lambda lines: lines[1:], "must hold rows of numbers"),
+        (lambda lines: lines[1:], "must hold the rows of numbers"),
         (lambda lines: [], "epoch 1 has 0"),
     ],
 )
@@ -370,7 +370,7 @@ def test_a_file_that_cannot_be_written_fails_the_run_by_name(
     with monkeypatch.context() as patch:
         no_room_for(kind, patch)
         result = train_run("full", *setting)
-    assert result.status == "failed"
+    assert result.status == "interrupted"
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert kind in line
     assert "can't be written: No space left on device" in line

@@ -44,6 +44,8 @@ def run_command(main: Callable[[], Any]) -> None:
         if is_the_systems(error):  # the run itself has said what it could
             _end(in_one_line(error), FAILED, with_traceback)
         raise
+    finally:
+        signals.end_work()
 
 
 def _end(message: str, status: int, with_traceback: bool) -> None:

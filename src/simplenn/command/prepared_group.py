@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from simplenn import signals
 from simplenn.groups import RunGroup
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class PreparedGroup:
         from simplenn.groups.metrics import objectives
         from simplenn.stacking import train_in_stacks
 
+        signals.begin_work()
         stacks = train_in_stacks(
             self.group.cfg, self.group.columns, self._max_stack, self._callbacks, initial=self._initial
         )

@@ -21,7 +21,8 @@ from simplenn.config import COMMAND_WIDE, GroupFiles, Kind, check_config, flat, 
 from simplenn.errors import ConfigError
 from simplenn.planning import is_for_hydra, key_of, overrides_given
 from simplenn.rank import is_main_process
-from simplenn.rundir import Run, find_run, read_rows
+from simplenn.rundir import Run, find_run
+from simplenn.rundir.metrics import num_sound_rows
 from simplenn.rundir.summary import log_nothing_to_do
 
 # Any machinery can go on with a run, as a checkpoint holds whole tensors, whatever device or process they were on.
@@ -81,7 +82,7 @@ def _refuse_other_settings(changed: Mapping[str, tuple[Any, Any]]) -> None:
 
 
 def _refuse_fewer_epochs(run: Run, num_epochs: int) -> None:
-    num_done = max((int(row["epoch"]) for row in read_rows(run.metrics_file)), default=0)
+    num_done = num_sound_rows(run.metrics_file)  # those behind a damaged one may be trained again
     if num_epochs < num_done:
         raise ConfigError(
             f"trainer.max_epochs must be at least {num_done}, the epochs that the run has done, got {num_epochs}; "

@@ -5,7 +5,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, read_write
@@ -14,6 +13,7 @@ from simplenn import signals
 from simplenn.command import gate
 from simplenn.command.prepared_group import PreparedGroup
 from simplenn.command.proofs import Proofs
+from simplenn.command.refusals import in_one_line
 from simplenn.errors import Refused
 from simplenn.groups import RunGroup
 from simplenn.planning import overrides_given
@@ -155,8 +155,10 @@ def finished(main: Callable[[], Any], sweeping: Sweeping) -> Callable[[], None]:
         except RunFailed:
             pass  # said where it happened, and counted by `finish`
         except BaseException:
-            with suppress(Exception):  # the first error is the one to tell
+            try:
                 sweeping.finish()
+            except Exception as error:  # not instead of the first one, but beside it
+                log.error("the sweep's files could not all be written: %s", in_one_line(error))
             raise
         if status := sweeping.finish():
             sys.exit(status)

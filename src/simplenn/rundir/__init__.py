@@ -12,6 +12,7 @@ from simplenn.rundir.atomic import (
     replacing,
     replacing_directory,
     restore_directory,
+    set_aside,
     write_atomically,
     writing,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "replacing",
     "replacing_directory",
     "restore_directory",
+    "set_aside",
     "shown",
     "with_sums",
     "write_atomically",

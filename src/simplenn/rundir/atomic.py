@@ -151,6 +151,17 @@ def rename(source: Path, target: Path) -> None:
     crash_point("after rename", target)
 
 
+def set_aside(path: Path) -> Path:
+    """Renames what is damaged to `<name>.damaged`, `.damaged_2` and so on, and returns that path. A file that the
+    system lets no one rename stays."""
+    aside, number = path.with_name(f"{path.name}.damaged"), 2
+    while aside.exists():
+        aside, number = path.with_name(f"{path.name}.damaged_{number}"), number + 1
+    with suppress(OSError):
+        rename(path, aside)
+    return aside
+
+
 def remove(path: Path) -> None:
     """A file; nothing where there is none."""
     crash_point("before unlink", path)

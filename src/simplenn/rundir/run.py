@@ -1,7 +1,7 @@
 """A run's directory: what is where in it, and the lock that keeps other processes out."""
 
 import io
-import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -14,10 +14,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from simplenn.config import did_you_mean, outside_references
 from simplenn.errors import ConfigError
-from simplenn.rundir.atomic import remove_left_overs, restore_directory, write_atomically
+from simplenn.rundir.atomic import remove_left_overs, rename, restore_directory, set_aside, write_atomically
 from simplenn.rundir.hydra_folder import NAME, hydra_file, read_hydra_file, write_hydra_folder
 from simplenn.rundir.lock import lock, locked
-from simplenn.rundir.result import Result
+from simplenn.rundir.result import Result, parsed
+
+log = logging.getLogger(__name__)
 
 # The names in a directory of which nothing is lost: the lock, the log, and what a process had begun to write.
 WORTHLESS = re.compile(r"\.lock|[^.].*\.log|\..+\.\d+")
@@ -85,18 +87,30 @@ class Run:
         return self.directory / "metrics.csv"
 
     def checkpoint(self, which: str) -> Path:
-        """`which` is `best` or `last`."""
+        """`which` is `best` or `last`; or for a moment `next`, which is to become `last` once that is `best`."""
         return self.directory / "checkpoints" / f"{which}.ckpt"
+
+    def take_next(self) -> None:
+        """`last` becomes `best`, and `next` `last`; as often as a kill may have it begun."""
+        last, best = self.checkpoint("last"), self.checkpoint("best")
+        write_atomically(best, last.read_bytes(), durable=False)
+        rename(self.checkpoint("next"), last)
 
     @property
     def result_file(self) -> Path:
         return self.directory / "result.json"
 
     def result(self) -> Result | None:
-        """`None` while the run is not finished; a file that is no result counts as none."""
+        """`None` while the run is not finished. A damaged file is set aside, with a warning, and counts as none."""
         try:
-            return Result(**json.loads(self.result_file.read_text()))
-        except (FileNotFoundError, TypeError, ValueError):
+            return parsed(self.result_file.read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            aside = set_aside(self.result_file)
+            log.warning(
+                "%s is damaged: %s; set aside as %s, the run counts as unfinished", self.result_file, error, aside.name
+            )
             return None
 
     def write_result(self, result: Result) -> None:

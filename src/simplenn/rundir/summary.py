@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ class LogLine(NamedTuple):
 
 def closing_lines(result: Result, *, quiet: bool, outputs: Sequence[str] = ()) -> Iterator[LogLine]:
     """What a run logs once it has ended, beside the errors that it met; `outputs` are those of `output_lines`."""
-    if result.status == "interrupted":
+    if result.status == "interrupted" and result.message in signal.Signals.__members__:
         yield LogLine(log.name, logging.WARNING, f"interrupted by {result.message}")
     elif not quiet:
         shown_outputs = outputs if result.status == "done" else ()

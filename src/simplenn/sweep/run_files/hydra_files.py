@@ -20,7 +20,7 @@ PLAIN = re.compile(r"[A-Za-z/][\w./,+-]*[=/][\w./=,+-]*", re.ASCII)  # text that
 
 
 class HydraFiles:
-    """The files of each of the group's jobs, as one that trains singly leaves them. `sweep` is the sweep's directory."""
+    """The files of each of the group's jobs, as one that trains singly leaves them. `sweep` is the directory."""
 
     def __init__(self, group: RunGroup, sweep: Path) -> None:
         self._group = group
