@@ -87,6 +87,8 @@ def _rows(content: bytes) -> Iterator[dict[str, float]]:
     header, *lines = (line.removesuffix("\r") for line in text[: text.rfind("\n")].split("\n"))
     names = next(csv.reader([header]), [])
     start = crc_start(header.removesuffix(f",{SUM}")) if names[-1:] == [SUM] else None
+    if start is None and not all(name in ("epoch", "step", "lr") or "/" in name for name in names):
+        raise ValueError(f"its columns are {header}")  # one of which may be what is left of that of the checksums
     for line, cells in zip(lines, csv.reader(lines), strict=True):
         if "epoch" not in names or len(cells) != len(names):
             raise ValueError(f"a row must have a cell for each column, got {cells}")
