@@ -36,8 +36,8 @@ def csv_texts(
 def _with_sums(header: str, text: bytes) -> bytes:
     """A file of these rows, with their checksums, as `rundir.metrics` writes it."""
     start = crc_start(header)
-    rows = [b"%b,%d\n" % (row, crc32(row, start)) for row in text.splitlines()]
-    return f"{header},{SUM}\n".encode() + b"".join(rows)
+    rows = text.split(b"\n")[:-1]
+    return f"{header},{SUM}\n".encode() + b"".join([row + b",%d\n" % crc32(row, start) for row in rows])
 
 
 def _lines(values: dict[str, np.ndarray], steps: Sequence[int], counts: np.ndarray) -> list[bytes]:
