@@ -31,7 +31,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(os, "_exit", end)
     for name, value in {"_received": [], "_since": 0.0, "_depth": 0, "_working": True}.items():
         monkeypatch.setattr(signals, name, value)
-    before = {signum: signal.getsignal(signum) for signum in signals.SIGNALS}
+    before = {signum: signal.signal(signum, signal.SIG_DFL) for signum in signals.SIGNALS}
     signals.install()
     yield
     for signum, handler in before.items():
@@ -87,6 +87,14 @@ def test_signal_before_and_after_the_work_ends_at_once() -> None:
         signal.raise_signal(signal.SIGHUP)
 
 
+@pytest.mark.usefixtures("fresh")
+def test_hangup_that_is_ignored_stays_so() -> None:
+    """`nohup python scripts/train.py` outlives its terminal."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals.install()
+    signal.raise_signal(signal.SIGHUP)
+
+
 COMMANDS = (
     ("name=run{}", "trainer.max_epochs=1000000"),
     ("-m", "seed=range(3)", "name=run{}", "trainer.max_epochs=1000000", "hydra/launcher=basic"),
@@ -126,6 +134,7 @@ def _catches(pid: int, signum: int) -> bool:
 def test_signal_at_any_moment_ends_by_its_status(count: int, tmp_path: Path) -> None:
     """While Python imports, Hydra composes, torch loads, or a run trains: the status, no traceback, and a second signal
     right behind the first changes nothing."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # else the commands inherit from `nohup pytest`
     with ThreadPoolExecutor(3) as pool:
         for signum, status, err in pool.map(lambda number: killed(number, tmp_path), range(count)):
             assert status == 128 + signum, err

@@ -34,7 +34,8 @@ def install() -> None:
     in the main thread. A script calls it first of all: an exception in the middle of an import can end as anything.
     """
     for signum in SIGNALS:
-        signal.signal(signum, _handle)
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(signum, _handle)
 
 
 def begin_work() -> None:
