@@ -21,7 +21,7 @@ from simplenn.evaluation import load_run
 from simplenn.rundir import atomic, checkpoint, events, metrics
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.result import Result
-from simplenn.rundir.rewind import stale_best
+from simplenn.rundir.rewind import rewind, stale_best
 from simplenn.rundir.run import Run
 from simplenn.signals import Interrupted
 from simplenn.training.recorder import Recorder
@@ -197,11 +197,14 @@ def test_a_stale_best_checkpoint_is_noticed_and_mended(
     shutil.copy(before.checkpoint("best"), killed.checkpoint("best"))
     if not validated:  # the best weights are those before the last epoch, which `last` still is
         killed.checkpoint("last").rename(killed.checkpoint("next"))
-        shutil.copy(before.checkpoint("last"), killed.checkpoint("last"))
+        for which in ("best", "last"):
+            shutil.copy(before.checkpoint("last"), killed.checkpoint(which))
     killed.write_hydra_folder({"config.yaml": OmegaConf.to_yaml(composed("trainer=cpu", *setting)).encode()})
     if validated:
         with pytest.raises(ConfigError, match=r"it is of epoch 3, and the best of metrics\.csv is epoch 4"):
             load_run(killed)
+    rewind(killed)
+    assert stale_best(killed, checkpoint.load(killed.checkpoint("best"))) is None
     train_run("killed", *setting)
     for which in ("best", "last"):
         mended, expected = (checkpoint.load(run.checkpoint(which)) for run in (killed, whole))
