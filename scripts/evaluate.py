@@ -1,5 +1,11 @@
 """The test loss of a run, and its loss outside the training range: python scripts/evaluate.py outputs/runs/first_try"""
 
+from simplenn import signals
+
+if __name__ == "__main__":
+    signals.install()  # before the imports that take time
+
+
 from simplenn.command import run_command, run_parser
 from simplenn.rundir import find_run
 

@@ -3,6 +3,12 @@
 The directory is made in runs/ of the sweep's, with the content that the same run leaves when it trains by itself.
 """
 
+from simplenn import signals
+
+if __name__ == "__main__":
+    signals.install()  # before the imports that take time
+
+
 import argparse
 import shlex
 from pathlib import Path

@@ -3,6 +3,12 @@
 In place of the numbers, a .csv file or standard input (-) gives several rows.
 """
 
+from simplenn import signals
+
+if __name__ == "__main__":
+    signals.install()  # before the imports that take time
+
+
 import csv
 import math
 import os

@@ -1,5 +1,11 @@
 """Trains one run, or with -m a sweep: python scripts/train.py optimizer=adam optimizer.lr=0.003 seed=7"""
 
+from simplenn import signals
+
+if __name__ == "__main__":
+    signals.install()  # before the imports that take time
+
+
 import logging
 import sys
 from pathlib import Path

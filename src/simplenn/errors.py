@@ -6,8 +6,10 @@ class ConfigError(ValueError):
 
 
 class Refused(SystemExit):
-    """A command refused before any work. A `SystemExit`, as Hydra only warns of other exceptions in a callback."""
+    """A command refused before any work, or 1 as its `status` where the system keeps it from working. A `SystemExit`,
+    as Hydra only warns of other exceptions in a callback."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(2)
+    def __init__(self, message: str, status: int = 2) -> None:
+        super().__init__(status)
+        self.status = status
         self.message = message

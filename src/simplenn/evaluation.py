@@ -13,6 +13,7 @@ from simplenn.errors import ConfigError
 from simplenn.metric import metrics_of_epoch
 from simplenn.regressor import Regressor
 from simplenn.rundir import Run, checkpoint
+from simplenn.rundir.rewind import stale_best
 from simplenn.setup import build_run
 from simplenn.training import Parts, first_samples, make_trainer, predicted, without_tips
 
@@ -37,6 +38,8 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
     except Exception as error:
         reason, other = " ".join(str(error).split()), "last" if which == "best" else "best"
         raise ConfigError(f"{path} can't be used: {reason}; try --checkpoint {other}") from error
+    if which == "best" and (reason := stale_best(run, state)):
+        raise ConfigError(f"{path} can't be used: {reason}; go on with the run, or try --checkpoint last")
     return regressor.eval(), data, checkpoint.epochs_completed(state)
 
 

@@ -1,14 +1,24 @@
-"""Ends the process in order on a signal: the status that a shell expects, 128 + n, and no traceback."""
+"""Ends the process in order on a signal: the status that a shell expects, 128 + n, and no traceback.
 
+The first signal lets work that has begun come to an end, with what is written whole; a second one, more than a second
+later, ends the process at once.
+"""
+
+import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
+SECONDS_OF_ONE = 1  # signals that come within it are one: a terminal's Ctrl-C, say, passed on by `timeout` as well
+
 _received: list[int] = []
-_holding = False
+_since = 0.0  # when the first of them came
+_depth = 0  # of `deferred`
+_working = False
 
 
 class Interrupted(SystemExit):
@@ -20,22 +30,37 @@ class Interrupted(SystemExit):
 
 
 def install() -> None:
-    """From now on, the signals raise `Interrupted` in the main thread."""
+    """From now on a signal ends this process by `128 + n`: at once as long as no work has begun, then by `Interrupted`
+    in the main thread. A script calls it first of all: an exception in the middle of an import can end as anything.
+    """
     for signum in SIGNALS:
-        signal.signal(signum, _raise)
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(signum, _handle)
+
+
+def begin_work() -> None:
+    """From now on there is something to bring to an end."""
+    global _working
+    _working = True
+
+
+def end_work() -> None:
+    """From now on there is nothing left to bring to an end."""
+    global _working
+    _working = False
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
     """Within, a signal waits, so that what is begun gets finished. Raises `Interrupted` at the end if one came."""
-    global _holding
+    global _depth
     before = len(_received)
-    _holding = True
+    _depth += 1
     try:
         yield
     finally:
-        _holding = False
-    if len(_received) > before:
+        _depth -= 1
+    if len(_received) > before and not _depth:
         raise Interrupted(_received[0])
 
 
@@ -52,7 +77,16 @@ def cause_of(error: BaseException) -> Interrupted | None:
     return Interrupted(_received[0]) if _received else None
 
 
-def _raise(signum: int, frame: FrameType | None) -> None:
+def _handle(signum: int, frame: FrameType | None) -> None:
+    global _since
+    now = time.monotonic()
+    if not _working:
+        os._exit(128 + signum)
+    if _received:
+        if now - _since > SECONDS_OF_ONE:
+            os._exit(128 + _received[0])  # the user wants no more of an orderly end
+        return
     _received.append(signum)
-    if not _holding:
+    _since = now
+    if not _depth:
         raise Interrupted(signum)

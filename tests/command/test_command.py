@@ -23,6 +23,7 @@ FILES = {
     ".hydra/config.yaml",
     ".hydra/hydra.yaml",
     ".hydra/overrides.yaml",
+    ".hydra/sha256sums",
     "train.log",
     "metrics.csv",
     "checkpoints/best.ckpt",
@@ -55,7 +56,19 @@ def test_a_run_leaves_just_its_files_and_is_read_back(tmp_path: Path) -> None:
     assert left - {event_file} == FILES
     assert files(tmp_path) == {f"outputs/runs/first_try/{name}" for name in left}
     result = json.loads((run / "result.json").read_text())
-    keys = {"status", "epoch", "metrics", "best", "seed", "seconds", "versions", "message"}
+    keys = {
+        "status",
+        "epoch",
+        "metrics",
+        "best",
+        "seed",
+        "seconds",
+        "versions",
+        "message",
+        "identity",
+        "code",
+        "sha256",
+    }
     assert set(result) == keys
     assert (result["status"], result["epoch"], result["seed"]) == ("done", 20, 7)
     rows = read_rows(run / "metrics.csv")
@@ -365,7 +378,7 @@ def test_a_full_disk_fails_the_run_in_one_line_and_it_resumes(tmp_path: Path) ->
     assert "File too large" in line
     result = run.result()
     assert result is not None
-    assert result.status == "failed"
+    assert result.status == "interrupted"
     resumed = script("train.py", "name=x", "resume=true", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert [row["epoch"] for row in read_rows(run.metrics_file)] == list(range(1, 101))

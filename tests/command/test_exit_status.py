@@ -103,13 +103,13 @@ def test_an_error_of_ours_keeps_its_traceback(
 
 def test_the_gate_keeps_it_too(capfd: pytest.CaptureFixture[str]) -> None:
     """Hydra would only warn of it, and train all the same: so the gate ends the process itself."""
-    from simplenn.command.gate import _closed_on_errors
+    from simplenn.command.gate import closed_on_errors
 
-    with pytest.raises(SystemExit) as end, _closed_on_errors():
+    with pytest.raises(SystemExit) as end, closed_on_errors():
         Path("a/file/that/we/forgot/to/write").read_text()
     assert end.value.code == 1
     assert "Traceback" in capfd.readouterr().err
-    with pytest.raises(Refused, match="2"), _closed_on_errors():
+    with pytest.raises(Refused, match="1"), closed_on_errors():
         raise Unwritable("x can't be written: No space left on device")
 
 

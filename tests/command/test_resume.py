@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,15 @@ from typing import Any
 import pytest
 import torch
 from conftest import composed, script
+from omegaconf import OmegaConf
 
 from simplenn import signals
 from simplenn.errors import ConfigError
+from simplenn.evaluation import load_run
 from simplenn.rundir import atomic, checkpoint, events, metrics
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.result import Result
+from simplenn.rundir.rewind import rewind, stale_best
 from simplenn.rundir.run import Run
 from simplenn.signals import Interrupted
 from simplenn.training.recorder import Recorder
@@ -89,8 +93,6 @@ def test_a_network_with_dropout_resumes_to_the_bit(
     train_run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a network draws while it trains depends on the seed and the epoch alone."""
-    from omegaconf import OmegaConf
-
     from simplenn.training.train import train
 
     cfg = composed("quiet=true", "trainer=cpu", *SETTING, "trainer.max_epochs=4")
@@ -177,6 +179,52 @@ def test_a_run_with_damaged_checkpoints_only_is_left_as_it_is(train_run: Callabl
     with pytest.raises(ConfigError, match="must have a sound checkpoint to go on from"):
         train_run("hurt", *SETTING, "trainer.max_epochs=3")
     assert {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_stale_best_checkpoint_is_noticed_and_mended(
+    validated: bool, train_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    """A kill between the two checkpoints of an epoch that is the best so far leaves the best of an epoch before:
+    evaluation refuses it, and the resume makes it from what there is."""
+    setting = (*SETTING, "trainer.max_epochs=4", *([] if validated else ["data.num_val=0"]))
+    train_run("whole", *setting)
+    train_run("before", *setting, "trainer.max_epochs=3")
+    train_run("killed", *setting)
+    whole, before, killed = (Run(tmp_path / name) for name in ("whole", "before", "killed"))
+    assert stale_best(whole, checkpoint.load(whole.checkpoint("best"))) is None
+    killed.result_file.unlink()
+    shutil.copy(before.checkpoint("best"), killed.checkpoint("best"))
+    if not validated:  # the best weights are those before the last epoch, which `last` still is
+        killed.checkpoint("last").rename(killed.checkpoint("next"))
+        for which in ("best", "last"):
+            shutil.copy(before.checkpoint("last"), killed.checkpoint(which))
+    killed.write_hydra_folder({"config.yaml": OmegaConf.to_yaml(composed("trainer=cpu", *setting)).encode()})
+    if validated:
+        with pytest.raises(ConfigError, match=r"it is of epoch 3, and the best of metrics\.csv is epoch 4"):
+            load_run(killed)
+    rewind(killed)
+    assert stale_best(killed, checkpoint.load(killed.checkpoint("best"))) is None
+    train_run("killed", *setting)
+    for which in ("best", "last"):
+        mended, expected = (checkpoint.load(run.checkpoint(which)) for run in (killed, whole))
+        assert checkpoint.epochs_completed(mended) == checkpoint.epochs_completed(expected)
+        assert all(torch.equal(mended["state_dict"][name], own) for name, own in expected["state_dict"].items())
+    assert not killed.checkpoint("next").exists()
+    assert load_run(killed)[2] == (4 if validated else 3)
+
+
+def test_a_damaged_best_checkpoint_is_set_aside(
+    train_run: Callable[..., Result], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the resume, with a warning, where the last one is of another epoch."""
+    setting = (*SETTING, "optimizer.lr=0.5", "data.num_train=32", "data.num_val=16")
+    train_run("hurt", *setting, "trainer.max_epochs=4")
+    path = Run(tmp_path / "hurt").checkpoint("best")
+    path.write_bytes(flipped(path.read_bytes()))
+    train_run("hurt", *setting, "trainer.max_epochs=5")
+    assert "best.ckpt is damaged: set aside as best.ckpt.damaged" in caplog.text
+    assert path.with_name("best.ckpt.damaged").exists()
 
 
 def test_a_run_in_double_precision_resumes_to_the_bit(train_run: Callable[..., Result], tmp_path: Path) -> None:
@@ -300,9 +348,9 @@ def test_a_destroyed_event_file_is_drawn_anew_from_the_rows(
         (lambda lines: lines[:-1], "epoch 4 has 0"),
         (lambda lines: [*lines[:3], lines[2], *lines[3:]], "epoch 2 has 2"),
         (lambda lines: [*lines[:2], lines[3], lines[2], lines[4]], "in another order"),
-        (lambda lines: [*lines[:2], "2,4,x,", *lines[3:]], "must hold rows of numbers"),
+        (lambda lines: [*lines[:2], "2,4,x,", *lines[3:]], "must hold the rows of numbers"),
         (lambda lines: [*lines[:2], lines[2] + ",1", *lines[3:]], "a row must have a cell for each column"),
-        (lambda lines: lines[1:], "must hold rows of numbers"),
+        (lambda lines: lines[1:], "must hold the rows of numbers"),
         (lambda lines: [], "epoch 1 has 0"),
     ],
 )
@@ -370,7 +418,7 @@ def test_a_file_that_cannot_be_written_fails_the_run_by_name(
     with monkeypatch.context() as patch:
         no_room_for(kind, patch)
         result = train_run("full", *setting)
-    assert result.status == "failed"
+    assert result.status == "interrupted"
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert kind in line
     assert "can't be written: No space left on device" in line

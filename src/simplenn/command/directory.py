@@ -3,6 +3,7 @@
 `kind` is `run` or `sweep`, as in Hydra's keys `hydra.run.dir` and `hydra.sweep.dir`.
 """
 
+import os
 import re
 import shlex
 import time
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from simplenn.errors import ConfigError
 from simplenn.planning import overrides_given, quoted_path
-from simplenn.rundir import writing
+from simplenn.rundir import Run, is_unused, writing
 
 SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
 
@@ -20,6 +21,8 @@ SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
 def requested_directory(config: DictConfig, kind: str) -> Path:
     """The directory that the command asks for: by Hydra's own key, by `name`, or a time stamp."""
     directory = Path(config.hydra[kind].dir)
+    if directory.name in ("", ".."):  # as the working directory is written
+        directory = Path(os.path.abspath(directory))
     return directory if _by_hydras_key(config, kind) or config.name is None else directory.parent / config.name
 
 
@@ -29,22 +32,33 @@ def is_named(config: DictConfig, kind: str) -> bool:
 
 
 def refuse_taken(config: DictConfig, kind: str) -> None:
-    """Raises `ConfigError` where the directory that the command names exists."""
-    if is_named(config, kind) and requested_directory(config, kind).exists():
+    """Raises `ConfigError` where the directory that the command names exists and has anything of value."""
+    if is_named(config, kind) and requested_directory(config, kind).exists() and not _is_left_over(config, kind):
         raise _taken(config, kind)
 
 
 def claim(config: DictConfig, kind: str) -> Path:
     """Makes the command a directory that no other has, and writes its name into the configuration.
 
-    Raises `ConfigError` where a named one is taken, and `Unwritable` where none can be made.
+    One that a run was to have which was killed before it began is as good as new: of two commands that find one, the
+    lock gives it to one. Raises `ConfigError` where a named one is taken, and `Unwritable` where none can be made.
     """
     try:
         directory = reserve(requested_directory(config, kind), numbered=not is_named(config, kind))
     except FileExistsError:
-        raise _taken(config, kind) from None
+        if not _is_left_over(config, kind):
+            raise _taken(config, kind) from None
+        directory = requested_directory(config, kind)
     assign(config, kind, directory)
     return directory
+
+
+def own(config: DictConfig, run: Run) -> None:
+    """Locks the directory that has been claimed. Raises `ConfigError` where another command was faster."""
+    run.lock()
+    if not is_unused(run.directory):  # it took the directory over, and has even ended
+        raise _taken(config, "run")
+    run.tidy()
 
 
 def join(config: DictConfig) -> None:
@@ -95,6 +109,14 @@ def reserve(directory: Path, *, numbered: bool) -> Path:
                 raise
         else:
             return candidate
+
+
+def _is_left_over(config: DictConfig, kind: str) -> bool:
+    """Whether the directory is that of a run which was killed before it began. An empty one that is named by its path
+    may be anyone's."""
+    directory = requested_directory(config, kind)
+    is_ours = not _by_hydras_key(config, kind) or (directory / ".lock").exists()
+    return kind == "run" and is_ours and is_unused(directory)
 
 
 def _by_hydras_key(config: DictConfig, kind: str) -> bool:

@@ -37,13 +37,15 @@ def run_command(main: Callable[[], Any]) -> None:
         main()
         sys.stdout.flush()
     except Refused as error:
-        _end(error.message, REFUSED, with_traceback)
+        _end(error.message, error.status, with_traceback)
     except Exception as error:
         if is_the_users(error):
             _end(in_one_line(error), REFUSED, with_traceback)
         if is_the_systems(error):  # the run itself has said what it could
             _end(in_one_line(error), FAILED, with_traceback)
         raise
+    finally:
+        signals.end_work()
 
 
 def _end(message: str, status: int, with_traceback: bool) -> None:

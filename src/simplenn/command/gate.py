@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from simplenn.planning import key_of, overrides_given
 from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
 
 if TYPE_CHECKING:
+    from simplenn.command.resume import Resumed
     from simplenn.groups import RunGroup
 
 
@@ -30,19 +31,30 @@ log = logging.getLogger(__name__)
 
 class Gate(Callback):
     def __init__(self) -> None:
-        self._note = ""  # for the run's log
+        self._resumed: Resumed | None = None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         if PARENT in os.environ:
             end_with_parent()  # which has passed the gate for both
+            with closed_on_errors():
+                from simplenn.command.saved_configuration import take_on
+
+                take_on(config)
         else:
             with closed_on_errors():
-                self._note = _pass_run(config, kwargs["config_name"])
+                self._resumed = _pass_run(config, kwargs["config_name"])
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Notes it here, as Hydra has opened the run's log by now."""
-        if self._note and is_main_process(config.trainer) and not config.quiet:
-            log.info("%s", self._note)
+        """Hydra has made the run's directory and opened its log by now; what it would write of the configuration is
+        written here, whole or not at all."""
+        if not is_main_process(config.trainer):
+            return
+        with closed_on_errors():
+            from simplenn.command.saved_configuration import save
+
+            save(config, self._resumed)
+        if self._resumed is not None and self._resumed.note and not config.quiet:
+            log.info("%s", self._resumed.note)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         with closed_on_errors():
@@ -63,11 +75,11 @@ class Gate(Callback):
                 config.hydra.hydra_logging.root.level = "WARNING"
 
 
-def _pass_run(config: DictConfig, config_name: str) -> str:
+def _pass_run(config: DictConfig, config_name: str) -> "Resumed | None":
     """A resumed run's directory is locked before it is read, a new one's as soon as it is there.
 
-    A run has one main process, which has the directory and writes; the others find it there. Returns a line on how
-    this session trains on other machinery than those before, if it does.
+    A run has one main process, which has the directory and writes; the others find it there. Returns what is to be
+    noted of a resume.
     """
     from simplenn.command import directory
     from simplenn.rundir import Run
@@ -76,16 +88,16 @@ def _pass_run(config: DictConfig, config_name: str) -> str:
     if started_by_user(checked.trainer) and not directory.is_named(config, "run"):
         raise ConfigError("a run whose processes are started one by one must say where they meet, got no name; "
                           "try name=first_try")  # fmt: skip
-    note = ""
+    resumed = None
     if config.resume:
         from simplenn.command.resume import resume
 
-        note = resume(config, config_name)
-        _rehearse(check_job(config))
+        resumed = resume(config, config_name)
+        _rehearse(check_job(config, resumed.files))
     elif is_main_process(checked.trainer):
         directory.refuse_taken(config, "run")
         _rehearse(checked)
-        Run(directory.claim(config, "run")).lock()
+        directory.own(config, Run(directory.claim(config, "run")))
     else:
         _rehearse(checked)
         directory.join(config)
@@ -93,15 +105,17 @@ def _pass_run(config: DictConfig, config_name: str) -> str:
         from simplenn.training.processes import let_hydra_write_nothing
 
         let_hydra_write_nothing(config, config_name)
-    return note
+    return resumed
 
 
-def check_job(config: DictConfig) -> DictConfig:
-    """The checked configuration of one job, its `hydra` node left out. Raises `ConfigError`; imports no torch."""
+def check_job(config: DictConfig, files: Mapping[str, DictConfig] | None = None) -> DictConfig:
+    """The checked configuration of one job, its `hydra` node left out. `files` are those of the groups, by default the
+    ones that the configuration has chosen. Raises `ConfigError`; imports no torch.
+    """
     from simplenn.config import GroupFiles, as_override, check_config, check_targets, without_hydra
 
     _refuse_missing_keys(config)
-    checked = check_config(without_hydra(config), GroupFiles(config))
+    checked = check_config(without_hydra(config), files or GroupFiles(config))
     if checked.allow and "allow" not in map(key_of, overrides_given(config, "task")):
         packages = list(checked.allow)
         raise ConfigError(
@@ -176,8 +190,10 @@ def closed_on_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if is_the_users(error) or is_the_systems(error):
+        if is_the_users(error):
             raise Refused(in_one_line(error)) from error
+        if is_the_systems(error):
+            raise Refused(in_one_line(error), status=1) from error
         traceback.print_exc()
         raise SystemExit(1) from error
 

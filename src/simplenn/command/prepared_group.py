@@ -55,12 +55,15 @@ class PreparedGroup:
         from simplenn.stacking import train_in_stacks
 
         start = self._start()
+        signals.begin_work()
         stacks = train_in_stacks(
             self.group.cfg,
             self.group.columns,
             self._max_stack,
             self._callbacks,
             initial=self._initial,
+            start=start,
+            keep=self._keep,
         )
         values: dict[int, float] = {}
         for runs, outcome in stacks:

@@ -15,6 +15,7 @@ from simplenn.command.failures import Failures, Stopped, reason_not_to_begin
 from simplenn.command.going_on import GoingOn, go_on_singly
 from simplenn.command.prepared_group import PreparedGroup
 from simplenn.command.proofs import Proofs
+from simplenn.command.refusals import in_one_line
 from simplenn.errors import Refused
 from simplenn.groups import RunGroup
 from simplenn.planning import Plan, overrides_given
@@ -129,7 +130,7 @@ class Sweeping:
         result = train(cfg, directory)
         failures = self.failures or Failures("continue")
         failures.ended(Run(directory), result.status, result.message)
-        if result.status == "failed":
+        if result.status in ("failed", "interrupted"):  # a signal has been raised
             raise RunFailed(f"{directory}: {result.message}")
         return result.objective
 
@@ -184,12 +185,11 @@ def finished(main: Callable[[], Any], sweeping: Sweeping) -> Callable[[], None]:
             pass  # said where it happened, and counted by `finish`
         except Stopped as error:
             sweeping.stop(error.reason)
-        except BaseException as first:
+        except BaseException:
             try:
                 sweeping.finish()
-            except Exception as second:  # the first error ends the command
-                first.add_note(f"and then: {second}")
-                log.error("the sweep's table is not written: %s", " ".join(str(second).split()))
+            except Exception as error:  # not instead of the first one, but beside it
+                log.error("the sweep's files could not all be written: %s", in_one_line(error))
             raise
         if status := sweeping.finish():
             sys.exit(status)

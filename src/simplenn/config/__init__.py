@@ -11,7 +11,15 @@ from simplenn.config.rules import Kind
 from simplenn.config.schema import COMMAND_WIDE, kind_of
 from simplenn.config.suggestions import closest, did_you_mean, distance
 from simplenn.config.targets import build, check_targets, combinations, optimizer_factory, try_optimizers
-from simplenn.config.values import as_override, flat, flatten, without_hydra
+from simplenn.config.values import (
+    as_override,
+    flat,
+    flatten,
+    outside_references,
+    texts,
+    values_to_save,
+    without_hydra,
+)
 
 __all__ = [
     "COMMAND_WIDE",
@@ -33,10 +41,13 @@ __all__ = [
     "kind_of",
     "known_keys",
     "optimizer_factory",
+    "outside_references",
     "root_keys",
     "setting",
     "setting_identity",
+    "texts",
     "try_optimizers",
     "unknown_key",
+    "values_to_save",
     "without_hydra",
 ]

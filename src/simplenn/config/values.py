@@ -1,6 +1,7 @@
 """A configuration's values: without Hydra's own, on one level, and as the command line writes them."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -9,6 +10,47 @@ from omegaconf import DictConfig, OmegaConf
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """A composed configuration without the node `hydra`."""
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+
+
+# What a resolver gives, as ${oc.env:SEED}, or Hydra's node has: not part of the configuration itself.
+OUTSIDE = re.compile(r"\$\{.*:|\$\{\s*hydra\b", re.DOTALL)
+
+
+def values_to_save(cfg: DictConfig) -> dict[str, Any]:
+    """The values of a composed configuration without the node `hydra`, with references to other keys as they are; what
+    comes from outside of the configuration is put in, as it may be another when the values are read back."""
+    values: Any = OmegaConf.to_container(cfg, resolve=False, enum_to_str=True)
+    values.pop("hydra", None)
+    for key, value in values.items():
+        if any(outside_references(value)):
+            node = cfg[key]
+            is_group = OmegaConf.is_config(node)
+            values[key] = _put_in(value, OmegaConf.to_container(node, resolve=True) if is_group else node)
+    return values
+
+
+def _put_in(value: Any, resolved: Any) -> Any:
+    if isinstance(value, str):
+        return resolved if OUTSIDE.search(value) else value
+    if isinstance(value, dict):
+        return {key: _put_in(item, resolved[key]) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_put_in(item, own) for item, own in zip(value, resolved, strict=True)]
+    return value
+
+
+def outside_references(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """The values among plain ones that refer to what is outside of the configuration, by full key."""
+    return ((key, text) for key, text in texts(node, key) if OUTSIDE.search(text))
+
+
+def texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text among plain values, by full key."""
+    if isinstance(node, str):
+        yield key, node
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, child in children:
+        yield from texts(child, f"{key}.{name}" if key else str(name))
 
 
 def flat(cfg: DictConfig) -> dict[str, Any]:

@@ -12,14 +12,16 @@ from simplenn.rundir.atomic import (
     replacing,
     replacing_directory,
     restore_directory,
+    set_aside,
     write_atomically,
     writing,
 )
 from simplenn.rundir.code import code_of
+from simplenn.rundir.hydra_folder import with_sums
 from simplenn.rundir.lock import lock, locked
 from simplenn.rundir.metrics import Best, append_row, in_row_order, read_rows
 from simplenn.rundir.result import STATUSES, Result, package_versions
-from simplenn.rundir.run import Run, find_run
+from simplenn.rundir.run import Run, find_run, is_unused
 from simplenn.rundir.summary import closing_lines, log_lines, logdir, output_lines, shown
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "code_of",
     "find_run",
     "in_row_order",
+    "is_unused",
     "lock",
     "locked",
     "log_lines",
@@ -44,7 +47,9 @@ __all__ = [
     "replacing",
     "replacing_directory",
     "restore_directory",
+    "set_aside",
     "shown",
+    "with_sums",
     "write_atomically",
     "writing",
 ]

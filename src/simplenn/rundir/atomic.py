@@ -71,7 +71,7 @@ def replacing_directory(path: Path, durable: bool = True) -> Iterator[Path]:
     A folder can't take the place of another in one step: that one is moved aside first, and a kill between the two
     steps leaves neither at `path`. Whoever replaces folders calls `restore_directory` before reading them.
     """
-    temporary, before = temporary_beside(path), _before(path)
+    temporary, before = temporary_beside(path), before_replacement(path)
     try:
         with writing(path):
             remove_tree(temporary)
@@ -99,7 +99,7 @@ def replacing_directory(path: Path, durable: bool = True) -> Iterator[Path]:
 
 def restore_directory(path: Path) -> None:
     """Brings a folder whose replacement a kill has cut short back to what it was before or is now, whole."""
-    before = _before(path)
+    before = before_replacement(path)
     if before.exists():
         if path.exists():
             remove_tree(before)
@@ -140,7 +140,7 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}")
 
 
-def _before(path: Path) -> Path:
+def before_replacement(path: Path) -> Path:
     return path.with_name(f".{path.name}.before")
 
 
@@ -149,6 +149,17 @@ def rename(source: Path, target: Path) -> None:
     crash_point("before rename", target)
     source.replace(target)
     crash_point("after rename", target)
+
+
+def set_aside(path: Path) -> Path:
+    """Renames what is damaged to `<name>.damaged`, `.damaged_2` and so on, and returns that path. A file that the
+    system lets no one rename stays."""
+    aside, number = path.with_name(f"{path.name}.damaged"), 2
+    while aside.exists():
+        aside, number = path.with_name(f"{path.name}.damaged_{number}"), number + 1
+    with suppress(OSError):
+        rename(path, aside)
+    return aside
 
 
 def remove(path: Path) -> None:

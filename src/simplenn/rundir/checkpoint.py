@@ -12,7 +12,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 
 from simplenn.errors import ConfigError
-from simplenn.rundir.atomic import remove, rename, write_atomically
+from simplenn.rundir.atomic import remove, set_aside, write_atomically
 from simplenn.rundir.run import Run
 
 log = logging.getLogger(__name__)
@@ -87,8 +87,7 @@ def latest(run: Run) -> tuple[Path, dict[str, Any]] | None:
             damaged.append((path, error))
             continue
         for bad, error in damaged:
-            aside = bad.with_name(bad.name + ".damaged")
-            rename(bad, aside)
+            aside = set_aside(bad)
             log.warning("%s; set aside as %s, going on from the one before it", error, aside.name)
         return found
     if damaged:

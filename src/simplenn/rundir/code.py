@@ -3,7 +3,6 @@ code would give now. Imports neither torch nor the code itself.
 """
 
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 import simplenn
+from simplenn.config import texts
 
 DIGITS = 12  # hexadecimal, of each digest: enough to tell versions apart
 MOST_BYTES = 64 * 2**20  # a file beyond it goes by its size alone
@@ -23,8 +23,8 @@ def code_of(cfg: DictConfig) -> dict[str, str]:
     each file that a value of its names."""
     found = {"simplenn": _of_package()}
     values: Any = OmegaConf.to_container(cfg, resolve=True)
-    for key, text in _texts(values):
-        if key == "_target_":
+    for key, text in texts(values):
+        if key.rpartition(".")[2] == "_target_":
             module = text.rpartition(".")[0]
             if module.partition(".")[0] not in ("simplenn", *LIBRARIES) and (path := _file_of(module)) is not None:
                 found[module] = _digest(path)
@@ -65,14 +65,3 @@ def _digest(path: Path) -> str:
         return f"{size} bytes"
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGITS]
-
-
-def _texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in the configuration, with the last part of its key."""
-    if isinstance(node, str):
-        yield key, node
-    children = (
-        node.items() if isinstance(node, dict) else ((key, item) for item in node) if isinstance(node, list) else ()
-    )
-    for name, child in children:
-        yield from _texts(child, str(name))

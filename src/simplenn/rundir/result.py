@@ -1,13 +1,15 @@
 """How a run ended: the content of its `result.json`."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
 from simplenn.metric import cost, objective_of
 
 STATUSES = ("done", "diverged", "failed", "interrupted")
+SUM = "sha256"
 PACKAGES = ("simplenn", "torch", "lightning", "hydra-core", "tensorboard")
 
 
@@ -30,6 +32,12 @@ class Result:
     seconds: float
     versions: dict[str, str]
     message: str = ""
+    identity: str = ""  # as `config.identity` has it
+    code: dict[str, str] = field(default_factory=dict)  # as `code_of` has it
+
+    def reaches(self, epochs: int) -> bool:
+        """Whether the run is finished, and has so many epochs."""
+        return self.status == "done" and self.epoch >= epochs
 
     @property
     def objective(self) -> float:
@@ -41,8 +49,26 @@ class Result:
 
     @property
     def text(self) -> str:
-        """The content of `result.json`. (Python's own indentation takes ten times as long, for 10,000 of them.)"""
-        return "{\n" + ",\n".join(f'  "{key}": {_indented(value)}' for key, value in vars(self).items()) + "\n}\n"
+        """The content of `result.json`: its last key is the SHA-256 of all that stands before it. (Python's own
+        indentation takes ten times as long, for 10,000 of them.)"""
+        body = "{\n" + "".join(f'  "{key}": {_indented(value)},\n' for key, value in vars(self).items())
+        return f'{body}  "{SUM}": "{sha256(body.encode()).hexdigest()}"\n}}\n'
+
+
+def parsed(text: str) -> Result:
+    """The result that a `result.json` holds; one of an earlier release has no checksum. Raises `ValueError` where it is
+    not what was written."""
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("it holds no result")
+    found = content.pop(SUM, None)
+    body = text.rpartition(f'  "{SUM}"')[0]
+    if found is not None and found != sha256(body.encode()).hexdigest():
+        raise ValueError("its checksum doesn't match")
+    try:
+        return Result(**content)
+    except TypeError as error:
+        raise ValueError(f"it holds no result: {error}") from error
 
 
 def _indented(value: Any) -> str:

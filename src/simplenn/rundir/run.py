@@ -1,18 +1,28 @@
 """A run's directory: what is where in it, and the lock that keeps other processes out."""
 
-import json
+import io
+import logging
+import os
+import re
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from simplenn.config import did_you_mean
+from simplenn.config import did_you_mean, outside_references
 from simplenn.errors import ConfigError
-from simplenn.rundir.atomic import write_atomically
+from simplenn.rundir.atomic import remove_left_overs, rename, restore_directory, set_aside, write_atomically
+from simplenn.rundir.hydra_folder import NAME, hydra_file, read_hydra_file, write_hydra_folder
 from simplenn.rundir.lock import lock, locked
-from simplenn.rundir.result import Result
+from simplenn.rundir.result import Result, parsed
+
+log = logging.getLogger(__name__)
+
+# The names in a directory of which nothing is lost: the lock, the log, and what a process had begun to write.
+WORTHLESS = re.compile(r"\.lock|[^.].*\.log|\..+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -23,45 +33,84 @@ class Run:
 
     @property
     def config(self) -> DictConfig:
-        """The configuration that the run was started with. Raises `ConfigError` where there is none."""
-        path = self.directory / ".hydra" / "config.yaml"
-        try:
-            cfg = OmegaConf.load(path)
-        except FileNotFoundError:
-            raise ConfigError(_not_a_run(self.directory)) from None
-        except Exception as error:
-            raise ConfigError(f"{path} must hold a run's configuration, but can't be read: {error}") from error
-        if not isinstance(cfg, DictConfig):
-            raise ConfigError(f"{path} must hold a run's configuration, got {cfg!r:.60}")
+        """The configuration that the run was started with. Raises `ConfigError` where there is none, or one that is
+        damaged or refers to what is outside of it, as to a variable of the reader's."""
+        cfg = self._read("config.yaml", "configuration", DictConfig)
+        for key, text in outside_references(OmegaConf.to_container(cfg, resolve=False)):
+            path = hydra_file(self.directory, "config.yaml")
+            raise ConfigError(f"{path} must hold the values that the run had, got {key}: {text}; put the value in")
         return cfg
 
     @property
     def overrides(self) -> list[str]:
-        """What was given on the command line."""
-        path = self.directory / ".hydra" / "overrides.yaml"
+        """What was given on the command line. Raises `ConfigError`."""
+        return [str(override) for override in _plain(self._read("overrides.yaml", "overrides", ListConfig))]
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The file that was chosen of each group, `optimizer: adam`; empty where that isn't known. Nothing else of
+        Hydra's node counts, and it is only ever compared. Raises `ConfigError`."""
+        if not hydra_file(self.directory, "hydra.yaml").exists():
+            return {}
+        node = _plain(self._read("hydra.yaml", "settings of Hydra", DictConfig))
+        for key in ("hydra", "runtime", "choices"):
+            node = node.get(key) if isinstance(node, dict) else None
+        return {str(group): str(choice) for group, choice in node.items()} if isinstance(node, dict) else {}
+
+    def write_hydra_folder(self, files: Mapping[str, bytes]) -> None:
+        """Writes the files that `config`, `overrides` and `choices` are read from. Raises `Unwritable`."""
+        write_hydra_folder(self.directory, files)
+
+    def _read(self, name: str, what: str, kind: type) -> Any:
+        path = hydra_file(self.directory, name)
         try:
-            overrides: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-            return [str(override) for override in overrides]
+            node = OmegaConf.load(io.StringIO(read_hydra_file(self.directory, name)))
+        except FileNotFoundError:
+            raise ConfigError(_not_a_run(self.directory)) from None
+        except ConfigError:
+            raise
         except Exception as error:
-            raise ConfigError(f"{path} must hold a run's overrides, but can't be read: {error}") from error
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"{path} must hold a run's {what}, but can't be read: {reason}") from error
+        if not isinstance(node, kind) or (kind is DictConfig and not node):
+            raise ConfigError(f"{path} must hold a run's {what}, got {_plain(node)!r:.60}; restore the file")
+        return node
+
+    def tidy(self) -> None:
+        """Removes what a kill has left half written. The run must be locked."""
+        restore_directory(self.directory / NAME)
+        remove_left_overs(self.directory)
+        remove_left_overs(self.directory / "checkpoints")
 
     @property
     def metrics_file(self) -> Path:
         return self.directory / "metrics.csv"
 
     def checkpoint(self, which: str) -> Path:
-        """`which` is `best` or `last`."""
+        """`which` is `best` or `last`; or for a moment `next`, which is to become `last` once that is `best`."""
         return self.directory / "checkpoints" / f"{which}.ckpt"
+
+    def take_next(self) -> None:
+        """`last` becomes `best`, and `next` `last`; as often as a kill may have it begun."""
+        last, best = self.checkpoint("last"), self.checkpoint("best")
+        write_atomically(best, last.read_bytes(), durable=False)
+        rename(self.checkpoint("next"), last)
 
     @property
     def result_file(self) -> Path:
         return self.directory / "result.json"
 
     def result(self) -> Result | None:
-        """`None` while the run is not finished; a file that is no result counts as none."""
+        """`None` while the run is not finished. A damaged file is set aside, with a warning, and counts as none."""
         try:
-            return Result(**json.loads(self.result_file.read_text()))
-        except (FileNotFoundError, TypeError, ValueError):
+            return parsed(self.result_file.read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            aside = set_aside(self.result_file)
+            log.warning(
+                "%s is damaged: %s; set aside as %s, the run counts as unfinished", self.result_file, error, aside.name
+            )
             return None
 
     def write_result(self, result: Result) -> None:
@@ -81,15 +130,30 @@ class Run:
 
 def find_run(path: Path) -> Run:
     """The run at a path. Raises `ConfigError`, naming the nearest, where there is none."""
-    if not (path / ".hydra" / "config.yaml").is_file():
+    if not hydra_file(path, "config.yaml").is_file():
         raise ConfigError(_not_a_run(path))
     return Run(path)
+
+
+def is_unused(path: Path) -> bool:
+    """Whether a directory that is there has nothing of a run: a kill before the run began leaves no more than a log
+    and temporary files."""
+    try:
+        return all(map(WORTHLESS.fullmatch, os.listdir(path)))
+    except OSError:
+        return False
 
 
 def _not_a_run(path: Path) -> str:
     beside = path.parent
     if (beside.parent / "results.csv").is_file():
         return f"{path} is not a run's directory; write it with python scripts/extract.py {beside.parent} '{path.name}'"
-    runs = sorted(entry.name for entry in beside.iterdir() if (entry / ".hydra").is_dir()) if beside.is_dir() else []
+    if is_unused(path):
+        return f"{path} has nothing of a run yet, as it was ended before it began; start it without resume=true"
+    runs = sorted(entry.name for entry in beside.iterdir() if (entry / NAME).is_dir()) if beside.is_dir() else []
     hint = did_you_mean(path.name, runs) if runs else "train one with python scripts/train.py"
     return f"{path} is not a run's directory; {hint}"
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=False)

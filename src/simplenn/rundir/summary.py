@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,12 +22,19 @@ class LogLine(NamedTuple):
 
 def closing_lines(result: Result, *, quiet: bool, outputs: Sequence[str] = ()) -> Iterator[LogLine]:
     """What a run logs once it has ended, beside the errors that it met; `outputs` are those of `output_lines`."""
-    if result.status == "interrupted":
+    if result.status == "interrupted" and result.message in signal.Signals.__members__:
         yield LogLine(log.name, logging.WARNING, f"interrupted by {result.message}")
     elif not quiet:
         shown_outputs = outputs if result.status == "done" else ()
         for message in (*shown_outputs, run_line(result)):
             yield LogLine(log.name, logging.INFO, message)
+
+
+def log_nothing_to_do(result: Result, *, quiet: bool) -> None:
+    """Says that a finished run is as long as it is asked to be, and how it ended."""
+    if not quiet:
+        log.info("nothing to do: raise trainer.max_epochs above %d to train on", result.epoch)
+    log_lines(closing_lines(result, quiet=quiet))
 
 
 def log_lines(lines: Iterator[LogLine]) -> None:

@@ -86,6 +86,7 @@ def _described(group: RunGroup, rows: Sequence[int]) -> dict[str, Any]:
         "finished": group.finished,
         "host": group.host,
         "versions": group.versions,
+        "code": group.code,
         "outcome": {key: getattr(outcome, key) for key in OUTCOME_LISTS},
         "curves": list(outcome.curves),
         "slots": list(outcome.last.optimizer),
@@ -133,7 +134,7 @@ def _read_group(sweep: Path, number: int, structure: dict[str, Any], runs: list[
         seconds=structure["seconds"] * len(runs),
     )
     composed, checked = (_configuration(structure[key]) for key in ("composed", "cfg"))
-    shared = {key: structure[key] for key in ("finished", "host", "versions")}
+    shared = {key: structure[key] for key in ("finished", "host", "versions", "code")}
     return RunGroup(composed=composed, checked=checked, **lists, **shared, stacked=True, outcome=outcome)
 
 

@@ -1,7 +1,8 @@
 """Writes what a run leaves while it trains: a row an epoch, scalars, checkpoints. One process writes.
 
-A row is written before its epoch's checkpoint: a kill between the two leaves a row too many, which a resume
-takes out and trains again, never one too few.
+A row is written before its epoch's checkpoints: a kill between the two leaves a row too many, which a resume
+takes out and trains again, never one too few. Of the checkpoints `last` comes first, so that a kill leaves a `best`
+that can be made from it.
 """
 
 import logging
@@ -68,10 +69,11 @@ class Recorder(Rows):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         row = self._row(trainer)
-        if trainer.is_global_zero:
-            self._write(row, pl_module)
-        self.rows.append(row)  # in every process: all of them save, and must agree on what is the best
-        self._save(trainer, self.best.take(row))
+        with signals.deferred():  # a signal finds the row and both checkpoints of one epoch
+            if trainer.is_global_zero:
+                self._write(row, pl_module)
+            self.rows.append(row)  # in every process: all of them save, and must agree on what is the best
+            self._save(trainer, self.best.take(row))
 
     def _write(self, row: Row, module: LightningModule) -> None:
         append_row(self._run.metrics_file, row)
@@ -86,20 +88,18 @@ class Recorder(Rows):
                 self._has_warned_of_histograms = True
 
     def _save(self, trainer: Trainer, is_best: bool) -> None:
-        """`best` has the weights that the objective was measured on. It is written first: after a kill between the two,
-        the resume trains this epoch again and writes both.
+        """`best` has the weights that the objective was measured on. `rewind` finishes what a kill between any two of
+        these steps has begun.
         """
-        last, best = self._run.checkpoint("last"), self._run.checkpoint("best")
-        if is_best and is_measured_before_training(self.best.tag):
+        last, best, following = map(self._run.checkpoint, ("last", "best", "next"))
+        if is_best and is_measured_before_training(self.best.tag):  # on the weights that `last` still has
+            trainer.save_checkpoint(following)
             if trainer.is_global_zero:
-                write_atomically(best, last.read_bytes(), durable=False)
-            trainer.save_checkpoint(last)
-        elif is_best:
-            trainer.save_checkpoint(best)
-            if trainer.is_global_zero:
-                write_atomically(last, best.read_bytes(), durable=False)
+                self._run.take_next()
         else:
             trainer.save_checkpoint(last)
+            if is_best and trainer.is_global_zero:
+                write_atomically(best, last.read_bytes(), durable=False)
 
     def write_start(self, cfg: DictConfig, regressor: Regressor, data: LightningDataModule) -> None:
         """What TensorBoard shows before the first epoch: hyperparameters and, once, the graph."""

@@ -3,21 +3,30 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
 from simplenn import signals
-from simplenn.config import check_config
+from simplenn.config import check_config, identity
 from simplenn.data import TensorDataModule
 from simplenn.rank import is_main_process
-from simplenn.rundir import Result, Run, Unwritable, closing_lines, log_lines, output_lines, package_versions
+from simplenn.rundir import (
+    Result,
+    Run,
+    Unwritable,
+    closing_lines,
+    code_of,
+    log_lines,
+    output_lines,
+    package_versions,
+)
 from simplenn.rundir.rewind import rewind
+from simplenn.rundir.summary import log_nothing_to_do
 from simplenn.setup import Setup, build_run, take_data
 from simplenn.signals import Interrupted
 from simplenn.training.divergence import Diverged, DivergenceCheck
@@ -45,10 +54,10 @@ def train(cfg: DictConfig, directory: Path) -> Result:
     if not is_main_process(cfg.trainer):
         _train_beside_main_process(cfg, run)
     with run.locked():
+        run.tidy()
         before = run.result()
-        if before is not None and _is_done(before, cfg):
-            log.info("nothing to do: raise trainer.max_epochs above %d to train on", before.epoch)
-            log_lines(closing_lines(before, quiet=cfg.quiet))
+        if before is not None and before.reaches(cfg.trainer.max_epochs):
+            log_nothing_to_do(before, quiet=cfg.quiet)
             return before
         return _train(cfg, run, before.seconds if before else 0.0)
 
@@ -61,8 +70,10 @@ def callbacks_of(cfg: DictConfig, rows: Rows) -> list[Callback]:
 
 def _train_beside_main_process(cfg: DictConfig, run: Run) -> NoReturn:
     """Trains in step with the main process, which alone writes and logs how the run ended; then ends this process."""
+    signals.begin_work()
     try:
-        if not _is_done(run.result(), cfg):
+        before = run.result()
+        if before is None or not before.reaches(cfg.trainer.max_epochs):
             with suppress(Diverged):
                 _fit(cfg, run, Recorder(run))
     except Interrupted as error:
@@ -73,12 +84,9 @@ def _train_beside_main_process(cfg: DictConfig, run: Run) -> NoReturn:
     sys.exit()
 
 
-def _is_done(before: Result | None, cfg: DictConfig) -> bool:
-    return before is not None and before.status == "done" and before.epoch >= cfg.trainer.max_epochs
-
-
 def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
     begun = time.monotonic()
+    signals.begin_work()
     rewind(run)
     recorder = Recorder(run, histograms=cfg.histograms)
     outputs: list[str] = []
@@ -91,27 +99,24 @@ def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
     with signals.deferred():  # a second signal finds the result written
         if cause is not None:
             _log_error(cause)
-        result = _result(recorder, cause, cfg.seed, seconds_before + time.monotonic() - begun)
-        result = _written(result, recorder.close, result)
-        result = _written(result, run.write_result, result)
+        result = _result(recorder, cause, cfg, seconds_before + time.monotonic() - begun)
+        said = isinstance(cause, Unwritable)
+        for write in (recorder.close, run.write_result):
+            try:
+                write(result)
+            except Unwritable as error:
+                if not said:
+                    _log_error(error)
+                    said = True
+                if cause is None or isinstance(cause, Diverged):
+                    result = replace(result, status="interrupted", message=str(error))
         log_lines(closing_lines(result, quiet=cfg.quiet, outputs=outputs))
     if isinstance(cause, Interrupted):
         raise cause
     return result
 
 
-def _written(result: Result, write: Callable[[Any], None], argument: Any) -> Result:
-    """The result, or the failure that it becomes where the system will not write."""
-    try:
-        write(argument)
-    except Unwritable as error:
-        if result.status != "failed":  # else a reason has been logged
-            log.error("%s", error)
-            return replace(result, status="failed", message=str(error))
-    return result
-
-
-def _result(recorder: Recorder, cause: BaseException | None, seed: int, seconds: float) -> Result:
+def _result(recorder: Recorder, cause: BaseException | None, cfg: DictConfig, seconds: float) -> Result:
     """What is left of a training that `cause` ended, or that came to its end by itself."""
     last: dict[str, float] = {"epoch": 0}
     for row in recorder.rows:  # validation may not have come with the last epoch
@@ -122,10 +127,12 @@ def _result(recorder: Recorder, cause: BaseException | None, seed: int, seconds:
         epoch=cause.epoch if isinstance(cause, Diverged) else int(last["epoch"]),
         metrics={name: value for name, value in last.items() if name not in ("epoch", "step")},
         best=recorder.best.values,
-        seed=seed,
+        seed=cfg.seed,
         seconds=round(seconds, 3),
         versions=package_versions(),
         message=message,
+        identity=identity(cfg),
+        code=code_of(cfg),
     )
 
 
@@ -138,7 +145,7 @@ def _status_and_message(cause: BaseException | None) -> tuple[str, str]:
         case Interrupted():
             return "interrupted", cause.signal_name
         case Unwritable():
-            return "failed", str(cause)
+            return "interrupted", str(cause)  # it goes on once there is room
         case _ if cause is not None and is_lost_connection(cause):
             return "failed", "another process of the run has ended"
         case _:

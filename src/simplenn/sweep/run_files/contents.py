@@ -94,6 +94,8 @@ class Contents:
             seconds=group.seconds,
             versions=group.versions,
             message=group.ended.message[run],
+            identity=group.identities[run],
+            code=group.code,
         )
 
     def _predictions(self, runs: Sequence[int]) -> np.ndarray | None:

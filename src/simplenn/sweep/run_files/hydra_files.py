@@ -10,21 +10,23 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from simplenn.config import values_to_save
 from simplenn.groups import RunGroup
 from simplenn.planning import SUBDIR, literal_subdir, override_dirname
+from simplenn.rundir import with_sums
 
 MARK = re.compile(r"SIMPLENN_VALUE_(\d+)_")
 PLAIN = re.compile(r"[A-Za-z/][\w./,+-]*[=/][\w./=,+-]*", re.ASCII)  # text that YAML can only read as a string
 
 
 class HydraFiles:
-    """The files of each of the group's jobs, as Hydra's `run_job` leaves them. `sweep` is the sweep's directory."""
+    """The files of each of the group's jobs, as one that trains singly leaves them. `sweep` is the directory."""
 
     def __init__(self, group: RunGroup, sweep: Path) -> None:
         self._group = group
         self._sweep = os.path.abspath(sweep)
-        task: Any = OmegaConf.to_container(group.composed, resolve=False, enum_to_str=True)
-        node = task.pop("hydra")
+        task = values_to_save(group.composed)
+        node: Any = OmegaConf.to_container(group.composed.hydra, resolve=False, enum_to_str=True)
         self._dirname = node["job"]["config"]["override_dirname"]
         _mark_values(task, group.columns)
         _mark_job(node)
@@ -44,11 +46,12 @@ class HydraFiles:
             str(num),
             _scalar(os.path.join(self._sweep, subdir)),
         ]
-        return {
+        files = {
             "config.yaml": self._config.filled([_scalar(value) for value in values]),
             "hydra.yaml": self._hydra.filled(job),
             "overrides.yaml": ("".join(f"- {_scalar(override)}\n" for override in overrides) or "[]\n").encode(),
         }
+        return with_sums(files)
 
 
 class _Template:

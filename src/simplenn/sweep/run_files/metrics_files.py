@@ -6,10 +6,12 @@ Shapes: R runs, T epochs.
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 from simplenn.groups.metrics import columns_of
+from simplenn.rundir.metrics import SUM, crc_start
 
 
 def csv_texts(
@@ -25,10 +27,17 @@ def csv_texts(
     for width in sorted({widths[count] for count in counts.tolist()} - {0}):
         runs = [run for run, count in enumerate(counts.tolist()) if widths[count] == width]
         lines = _lines({name: curves[name][:, runs].T for name in names[:width]}, steps, counts[runs])
-        header = ",".join(["epoch", "step", *names[:width]]).encode() + b"\n"
+        header = ",".join(["epoch", "step", *names[:width]])
         for run, text in zip(runs, lines, strict=True):
-            texts[run] = header + text
+            texts[run] = _with_sums(header, text)
     return texts
+
+
+def _with_sums(header: str, text: bytes) -> bytes:
+    """A file of these rows, with their checksums, as `rundir.metrics` writes it."""
+    start = crc_start(header)
+    rows = text.split(b"\n")[:-1]
+    return f"{header},{SUM}\n".encode() + b"".join([row + b",%d\n" % crc32(row, start) for row in rows])
 
 
 def _lines(values: dict[str, np.ndarray], steps: Sequence[int], counts: np.ndarray) -> list[bytes]:

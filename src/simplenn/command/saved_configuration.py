@@ -1,0 +1,50 @@
+"""A job's configuration in its directory: what `.hydra` holds, and a process that takes it on from there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from simplenn.config import values_to_save
+from simplenn.rundir import Run, find_run
+from simplenn.rundir.hydra_folder import hydra_file
+
+if TYPE_CHECKING:
+    from simplenn.command.resume import Resumed
+
+
+def save(config: DictConfig, resumed: "Resumed | None") -> None:
+    """Writes the job's configuration as Hydra would. Of a resumed run, the overrides and choices of all sessions.
+
+    Raises `Unwritable`.
+    """
+    node: Any = OmegaConf.to_container(HydraConfig.instance().cfg, resolve=False, enum_to_str=True)
+    if resumed is not None:
+        node["hydra"]["overrides"]["task"] = resumed.overrides
+        node["hydra"]["runtime"]["choices"] |= resumed.choices
+    files = {
+        "config.yaml": values_to_save(config),
+        "hydra.yaml": node,
+        "overrides.yaml": node["hydra"]["overrides"]["task"],
+    }
+    texts = {name: OmegaConf.to_yaml(OmegaConf.create(values)).encode() for name, values in files.items()}
+    Run(Path(config.hydra.runtime.output_dir)).write_hydra_folder(texts)
+
+
+def take_on(config: DictConfig) -> None:
+    """Gives a process that another has started for its run that run's own configuration, whatever this command's
+    overrides and the files of `conf/` say by now. Raises `ConfigError`."""
+    directory = Path(config.hydra.run.dir)
+    if hydra_file(directory, "config.yaml").exists():
+        put_in(config, find_run(directory).config)
+
+
+def put_in(config: DictConfig, job: DictConfig) -> None:
+    """Puts a job's configuration in the place of all but the node `hydra`."""
+    with read_write(config), open_dict(config):
+        for key in [key for key in config if key != "hydra" and key not in job]:
+            del config[key]
+        values: Any = OmegaConf.to_container(job, resolve=False)
+        for key, value in values.items():
+            config[key] = value
