@@ -4,7 +4,7 @@ how a run is trained. Imports neither torch nor Hydra before a class is asked fo
 May import: errors.
 """
 
-from simplenn.config.checking import check_config, check_values, known_keys, root_keys, unknown_key
+from simplenn.config.checking import check_config, check_values, known_keys, root_keys, unknown_key, unset_keys
 from simplenn.config.group_files import GroupFiles
 from simplenn.config.identity import identities, identity, setting, setting_identity
 from simplenn.config.rules import Kind
@@ -38,5 +38,6 @@ __all__ = [
     "setting_identity",
     "try_optimizers",
     "unknown_key",
+    "unset_keys",
     "without_hydra",
 ]
