@@ -1,6 +1,7 @@
 """Trains one run, or with -m a sweep: python scripts/train.py optimizer=adam optimizer.lr=0.003 seed=7"""
 
 import logging
+import shlex
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from omegaconf import DictConfig
 
 from simplenn.command import run_command
 from simplenn.command.sweeping import RunFailed, Sweeping, batched_by, finished
+from simplenn.errors import ConfigError
 from simplenn.signals import Interrupted
 
 log = logging.getLogger("simplenn.train")
@@ -32,7 +34,9 @@ def train_job(cfg: DictConfig) -> float:
         result = train(cfg, directory)
     except Interrupted:
         if alone:
-            log.info("go on with: python scripts/train.py name=%s resume=true", directory.name)
+            allow = [f"allow=[{','.join(cfg.allow)}]"] if cfg.allow else []  # what a resume must be told anew
+            words = [f"name={directory.name}", "resume=true", *allow]
+            log.info("go on with: python scripts/train.py %s", shlex.join(words))
         raise
     if alone and not cfg.quiet:
         summary.log_place(directory)
@@ -45,5 +49,12 @@ def train_job(cfg: DictConfig) -> float:
 
 main = hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train_job)
 
+
+def train_or_sweep() -> None:
+    if any(word.partition("=")[0] == "--allow" for word in sys.argv[1:]):  # as the other scripts have it
+        raise ConfigError("train.py takes allow as a key, got --allow; try 'allow=[my_package]'")
+    finished(main, sweeping)()
+
+
 if __name__ == "__main__":
-    run_command(finished(main, sweeping))
+    run_command(train_or_sweep)

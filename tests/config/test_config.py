@@ -266,6 +266,7 @@ COMMANDS = [
         "optimizer.maximize is a key that no file of the configuration sets; try +optimizer.",
     ),
     (("optimizer=addam",), f"optimizer must be one of {', '.join(OPTIMIZERS)}, got 'addam'; try optimizer=adam\n"),
+    (("seed=1", "--allow", "own"), "train.py takes allow as a key, got --allow; try 'allow=[my_package]'\n"),
     (("optimizer=nosuch",), f"optimizer must be one of {', '.join(OPTIMIZERS)}, got 'nosuch'\n"),
     (("optimizer=adam", "optimizer.foo=1"), "there are: optimizer.lr, optimizer.weight_decay, +optimizer.maximize, "),
     (("optimizer=null",), "Config group override must be a string or a list"),

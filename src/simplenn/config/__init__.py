@@ -7,6 +7,7 @@ May import: errors.
 from simplenn.config.checking import check_config, check_values, known_keys, root_keys, unknown_key, unset_keys
 from simplenn.config.group_files import GroupFiles
 from simplenn.config.identity import identities, identity, setting, setting_identity
+from simplenn.config.places import place_in_users_code
 from simplenn.config.rules import Kind
 from simplenn.config.schema import COMMAND_WIDE, kind_of
 from simplenn.config.suggestions import closest, did_you_mean, distance
@@ -33,6 +34,7 @@ __all__ = [
     "kind_of",
     "known_keys",
     "optimizer_factory",
+    "place_in_users_code",
     "root_keys",
     "setting",
     "setting_identity",
