@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
@@ -92,18 +92,18 @@ def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
         if cause is not None:
             _log_error(cause)
         result = _result(recorder, cause, cfg.seed, seconds_before + time.monotonic() - begun)
-        result = _written(result, recorder.close, result)
-        result = _written(result, run.write_result, result)
+        result = _failed_if_unwritable(result, recorder.close)
+        result = _failed_if_unwritable(result, run.write_result)
         log_lines(closing_lines(result, quiet=cfg.quiet, outputs=outputs))
     if isinstance(cause, Interrupted):
         raise cause
     return result
 
 
-def _written(result: Result, write: Callable[[Any], None], argument: Any) -> Result:
-    """The result, or the failure that it becomes where the system will not write."""
+def _failed_if_unwritable(result: Result, write: Callable[[Result], None]) -> Result:
+    """Writes the result by `write` and returns it; or the failure that it becomes where the system will not write."""
     try:
-        write(argument)
+        write(result)
     except Unwritable as error:
         if result.status != "failed":  # else a reason has been logged
             log.error("%s", error)
@@ -162,14 +162,14 @@ def _fit(cfg: DictConfig, run: Run, recorder: Recorder) -> Setup:
     trainer = make_trainer(cfg.trainer, run.directory, callbacks_of(cfg, recorder))
     if trainer.is_global_zero:
         recorder.write_start(cfg, *setup)
-    start = run.checkpoint("last")
+    last_checkpoint = run.checkpoint("last")
     # Lightning converts it too, but only after it has read the checkpoint
     trainer.precision_plugin.convert_module(setup.regressor)
     with without_tips(), own_process_group(run.directory):
         trainer.fit(
             setup.regressor,
             datamodule=setup.data,
-            ckpt_path=start if start.exists() else None,
+            ckpt_path=last_checkpoint if last_checkpoint.exists() else None,
             weights_only=True,
         )
     return setup
