@@ -196,7 +196,7 @@ def _like(key: str, value: Any, example: Any) -> Any:
             raise _refusal(key, "true or false" if isinstance(example, bool) else "a word", value, example)
         return value
     kind = "a whole number" if isinstance(example, int) else "a finite number"
-    if isinstance(value, bool) or not isinstance(value, (int, type(example))) or not all_finite(value):
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, type(example))) or not all_finite(value):
         group = key.partition(".")[0]
         hint = f"; write {example}.0 in its file in conf/{group}/ to let it have a fraction"
         has_fraction = isinstance(value, float) and isinstance(example, int) and all_finite(value)
