@@ -36,7 +36,7 @@ class Regressor(L.LightningModule):
         super().__init__()
         self.network = network
         self._make_optimizer = optimizer
-        # By stage ("train", "val", "test", ...): this epoch's means for the metrics that are functions of several means.
+        # By stage ("train", "val", "test", ...): this epoch's means for metrics that are functions of several means.
         # R2 takes three, of which the target's mean is named r2#target.
         self.parts: dict[str, Means] = {}
 

@@ -183,7 +183,7 @@ def _like(key: str, value: Any, example: Any) -> Any:
     """
     if example is None or (isinstance(example, str) and (example == MISSING or example.startswith("${"))):
         return value
-    if value is None and key == "data.batch_size":  # the full batch, in `TensorDataModule` and what derives from it
+    if key == "data.batch_size" and value in (None,):  # the full batch for every `TensorDataModule`
         return value
     if isinstance(example, list | dict):
         if type(value) is not type(example):
@@ -196,7 +196,7 @@ def _like(key: str, value: Any, example: Any) -> Any:
             raise _refusal(key, "true or false" if isinstance(example, bool) else "a word", value, example)
         return value
     kind = "a whole number" if isinstance(example, int) else "a finite number"
-    if value is None or isinstance(value, bool) or not isinstance(value, (int, type(example))) or not all_finite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, type(example))) or not all_finite(value):
         group = key.partition(".")[0]
         hint = f"; write {example}.0 in its file in conf/{group}/ to let it have a fraction"
         has_fraction = isinstance(value, float) and isinstance(example, int) and all_finite(value)
