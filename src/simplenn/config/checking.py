@@ -151,6 +151,8 @@ def _group_value(schema: type | None, group: str, key: str, value: Any, files: M
     file: Any = OmegaConf.to_container(OmegaConf.create(files.get(group, {})))
     if key not in file:
         raise KeyError(f"{group}.{key}")
+    if (group, key, value) == ("data", "batch_size", None):
+        return None  # the full batch for every `TensorDataModule`, whatever number the file has
     return _like(f"{group}.{key}", value, file[key])
 
 
@@ -182,8 +184,6 @@ def _like(key: str, value: Any, example: Any) -> Any:
     A file that has null, a reference or ??? says nothing of the type.
     """
     if example is None or (isinstance(example, str) and (example == MISSING or example.startswith("${"))):
-        return value
-    if key == "data.batch_size" and value in (None,):  # the full batch for every `TensorDataModule`
         return value
     if isinstance(example, list | dict):
         if type(value) is not type(example):
