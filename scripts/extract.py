@@ -48,7 +48,8 @@ def main() -> None:
         print(directory)
     more = len(directories) - len(old[:MOST_SHOWN]) - len(written[:MOST_SHOWN])
     print(f"{len(written)} written, {len(old)} there already" + (f" ({more} not shown)" if more else ""))
-    print(f"evaluate: python scripts/evaluate.py {shlex.quote(str(next(iter(directories))))}")
+    words = [str(next(iter(directories))), *(word for package in arguments.allow for word in ("--allow", package))]
+    print(f"evaluate: python scripts/evaluate.py {shlex.join(words)}")
     print(f"review:   tensorboard --logdir {shlex.quote(str(next(iter(directories)).parent))}")
 
 

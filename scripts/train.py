@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
 
 import logging
+import shlex
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from omegaconf import DictConfig
 
 from simplenn.command import run_command
 from simplenn.command.sweeping import RunFailed, Sweeping, batched_by, finished
+from simplenn.errors import ConfigError
 from simplenn.signals import Interrupted
 
 log = logging.getLogger("simplenn.train")
@@ -36,7 +38,9 @@ def train_job(cfg: DictConfig) -> float:
     try:
         result = train(cfg, directory)
     except Interrupted:
-        log.info("go on with: python scripts/train.py name=%s resume=true", directory.name)
+        allow = [f"allow=[{','.join(cfg.allow)}]"] if cfg.allow else []  # what a resume must be told anew
+        words = [f"name={directory.name}", "resume=true", *allow]
+        log.info("go on with: python scripts/train.py %s", shlex.join(words))
         raise
     if not cfg.quiet:
         summary.log_place(directory)
@@ -47,5 +51,12 @@ def train_job(cfg: DictConfig) -> float:
 
 main = hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train_job)
 
+
+def train_or_sweep() -> None:
+    if any(word.partition("=")[0] == "--allow" for word in sys.argv[1:]):  # as the other scripts have it
+        raise ConfigError("train.py takes allow as a key, got --allow; try 'allow=[my_package]'")
+    finished(main, sweeping)()
+
+
 if __name__ == "__main__":
-    run_command(finished(main, sweeping))
+    run_command(train_or_sweep)

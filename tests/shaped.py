@@ -52,6 +52,23 @@ class Pair(nn.Linear):
         return super().forward(input), input
 
 
+class Crash(nn.Linear):
+    """Raises in `forward`, or in its constructor."""
+
+    def __init__(self, at_once: bool = False) -> None:
+        super().__init__(3, 1)
+        if at_once:
+            raise ValueError("no room")
+
+    def forward(self, input: Tensor) -> Tensor:
+        return {"x": input}["Rooms"]
+
+
+class WithoutLr(torch.optim.SGD):
+    def __init__(self, params: Any, step_size: float) -> None:
+        torch.optim.Optimizer.__init__(self, params, {"step_size": step_size})
+
+
 class Table(TensorDataModule):
     """30 samples of three numbers and their sum, in one of the ways in which a user's own may be wrong."""
 

@@ -15,7 +15,7 @@ from shaped import Embedding
 from torchmetrics import R2Score
 
 from simplenn import data as data_module
-from simplenn.data import SumDataModule
+from simplenn.data import SumDataModule, TensorDataModule
 from simplenn.errors import ConfigError
 from simplenn.evaluation import evaluate, load_run, predict
 from simplenn.metric import METRICS
@@ -53,6 +53,12 @@ def test_a_run_is_evaluated_in_its_own_precision(
     tolerance = {"32-true": 1e-5, "64-true": 1e-12, "bf16-mixed": 0.1}[precision]
     assert math.isclose(loss, expected, rel_tol=tolerance), (loss, expected)
     assert not list(run.directory.glob("lightning_logs"))
+
+
+def test_data_without_a_test_set_are_refused_with_the_fix(tmp_path: Path) -> None:
+    regressor = Regressor(torch.nn.Linear(1, 1), torch.optim.SGD)
+    with pytest.raises(ConfigError, match=r"TensorDataModule has none; set self\.test in its setup"):
+        evaluate(Run(tmp_path), regressor, TensorDataModule())
 
 
 def test_r2_is_that_of_all_samples_of_each_set(

@@ -3,6 +3,7 @@
 Shapes: N samples, B batch, F features.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,9 +18,9 @@ EVALUATION_BATCH = 4096
 
 def shuffled(num_samples: int, seed: int, epoch: int) -> Tensor:
     """[N]: the numbers of all samples in an order of this seed's and epoch's own; epochs count from 0."""
-    # each pair has a stream of its own: by seed + epoch, neighbouring seeds would share their orders
-    stream = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
-    return torch.randperm(num_samples, generator=torch.Generator().manual_seed(stream))
+    # A hash of the pair: with seed + epoch, seed 1 would have in epoch 0 the order that seed 0 has in epoch 1.
+    own_seed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
+    return torch.randperm(num_samples, generator=torch.Generator().manual_seed(own_seed))
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -53,7 +54,7 @@ class EpochBatches(Sampler[list[int]]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self._num_samples // self._batch_size)
+        return math.ceil(self._num_samples / self._batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         order = list(range(self._num_samples))
@@ -61,10 +62,12 @@ class EpochBatches(Sampler[list[int]]):
             order = shuffled(self._num_samples, self._seed, self._epoch).tolist()
         for start in range(0, len(order), self._batch_size):
             batch = order[start : start + self._batch_size]
-            yield batch[self._rank :: self._num_replicas] or batch[:1]
+            own = batch[self._rank :: self._num_replicas]
+            # A process without a sample must take part all the same, as the others wait for it at each step.
+            yield own if own else batch[:1]
 
     def share(self, number: int) -> tuple[int, int]:
-        """How many samples of a batch of the epoch are this process's, and how many it has in all."""
+        """How many samples of the epoch's batch `number` (from 0) are this process's, and how many it has in all."""
         whole = min(self._batch_size, self._num_samples - number * self._batch_size)
         return len(range(self._rank, whole, self._num_replicas)), whole
 
@@ -74,7 +77,8 @@ class TensorDataModule(L.LightningDataModule):
 
     A subclass sets `train`, `val`, `test` and `extrapolation` in `setup`; those that it leaves `None` are
     skipped. `batch_size=None` is the full batch. `shuffle_seed` is the run's seed, set before training;
-    `make_batches` makes the training batches, for one run or, set by a stack, for many.
+    `make_batches` is called as `EpochBatches` is, and gives the sample numbers of each training batch; a stack puts a
+    function in its place that gives them for all of its runs.
     """
 
     shuffle_seed: int = 0
@@ -125,7 +129,7 @@ class SumDataModule(TensorDataModule):
     """Learn to add: inputs uniform in [0, 5), the target their sum, plus an extrapolation set in [5, 10).
 
     `noise` is the standard deviation of Gaussian noise on the training and validation targets. `seed` fixes
-    the data; each split has a stream of its own, so that the size of one doesn't change another.
+    the data; each split is drawn with a seed of its own, so that the size of one doesn't change another.
     """
 
     def __init__(
@@ -153,8 +157,8 @@ class SumDataModule(TensorDataModule):
         self.extrapolation = self._draw(3, self.num_test, 5.0, 10.0)
 
     def _draw(self, split: int, num_samples: int, low: float, high: float, noise: float = 0.0) -> TensorDataset:
-        stream = int(np.random.SeedSequence([self.seed, split]).generate_state(1, np.uint64)[0])
-        generator = torch.Generator().manual_seed(stream)
+        own_seed = int(np.random.SeedSequence([self.seed, split]).generate_state(1, np.uint64)[0])
+        generator = torch.Generator().manual_seed(own_seed)
         x = low + (high - low) * torch.rand(num_samples, self.num_features, generator=generator)
         y = x.sum(dim=1, keepdim=True)
         return TensorDataset(x, y + noise * torch.randn(y.shape, generator=generator) if noise else y)

@@ -51,7 +51,8 @@ def evaluate(run: Run, regressor: Regressor, data: L.LightningDataModule) -> dic
     if isinstance(data, TensorDataModule):
         data.setup("test")
         if not data.test_dataloader():
-            raise ConfigError(f"evaluate.py needs data with a test set, and {type(data).__name__} has none")
+            name = type(data).__name__
+            raise ConfigError(f"evaluate.py needs data with a test set, {name} has none; set self.test in its setup")
     settings = check_config(run.config).trainer
     settings.update(ONE_DEVICE)
     trainer = make_trainer(settings, run.directory, [Parts()])

@@ -4,7 +4,7 @@ To change the loss or a metric, edit its declaration in `metric.py`, or `Regress
 sweep trains many runs at once by this same code. It follows what is a function of the batch and the weights: `metrics`,
 `forward`, `training_step`, `validation_step`, and what they log as means over an epoch; `self.parameters()` and
 `self.current_epoch` may be read there. Runs of a `Regressor` that does more (one of Lightning's hooks, several
-parameter groups, numbers kept from step to step) train one by one, with a line that says why.
+parameter groups, an attribute that one step changes and a later one reads) train one by one, with a line that says why.
 
 Shapes: B batch, F features.
 """
@@ -23,15 +23,22 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Regressor(L.LightningModule):
-    """A network that learns `y` from `x` by mean squared error. `optimizer` makes the optimizer from the parameters."""
+    """A network that learns `y` from `x` by the loss of `metrics`, the mean squared error unless that is changed.
 
-    training_weight: int | None = None  # the training batch's in the epoch's means; by default its size
+    `optimizer` makes the optimizer from the parameters.
+    """
+
+    # How much the present training batch counts in the epoch's means. `None`: as many as it has samples. Where several
+    # processes share a batch, `training.shares.Shares` sets it.
+    training_weight: int | None = None
 
     def __init__(self, network: nn.Module, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]) -> None:
         super().__init__()
         self.network = network
         self._make_optimizer = optimizer
-        self.parts: dict[str, Means] = {}  # of this epoch's metrics that are no means themselves, by stage
+        # By stage ("train", "val", "test", ...): this epoch's means for metrics that are functions of several means.
+        # R2 takes three, of which the target's mean is named r2#target.
+        self.parts: dict[str, Means] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, F] -> [B, 1]."""
@@ -84,8 +91,9 @@ class Regressor(L.LightningModule):
         return metrics["loss"]
 
     def add_parts(self, stage: str, parts: Mapping[str, Tensor], weight: int) -> None:
-        """Adds a batch's means to the epoch's; they are read, and emptied, by `training.parts.Parts`.
+        """Adds one batch's means, by name, to the epoch's in `self.parts`, where the batch counts `weight` times.
 
-        `log` would take 0.4 ms for each of them in each step.
+        `training.parts.Parts` reads and empties them. Lightning's `log` would do the same, but takes 0.4 ms for each
+        of them in each step.
         """
         self.parts.setdefault(stage, Means()).add(parts, weight)

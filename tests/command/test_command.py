@@ -248,7 +248,7 @@ def wait_for_rows(path: Path, process: Forked, count: int = 3) -> None:
 @pytest.mark.parametrize(("signum", "status", "sweep"), [(signal.SIGTERM, 143, True), (signal.SIGINT, 130, False)])
 def test_a_signal_ends_a_run_or_a_sweep_in_order(signum: int, status: int, sweep: bool, tmp_path: Path) -> None:
     """Exit status 128 + n, `interrupted` in the result, no traceback, and no further job of a sweep."""
-    arguments = ["-m", "hydra/launcher=basic", "seed=1,2"] if sweep else []
+    arguments = ["-m", "hydra/launcher=basic", "seed=1,2"] if sweep else ["allow=[own]"]
     process = start("train.py", *arguments, "name=x", "trainer.max_epochs=100000", cwd=tmp_path)
     run = tmp_path / "outputs" / ("sweeps/x/runs/seed=1" if sweep else "runs/x")
     wait_for_rows(run / "metrics.csv", process)
@@ -256,6 +256,7 @@ def test_a_signal_ends_a_run_or_a_sweep_in_order(signum: int, status: int, sweep
     out, err = process.communicate(timeout=60)
     assert process.returncode == status, out + err
     assert "Traceback" not in out + err
+    assert ("go on with: python scripts/train.py name=x resume=true 'allow=[own]'\n" in out) is not sweep
     result = Run(run).result()
     assert result is not None
     assert (result.status, result.message) == ("interrupted", signal.Signals(signum).name)

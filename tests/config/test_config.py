@@ -12,7 +12,15 @@ from conftest import ROOT, composed, script
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config import COMMAND_WIDE, GroupFiles, check_config, check_targets, root_keys, without_hydra
+from simplenn.config import (
+    COMMAND_WIDE,
+    GroupFiles,
+    check_config,
+    check_targets,
+    check_values,
+    root_keys,
+    without_hydra,
+)
 from simplenn.config.schema import TARGETS, TrainerConfig
 from simplenn.errors import ConfigError
 
@@ -147,7 +155,11 @@ OWN = OmegaConf.create({"_target_": "torch.optim.Adadelta", "lr": 1.0, "rho": 0.
     [
         ({"rho": "abc"}, "optimizer.rho must be a finite number, got 'abc'; try optimizer.rho=0.9"),
         ({"rho": float("nan")}, "optimizer.rho must be a finite number"),
-        ({"steps": 1.5}, "optimizer.steps must be a whole number, got 1.5"),
+        (
+            {"steps": 1.5},
+            "optimizer.steps must be a whole number, got 1.5; try optimizer.steps=3; write 3.0 in its file in "
+            "conf/optimizer/ to let it have a fraction",
+        ),
         ({"flags": [1]}, "optimizer.flags must be true or false, got 1"),
         ({"rhoo": 1.0}, "optimizer.rhoo is not a key of the configuration; did you mean optimizer.rho?"),
     ],
@@ -160,6 +172,50 @@ def test_a_file_of_ones_own_is_its_own_schema(change: dict, message: str) -> Non
         check_config(cfg, files={"optimizer": OWN})
     cfg.optimizer = OmegaConf.merge(OWN, {"rho": 0.5})
     assert check_config(cfg, files={"optimizer": OWN}).optimizer.rho == 0.5
+
+
+NEEDS = OmegaConf.create({"_target_": "torch.optim.Adadelta", "lr": 1.0, "steps": "???"})
+
+
+def test_a_key_that_must_be_given_is_named_in_full_and_takes_any_plain_value() -> None:
+    """Its file says ???, which says nothing of the type: of one run's value, nor of a sweep's."""
+    cfg, files = composed(), {"optimizer": NEEDS}
+    cfg.optimizer = NEEDS.copy()
+    with pytest.raises(ConfigError, match=r"^optimizer.steps must be given, got \?\?\? .*; try optimizer.steps=...$"):
+        check_config(cfg, files)
+    cfg.model.hidden = "${optimizer.steps}"
+    with pytest.raises(ConfigError, match=r"^optimizer.steps must be given"):
+        check_config(cfg, files)
+    cfg = composed()
+    for value in (320, 0.5, "cos", True):
+        cfg.optimizer = OmegaConf.merge(NEEDS, {"steps": value})
+        checked = check_config(cfg, files)
+        assert checked.optimizer.steps == value
+        assert check_values(checked, "optimizer.steps", [value, 640, 0.5], files) == [value, 640, 0.5]
+
+
+def test_a_model_whose_data_have_no_num_features_can_be_given_them() -> None:
+    """A data class need not take `num_features`; the refusal says both ways out."""
+    cfg = composed()
+    cfg.data = own = {"_target_": "my_package.Products", "p": 0}
+    files = {"model": composed().model, "data": OmegaConf.create(own)}
+    with pytest.raises(
+        ConfigError, match=r"'data.num_features' not found, .* add num_features to .*conf/data/, .* try model.num_f"
+    ):
+        check_config(cfg, files)
+    cfg.model.num_features = 5
+    assert check_config(cfg, files).model.num_features == 5
+
+
+def test_data_of_ones_own_can_be_one_full_batch() -> None:
+    """`batch_size=None` is the full batch for every `TensorDataModule`, whatever number its file has."""
+    cfg = composed("model.num_features=3")
+    own = OmegaConf.create({"_target_": "my_package.Products", "batch_size": 32, "num_samples": 600})
+    cfg.data = OmegaConf.merge(own, {"batch_size": None})
+    assert check_config(cfg, {"data": own}).data.batch_size is None
+    cfg.data = OmegaConf.merge(own, {"num_samples": None})
+    with pytest.raises(ConfigError, match=r"data.num_samples must be a whole number, got None"):
+        check_config(cfg, {"data": own})
 
 
 @pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "builtins.eval", "torchvision.x", "simplenn", 3])
@@ -209,7 +265,10 @@ COMMANDS = [
         ("optimizer.maximize=false",),
         "optimizer.maximize is a key that no file of the configuration sets; try +optimizer.",
     ),
-    (("optimizer=addam",), f"optimizer must be one of {', '.join(OPTIMIZERS)}, got 'addam'; try optimizer="),
+    (("optimizer=addam",), f"optimizer must be one of {', '.join(OPTIMIZERS)}, got 'addam'; try optimizer=adam\n"),
+    (("seed=1", "--allow", "own"), "train.py takes allow as a key, got --allow; try 'allow=[my_package]'\n"),
+    (("optimizer=nosuch",), f"optimizer must be one of {', '.join(OPTIMIZERS)}, got 'nosuch'\n"),
+    (("optimizer=adam", "optimizer.foo=1"), "there are: optimizer.lr, optimizer.weight_decay, +optimizer.maximize, "),
     (("optimizer=null",), "Config group override must be a string or a list"),
     (("optimizer.lr=1,2",), "is more than one value; add -m to train a run for each"),
     (("-m", "optimizer.lr=0.1,abc"), LR.format("'abc'")),

@@ -192,11 +192,11 @@ def test_the_script_writes_what_is_asked_for(sweep: tuple[Path, list[Run]], tmp_
     group = group_of(runs[:2], ["optimizer.lr"], SWEPT)
     write_store(tmp_path, [group])
     (tmp_path / "runs" / group.names[0]).mkdir(parents=True)
-    done = script("extract.py", str(tmp_path), "--where", "optimizer=adam", cwd=tmp_path)
+    done = script("extract.py", str(tmp_path), "--where", "optimizer=adam", "--allow", "own", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"{tmp_path / 'runs' / group.names[0]} is there already; left as it is" in done.stdout
     assert "1 written, 1 there already" in done.stdout
-    assert "evaluate: python scripts/evaluate.py" in done.stdout
+    assert re.search(r"^evaluate: python scripts/evaluate.py .* --allow own$", done.stdout, re.MULTILINE)
     assert result(Run(tmp_path / "runs" / group.names[1])).status == "done"
     refused = script("extract.py", str(tmp_path), "--allow", "p", "optimizer=adem", cwd=tmp_path)
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)

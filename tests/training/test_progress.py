@@ -4,6 +4,7 @@ import io
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ import rich
 import torch
 
 from simplenn.rundir.result import Result
-from simplenn.training.progress import SweepProgress
+from simplenn.training.progress import EpochLines, SweepProgress
 
 SETTING = ("quiet=false", "data.num_train=32", "data.num_val=32", "trainer.max_epochs=20")
 LINE = re.compile(r"Epoch \[(\d+)/20\], Loss: \d+\.\d{4}, Val loss: \d+\.\d{4}")
@@ -61,6 +62,28 @@ def test_a_run_has_a_bar_on_a_terminal(
     assert re.fullmatch(rf"Epoch 5/5 \S+ {losses} 0:00:00", shown(terminal))
     assert "Epoch 3/5" in re.sub(r"\x1b\[[\d;?]*\w", "", terminal.getvalue())
     assert "Epoch [" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("loss", "shown"),
+    [
+        (62.46376, "62.4638"),
+        (0.0, "0.0000"),
+        (0.0012345, "0.0012"),
+        (1.23456e-5, "1.235e-05"),
+        (3.098717642e29, "3.099e+29"),
+        (999999.5, "999999.5000"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_a_loss_of_any_size_says_something(loss: float, shown: str) -> None:
+    """Four decimals as in the tutorial, unless the loss is too small or too large for them."""
+    trainer: Any = SimpleNamespace(current_epoch=0, check_val_every_n_epoch=1, max_epochs=1, is_global_zero=True)
+    trainer.callback_metrics = {"train/loss": torch.tensor(loss, dtype=torch.float64)}
+    lines = io.StringIO()
+    with redirect_stdout(lines):
+        EpochLines().on_train_epoch_end(trainer, trainer)
+    assert lines.getvalue() == f"Epoch [1/1], Loss: {shown}\n"
 
 
 def test_quiet_and_none_show_nothing(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from conftest import composed, script
-from shaped import Convolution, Embedding, Flat, Loaded, Pair, Scaled, Table
+from shaped import Convolution, Crash, Embedding, Flat, Loaded, Pair, Scaled, Table, WithoutLr
 from torch import nn
 
 from simplenn.errors import ConfigError
@@ -34,13 +34,18 @@ def rehearsed(model: dict[str, Any], data: dict[str, Any], *overrides: str) -> N
         (linear(Flat), "right", r"model must give one number a sample, .*, got \[2\]; try nn.Linear"),
         (linear(Pair), "right", "model must give one number a sample, .*, got tuple"),
         (linear(width=4), "right", r"model cannot be run on data of shape \[2, 3\]: RuntimeError: mat1 and mat2"),
-        (linear(), "doubles", "model cannot be run on data .* same dtype"),
+        (linear(), "doubles", "data must have inputs of dtype float32, .*, got float64; try x.float"),
         (linear(), "targets [N]", r"data must have one target a sample, .*, got \[2\]; try y.reshape\(-1, 1\)"),
         (linear(), "two targets", r"data must have one target a sample, .*, got \[2, 2\]"),
         (linear(), "no targets", "data must have inputs and targets, got 1 tensors"),
         (linear(), "empty", "data must have training samples, got none"),
         (linear(), "absent", "data must have training samples, got none"),
-        (linear(), "unreadable", "data cannot be set up as configured: FileNotFoundError: no table.csv"),
+        (
+            linear(),
+            "unreadable",
+            "data cannot be set up as configured: FileNotFoundError: .* in shaped.py:[0-9]+; ",
+        ),
+        (own(Crash), "right", r"model cannot be run on data .*: KeyError: 'Rooms' in shaped.py:[0-9]+$"),
     ],
 )
 def test_what_would_train_to_nonsense_is_refused_in_one_line(model: dict[str, Any], kind: str, message: str) -> None:
@@ -55,6 +60,24 @@ def test_any_network_from_features_to_one_number_passes(model: dict[str, Any], p
     """In every precision that the CPU trains in; in double precision, doubles too."""
     kind = "doubles" if precision == "64-true" else "right"
     rehearsed(model, own(Table, kind=kind), f"trainer.precision={precision}")
+
+
+def test_an_error_in_a_constructor_of_ones_own_is_told_with_its_place() -> None:
+    """The innermost line of the user's files, though Hydra and torch call it."""
+    with pytest.raises(ConfigError, match=r"model cannot be built as configured: no room in shaped.py:\d+; see conf/"):
+        rehearsed(own(Crash, at_once=True), own(Table))
+    with pytest.raises(ConfigError, match=r"model cannot be built .* argument 'nope'; see conf/"):
+        rehearsed(own(Crash, nope=1), own(Table))
+
+
+def test_an_optimizer_without_a_learning_rate_is_refused_before_anything_is_written() -> None:
+    """Each row of metrics has it, and so it would fail after an epoch."""
+    cfg = composed("trainer=cpu")
+    cfg.optimizer, cfg.allow = own(WithoutLr, step_size=0.1), ["shaped"]
+    with pytest.raises(
+        ConfigError, match=r"optimizer must have a learning rate lr .*, got step_size; try super.* in WithoutLr"
+    ):
+        rehearse(cfg)
 
 
 def test_data_that_make_their_own_batches_are_not_judged_by_their_tensors() -> None:

@@ -157,15 +157,16 @@ def rehearse_groups(groups: "Sequence[RunGroup]") -> None:
 
 
 def _check_group(group: "RunGroup", sweep: DictConfig) -> None:
-    from simplenn.config import COMMAND_WIDE, check_values
+    from simplenn.config import COMMAND_WIDE, GroupFiles, check_values
 
     for key in COMMAND_WIDE:
         if group.composed[key] != sweep[key]:
             raise ConfigError(f"{key} is the whole sweep's and can't differ between its jobs; give it one value")
     group.checked = check_job(group.composed)
     _refuse_several_commands(group.cfg)
+    files = GroupFiles(group.composed)
     for key, values in group.columns.items():
-        group.columns[key] = check_values(group.cfg, key, values)
+        group.columns[key] = check_values(group.cfg, key, values, files)
     if not group.columns:  # as where each run is a group: then the seed is the column that it needs to be trained
         group.columns["seed"] = group.seeds
 

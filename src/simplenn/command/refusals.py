@@ -60,16 +60,16 @@ def in_one_line(error: BaseException) -> str:
 
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         options = sorted(error.options)
-        fix = (closest(choice, options) or options or [""])[0]
-        return f"{group} must be one of {', '.join(options)}, got {choice!r}; try {group}={fix}"
+        hint = "".join(f"; try {group}={near}" for near in closest(choice, options))
+        return f"{group} must be one of {', '.join(options)}, got {choice!r}{hint}"
     if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
         key, composed = str(cause.full_key or ""), configuration_of(cause)
         if not key or key.startswith("hydra.") or not composed:
             said = " ".join(str(error).split()) or "the configuration can't be read"
             return f"{said}: {str(cause).splitlines()[0]}"
-        from simplenn.config import known_keys, unknown_key
+        from simplenn.config import known_keys, unknown_key, unset_keys
 
-        return str(unknown_key(key, known_keys(composed)))
+        return str(unknown_key(key, known_keys(composed), unset_keys(composed)))
     if key := key_of_several_values(error):
         return f"{key} is more than one value; add -m to train a run for each"
     return " ".join(str(error).split())

@@ -4,9 +4,10 @@ how a run is trained. Imports neither torch nor Hydra before a class is asked fo
 May import: errors.
 """
 
-from simplenn.config.checking import check_config, check_values, known_keys, root_keys, unknown_key
+from simplenn.config.checking import check_config, check_values, known_keys, root_keys, unknown_key, unset_keys
 from simplenn.config.group_files import GroupFiles
 from simplenn.config.identity import identities, identity, setting, setting_identity
+from simplenn.config.places import place_in_users_code
 from simplenn.config.rules import Kind
 from simplenn.config.schema import COMMAND_WIDE, kind_of
 from simplenn.config.suggestions import closest, did_you_mean, distance
@@ -42,12 +43,14 @@ __all__ = [
     "known_keys",
     "optimizer_factory",
     "outside_references",
+    "place_in_users_code",
     "root_keys",
     "setting",
     "setting_identity",
     "texts",
     "try_optimizers",
     "unknown_key",
+    "unset_keys",
     "values_to_save",
     "without_hydra",
 ]

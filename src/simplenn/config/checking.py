@@ -6,21 +6,28 @@ group with another target, must stand in the group's own file, and its value the
 adds a network, a data set or an optimizer.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, partial
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationToMissingValueError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from simplenn.config.rules import all_finite
 from simplenn.config.schema import TARGETS, Config, TrainerConfig
 from simplenn.config.suggestions import closest, there_are
-from simplenn.config.values import as_override
+from simplenn.config.values import as_override, flatten
 from simplenn.errors import ConfigError
 
 GROUPS = ("data", "model", "optimizer", "trainer")  # data first: the model takes its num_features from there
+MISSING = "???"  # OmegaConf's mark for a value that must be given
 
 
 def check_config(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None) -> DictConfig:
@@ -32,11 +39,29 @@ def check_config(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None)
     try:
         values: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error).splitlines()[0]) from error
+        raise _unresolvable(cfg, error) from error
     try:
         return OmegaConf.create(_checked(values, files))
     except KeyError as error:
         raise unknown_key(error.args[0], _known_keys(values, files or {})) from None
+
+
+def _unresolvable(cfg: DictConfig, error: OmegaConfBaseException) -> ConfigError:
+    """The refusal of a configuration with a value that is missing, or that refers to a key which is not there."""
+    said = str(error).splitlines()[0]
+    if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
+        values: Any = OmegaConf.to_container(cfg, resolve=False)
+        missing = [key for key, value in flatten(values).items() if value == MISSING]
+        if missing:  # OmegaConf's message has the last part of the key's name only
+            return ConfigError(f"{missing[0]} must be given, got ??? from its file; try {missing[0]}=...")
+    found = re.match(r"Interpolation key '(\w+)\.(\w+)' not found", said)
+    if isinstance(error, InterpolationKeyError) and found and found[1] in GROUPS and error.full_key:
+        group, leaf = found.groups()
+        return ConfigError(
+            f"{said}, from which {error.full_key} takes its value; add {leaf} to the file in conf/{group}/, "
+            f"or, if what its _target_ names doesn't take {leaf}, try {error.full_key}=..."
+        )
+    return ConfigError(said)
 
 
 def _checked(values: dict[str, Any], files: Mapping[str, DictConfig] | None) -> dict[str, Any]:
@@ -52,31 +77,38 @@ def _checked(values: dict[str, Any], files: Mapping[str, DictConfig] | None) -> 
     return checked
 
 
-def check_values(cfg: DictConfig, key: str, values: Sequence[Any]) -> list[Any]:
+def check_values(
+    cfg: DictConfig, key: str, values: Sequence[Any], files: Mapping[str, DictConfig] | None = None
+) -> list[Any]:
     """The values that a key has in the runs of a sweep, each of the key's type and within its rule.
 
-    `cfg` is a checked configuration that has the key. Raises `ConfigError`.
+    `cfg` is a checked configuration that has the key, and `files` holds each group's own file: its value there gives
+    the type of a key beyond the schema; without it, the value in `cfg` does. Raises `ConfigError`.
     """
     group, _, leaf = key.rpartition(".")
     if not group:
         check_one = partial(_typed, Config, "", key)
     else:
         schema = _schema(group, cfg[group])
-        check_one = partial(_group_value, schema, group, leaf, files={group: cfg[group]})
+        check_one = partial(_group_value, schema, group, leaf, files=files or {group: cfg[group]})
     distinct = {repr(value): value for value in values}
     checked = {text: check_one(value) for text, value in distinct.items()}
     return [checked[repr(value)] for value in values]
 
 
-def unknown_key(key: str, known: list[str]) -> ConfigError:
-    """The refusal of a key that isn't there, with the key most like it: of its own group, else of all."""
+def unknown_key(key: str, known: list[str], unset: Collection[str] = ()) -> ConfigError:
+    """The refusal of a key that isn't there, with the key most like it: of its own group, else of all.
+
+    `unset` are those of the known keys that no file sets; they are shown with the + that Hydra then wants.
+    """
     if key in known:
         return ConfigError(f"{key} is a key that no file of the configuration sets; try +{key}=...")
     group, _, leaf = key.rpartition(".")
     siblings = [other for other in known if group and other.startswith(f"{group}.")]
     by_leaf = {other.rpartition(".")[2]: other for other in reversed(siblings or known)}  # of equal ones the first
     near = closest(leaf, by_leaf)
-    hint = f"did you mean {by_leaf[near[0]]}?" if near else there_are(siblings or known)
+    shown = {other: f"+{other}" if other in unset else other for other in known}
+    hint = f"did you mean {shown[by_leaf[near[0]]]}?" if near else there_are([shown[o] for o in siblings or known])
     return ConfigError(f"{key} is not a key of the configuration; {hint}")
 
 
@@ -84,6 +116,13 @@ def known_keys(cfg: DictConfig) -> list[str]:
     """Every key that a composed configuration has or may have, in full."""
     values: Any = OmegaConf.to_container(cfg, resolve=False)
     return _known_keys(values, {})
+
+
+def unset_keys(cfg: DictConfig) -> set[str]:
+    """Those of the known keys that a composed configuration doesn't have: Hydra sets them by +key=... only."""
+    values: Any = OmegaConf.to_container(cfg, resolve=False)
+    present = {f"{group}.{key}" for group in GROUPS for key in values.get(group) or {}}
+    return {key for key in _known_keys(values, {}) if "." in key} - present
 
 
 def _known_keys(values: dict[str, Any], files: Mapping[str, DictConfig]) -> list[str]:
@@ -112,6 +151,8 @@ def _group_value(schema: type | None, group: str, key: str, value: Any, files: M
     file: Any = OmegaConf.to_container(OmegaConf.create(files.get(group, {})))
     if key not in file:
         raise KeyError(f"{group}.{key}")
+    if (group, key, value) == ("data", "batch_size", None):
+        return None  # the full batch for every `TensorDataModule`, whatever number the file has
     return _like(f"{group}.{key}", value, file[key])
 
 
@@ -138,8 +179,11 @@ def _typed(schema: type, prefix: str, key: str, value: Any) -> Any:
 
 
 def _like(key: str, value: Any, example: Any) -> Any:
-    """The value, if it is of the type of the example: the value that the key has in its own file."""
-    if example is None or (isinstance(example, str) and example.startswith("${")):
+    """The value, if it is of the type of the example: the value that the key has in its own file.
+
+    A file that has null, a reference or ??? says nothing of the type.
+    """
+    if example is None or (isinstance(example, str) and (example == MISSING or example.startswith("${"))):
         return value
     if isinstance(example, list | dict):
         if type(value) is not type(example):
@@ -153,12 +197,15 @@ def _like(key: str, value: Any, example: Any) -> Any:
         return value
     kind = "a whole number" if isinstance(example, int) else "a finite number"
     if isinstance(value, bool) or not isinstance(value, (int, type(example))) or not all_finite(value):
-        raise _refusal(key, kind, value, example)
+        group = key.partition(".")[0]
+        hint = f"; write {example}.0 in its file in conf/{group}/ to let it have a fraction"
+        has_fraction = isinstance(value, float) and isinstance(example, int) and all_finite(value)
+        raise _refusal(key, kind, value, example, hint if has_fraction else "")
     return type(example)(value)
 
 
-def _refusal(key: str, rule: str, value: Any, example: Any) -> ConfigError:
-    return ConfigError(f"{key} must be {rule}, got {value!r}; try {key}={as_override(example)}")
+def _refusal(key: str, rule: str, value: Any, example: Any, hint: str = "") -> ConfigError:
+    return ConfigError(f"{key} must be {rule}, got {value!r}; try {key}={as_override(example)}{hint}")
 
 
 def _example(schema: type, key: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from simplenn.config.places import place_in_users_code
 from simplenn.config.values import as_override
 from simplenn.errors import ConfigError
 
@@ -64,13 +65,22 @@ def optimizer_factory(cfg: DictConfig) -> Callable[..., Any]:
 def try_optimizers(cfg: DictConfig, columns: Mapping[str, Sequence[Any]]) -> None:
     """Makes the optimizer with each combination of the values that its keys have in the columns of a sweep's runs.
 
-    Raises `ConfigError` for one that its constructor refuses.
+    Raises `ConfigError` for one that its constructor refuses, and for an optimizer without a learning rate, which is
+    in every row of metrics.
     """
     from torch import nn, zeros
+    from torch.optim import Optimizer
 
     factory, parameter = optimizer_factory(cfg), nn.Parameter(zeros(1, 1))
-    for values in combinations(columns):
-        factory([parameter], **values)
+    for values in combinations(columns) or [{}]:
+        optimizer = factory([parameter], **values)
+        if not isinstance(optimizer, Optimizer):
+            raise ConfigError(f"optimizer._target_ must make an Optimizer, got {type(optimizer).__name__}")
+        if "lr" not in optimizer.defaults:
+            raise ConfigError(
+                f"optimizer must have a learning rate lr among its defaults, got {', '.join(optimizer.defaults)}; "
+                f"try super().__init__(params, {{'lr': lr, ...}}) in {type(optimizer).__name__}"
+            )
 
 
 def combinations(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -82,7 +92,8 @@ def combinations(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 def _unbuildable(group: str, error: Exception, values: Mapping[str, Any] | None = None) -> ConfigError:
     # Hydra wraps what a constructor raises; the constructor's own message is the useful one.
-    reason = " ".join(str(error.__cause__ or error).split())
+    cause = error.__cause__ or error
+    reason = " ".join(str(cause).split()) + place_in_users_code(cause)
     overrides = ", ".join(f"{group}.{key}={as_override(value)}" for key, value in (values or {}).items())
     where = f"with {overrides}; " if overrides else ""
     return ConfigError(f"{group} cannot be built as configured: {reason}; {where}see conf/{group}/")

@@ -57,9 +57,12 @@ def run_line(result: Result) -> str:
 
 
 def output_lines(inputs: Sequence[Sequence[float]], outputs: Sequence[float], targets: Sequence[float]) -> list[str]:
-    """The network's output for each sample, beside the target."""
+    """The network's output for each sample, beside the target; and a line where it answers all with one number."""
     rows = zip(inputs, outputs, targets, strict=True)
-    return ["Model output:"] + [f"  {[round(v, 4) for v in x]} -> {y:.4f} (target {t:g})" for x, y, t in rows]
+    lines = ["Model output:"] + [f"  {[round(v, 4) for v in x]} -> {y:.4f} (target {t:g})" for x, y, t in rows]
+    if len(set(outputs)) == 1 < len(set(targets)):
+        lines.append("all outputs are equal: the network is dead for this seed; try another")
+    return lines
 
 
 def logdir(directory: Path) -> Path:

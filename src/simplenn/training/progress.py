@@ -61,7 +61,12 @@ def _losses(trainer: Trainer) -> str:
     values = epoch_metrics(trainer)
     validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
     names = (("train/loss", "Loss"), *([("val/loss", "Val loss")] if validated else []))
-    return ", ".join(f"{label}: {float(values[name]):.4f}" for name, label in names if name in values)
+    return ", ".join(f"{label}: {_shown(float(values[name]))}" for name, label in names if name in values)
+
+
+def _shown(loss: float) -> str:
+    """With four decimals, as the tutorial prints it; with four significant digits where decimals would say nothing."""
+    return f"{loss:.4f}" if loss == 0 or 1e-3 <= abs(loss) < 1e6 else f"{loss:.4g}"
 
 
 class SweepProgress(Callback):

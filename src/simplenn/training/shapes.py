@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
 
+from simplenn.config import place_in_users_code
 from simplenn.data import TensorDataModule
 from simplenn.errors import ConfigError
 from simplenn.regressor import Regressor
@@ -36,8 +37,17 @@ def check_shapes(regressor: Regressor, data: L.LightningDataModule, trainer: L.T
     device = strategy.root_device if isinstance(strategy, SingleDeviceStrategy) else torch.device("cpu")
     x, y = (precision.convert_input(tensor.to(device)) for tensor in samples)
     network = precision.convert_module(regressor.to(device)).eval()
-    with torch.no_grad(), precision.forward_context():
-        prediction = predicted(network, x)
+    try:
+        with torch.no_grad(), precision.forward_context():
+            prediction = predicted(network, x)
+    except ConfigError as error:  # some networks take other inputs than their weights' dtype, and others don't
+        weight = next(network.parameters(), None)
+        if weight is None or not x.is_floating_point() or x.dtype == weight.dtype:
+            raise
+        raise ConfigError(
+            f"data must have inputs of dtype {_name(weight.dtype)}, as the model's weights, got {_name(x.dtype)}; "
+            "try x.float() in its setup"
+        ) from error
     if y.shape != prediction.shape:
         target = [len(x), *y.shape[1:]]
         raise ConfigError(
@@ -81,5 +91,9 @@ def first_samples(data: L.LightningDataModule, count: int) -> tuple[Tensor, Tens
     return samples
 
 
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{place_in_users_code(error)}"

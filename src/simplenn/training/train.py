@@ -169,14 +169,14 @@ def _fit(cfg: DictConfig, run: Run, recorder: Recorder) -> Setup:
     trainer = make_trainer(cfg.trainer, run.directory, callbacks_of(cfg, recorder))
     if trainer.is_global_zero:
         recorder.write_start(cfg, *setup)
-    start = run.checkpoint("last")
+    last_checkpoint = run.checkpoint("last")
     # Lightning converts it too, but only after it has read the checkpoint
     trainer.precision_plugin.convert_module(setup.regressor)
     with without_tips(), own_process_group(run.directory):
         trainer.fit(
             setup.regressor,
             datamodule=setup.data,
-            ckpt_path=start if start.exists() else None,
+            ckpt_path=last_checkpoint if last_checkpoint.exists() else None,
             weights_only=True,
         )
     return setup
