@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 300  # after which a command is taken to hang
@@ -26,6 +27,7 @@ class Forked:
         stdin: str,
         environment: Mapping[str, str],
         prelude: str,
+        further_ranks: int,
         server: "Server",
     ) -> None:
         self.args = arguments
@@ -39,7 +41,8 @@ class Forked:
             socket.send_fds(server.control, [b"c"], [other.fileno(), text, stdout, stderr])
         for descriptor in (text, stdout, stderr):
             os.close(descriptor)
-        command = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment), "prelude": prelude}
+        command = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
+        command |= {"prelude": prelude, "further_ranks": further_ranks}
         self._socket.sendall(json.dumps(command).encode() + b"\n")
         self.pid = self._answer()
 
@@ -125,14 +128,16 @@ def start(
     environment: Mapping[str, str] = os.environ,
     prelude: str = "",
     preloaded: str = "everything",
+    further_ranks: int = 0,
 ) -> Forked:
     """Starts a script of the repo's as a user does in the directory `cwd`, and returns at once.
 
     `name` is that of a file in scripts/, or the path of another. `prelude` is code that the process runs before the
-    script: it plants an error, say. `preloaded` is what the process has imported, `everything` or `hydra`.
+    script: it plants an error, say. `preloaded` is what the process has imported, `everything` or `hydra`. Of the
+    processes that Lightning starts for it, `further_ranks` are forked, too, in place of fresh interpreters.
     """
     arguments = (str(ROOT / "scripts" / name), *arguments)
-    return Forked(list(arguments), cwd, stdin, environment, prelude, server(preloaded))
+    return Forked(list(arguments), cwd, stdin, environment, prelude, further_ranks, server(preloaded))
 
 
 def script(
@@ -143,17 +148,17 @@ def script(
     environment: Mapping[str, str] = os.environ,
     prelude: str = "",
     preloaded: str = "everything",
+    further_ranks: int = 0,
     fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """The same, once it has ended. `fresh` is for what concerns its start: it takes an interpreter of its own."""
     if fresh:
-        assert not prelude
+        assert not prelude and not further_ranks
         command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
         pipes = {"input": stdin, "capture_output": True, "text": True, "timeout": SECONDS}
         return subprocess.run(command, cwd=cwd, env=environment, check=False, **pipes)
-    process = start(
-        name, *arguments, cwd=cwd, stdin=stdin, environment=environment, prelude=prelude, preloaded=preloaded
-    )
+    kind: dict[str, Any] = {"prelude": prelude, "preloaded": preloaded, "further_ranks": further_ranks}
+    process = start(name, *arguments, cwd=cwd, stdin=stdin, environment=environment, **kind)
     try:
         out, err = process.communicate()
     finally:

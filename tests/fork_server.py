@@ -6,7 +6,8 @@ random states, and Hydra's singletons, which nothing has made yet. The server ru
 that these start would not survive a fork.
 
 What differs from a fresh process: torch and simplenn are in `sys.modules` already, libraries have read their variables
-(`OMP_NUM_THREADS`, say) from the server's environment, and strings have the server's hashes.
+(`OMP_NUM_THREADS`, say) from the server's environment, and strings have the server's hashes. A command may be sent with a
+number of `further_ranks`: as many of the processes that Lightning starts for it are forked, too.
 
 Run as `fork_server.py <descriptor> <everything|hydra>`, of a socket and of what to import: all, or what commands need
 that end without torch. `commands` is its client. Each message there brings four descriptors: a socket of the command's
@@ -23,8 +24,10 @@ import pkgutil
 import runpy
 import signal
 import socket
+import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 # What commands import within functions; but not Hydra's plugins, which Hydra is to find anew, nor polars, whose threads
@@ -127,6 +130,7 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
         os.dup2(stream, number)
         os.close(stream)
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # pyright: ignore[reportAttributeAccessIssue]
+    command = _with_further_ranks(command["further_ranks"]) or command
     if "torch" in sys.modules:
         importlib.import_module("numpy").random.seed()  # Python sees to its own random numbers
         importlib.import_module("torch").default_generator.seed()
@@ -140,7 +144,7 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
     sys.argv[:] = command["arguments"]
     status: Any = 0
     try:
-        exec(command["prelude"], {"__name__": "prelude"})
+        exec(command.get("prelude", ""), {"__name__": "prelude"})
         runpy.run_path(script, run_name="__main__")
     except SystemExit as error:
         status = error.code
@@ -152,6 +156,50 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
         sys.excepthook(type(error), error, error.__traceback__)
         status = 1
     _end(status)
+
+
+def _with_further_ranks(count: int) -> dict[str, Any] | None:
+    """Forks processes that wait to be those that Lightning starts for a run of several, and has it start these.
+
+    They are forked here, as this process has run no operation of torch's yet. Returns in them, with the command that
+    Lightning gives, and here, with nothing; those that are not wanted end with this process.
+    """
+    if count == 0:
+        return None
+    waiting: list[tuple[int, int]] = []
+    for _ in range(count):
+        read, write = os.pipe()
+        process = os.fork()
+        if process == 0:
+            for descriptor in (write, *(write for _, write in waiting)):
+                os.close(descriptor)
+            with open(read) as pipe:
+                told = pipe.readline()
+            return json.loads(told) if told else os._exit(0)
+        os.close(read)
+        waiting.append((process, write))
+
+    class Rank(subprocess.Popen):
+        def _execute_child(
+            self,
+            args: list[str],
+            executable: Any,
+            preexec_fn: Any,
+            close_fds: Any,
+            pass_fds: Any,
+            cwd: Any,
+            env: Any,
+            *_: Any,
+        ) -> None:
+            assert args[0] == sys.executable
+            self.pid, write = waiting.pop(0)
+            self._child_created = True
+            with open(write, "w") as pipe:
+                json.dump({"arguments": args[1:], "cwd": cwd or os.getcwd(), "environment": env}, pipe)
+
+    launcher: Any = importlib.import_module("lightning.pytorch.strategies.launchers.subprocess_script")
+    launcher.subprocess = SimpleNamespace(Popen=Rank)
+    return None
 
 
 def _end(status: Any) -> None:
