@@ -1,5 +1,6 @@
 """Commands as a user types them, each in a process of its own: forked from `fork_server`'s, or started afresh."""
 
+import fcntl
 import json
 import os
 import select
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,9 +38,8 @@ class Forked:
         with open(to_stdin, "w") as stream:
             stream.write(stdin)  # little enough for a pipe
         self.stdout, self.stderr = open(from_stdout), open(from_stderr)  # noqa: SIM115
-        self._socket, other = socket.socketpair()
-        with other:
-            socket.send_fds(server.control, [b"c"], [other.fileno(), text, stdout, stderr])
+        self._socket = server.connected()
+        socket.send_fds(self._socket, [b"c"], [text, stdout, stderr])
         for descriptor in (text, stdout, stderr):
             os.close(descriptor)
         command = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
@@ -95,28 +96,57 @@ class Forked:
 
 
 class Server:
-    """The process that `Forked` processes come from; it ends when this one does."""
+    """The process that `Forked` processes come from, by a socket in a directory.
 
-    def __init__(self, preloaded: str) -> None:
-        self.control, other = socket.socketpair()
-        command = [sys.executable, str(ROOT / "tests" / "fork_server.py"), str(other.fileno()), preloaded]
-        with other:
+    The processes of one session of pytest's share it: who needs it first starts it, and it ends when the last of them
+    has let go of it.
+    """
+
+    def __init__(self, preloaded: str, directory: Path) -> None:
+        self.path = directory / preloaded
+        self.process: subprocess.Popen[bytes] | None = None
+        with (directory / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.path.exists():
+                self._start(preloaded)
+            self._held = self.connected()
+            self._held.sendall(b"h")
+
+    def _start(self, preloaded: str) -> None:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(self.path))
+            listening.listen(64)
+            command = [sys.executable, str(ROOT / "tests" / "fork_server.py"), str(listening.fileno()), preloaded]
             self.process = subprocess.Popen(
-                command, pass_fds=[other.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                command, pass_fds=[listening.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
 
+    def connected(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(self.path))
+        return connection
+
     def close(self) -> None:
-        self.control.close()
-        self.process.communicate()
+        self._held.close()
+        if self.process is not None:
+            self.process.communicate()
 
 
 SERVERS: dict[str, Server] = {}
+SHARED = "SIMPLENN_TESTS_FORK_SERVERS"  # the environment variable that tells pytest's workers the directory of sockets
+
+
+def share_servers() -> tempfile.TemporaryDirectory[str]:
+    """Makes the directory by which this process and those that it starts share their servers."""
+    directory = tempfile.TemporaryDirectory(prefix="servers")
+    os.environ[SHARED] = directory.name
+    return directory
 
 
 def server(preloaded: str) -> Server:
-    """This process's only one that has imported `everything`, or `hydra` and what else needs no torch."""
+    """The session's only one that has imported `everything`, or `hydra` and what else needs no torch."""
     if preloaded not in SERVERS:
-        SERVERS[preloaded] = Server(preloaded)
+        SERVERS[preloaded] = Server(preloaded, Path(os.environ[SHARED]))
     return SERVERS[preloaded]
 
 

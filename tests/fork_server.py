@@ -6,13 +6,14 @@ random states, and Hydra's singletons, which nothing has made yet. The server ru
 that these start would not survive a fork.
 
 What differs from a fresh process: torch and simplenn are in `sys.modules` already, libraries have read their variables
-(`OMP_NUM_THREADS`, say) from the server's environment, and strings have the server's hashes. A command may be sent with a
-number of `further_ranks`: as many of the processes that Lightning starts for it are forked, too.
+(`OMP_NUM_THREADS`, say) from the server's environment, and strings have the server's hashes. A command may be sent with
+a number of `further_ranks`: as many of the processes that Lightning starts for it are forked, too.
 
-Run as `fork_server.py <descriptor> <everything|hydra>`, of a socket and of what to import: all, or what commands need
-that end without torch. `commands` is its client. Each message there brings four descriptors: a socket of the command's
-own, and its standard streams. On its own socket a command is described in a line of JSON; the answers are two numbers
-of four bytes: its process id, then its exit status, negative for a signal, as in `subprocess`.
+Run as `fork_server.py <descriptor> <everything|hydra>`, of a listening socket and of what to import: all, or what
+commands need that end without torch. `commands` is its client. Who connects says h, and holds the server for as long
+as the connection lasts, or c for a command: that message brings three descriptors, its standard streams, and a line of
+JSON describes it. The answers are two numbers of four bytes: its process id, then its exit status, negative for a
+signal, as in `subprocess`.
 """
 
 import atexit
@@ -22,6 +23,7 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -85,29 +87,41 @@ def warm_up_fonts() -> None:
     canvas.draw()
 
 
-def serve(control: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Returns in a command's process only, with its description and streams. Ends the server when the client ends."""
+def serve(listening: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Returns in a command's process only, with its description and streams. Ends the server once nobody holds it."""
+    holding: list[socket.socket] = []
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
-        if not message:
-            while _reaped(0):
-                pass
-            sys.exit()
-        if os.fork() == 0:
-            control.close()
-            return _watch_command(*descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        _reaped(os.WNOHANG)
+        for ready in select.select([listening, *holding], [], [])[0]:
+            if ready is not listening:
+                holding.remove(ready)
+                ready.close()
+                if not holding:
+                    while _reaped(0):
+                        pass
+                    sys.exit()
+                continue
+            connection, _ = listening.accept()
+            message, streams, _, _ = socket.recv_fds(connection, 1, 3)
+            if message == b"h":
+                holding.append(connection)
+                continue
+            if message and os.fork() == 0:
+                for other in (listening, *holding):
+                    other.close()
+                return _watch_command(connection, streams)
+            for descriptor in streams:
+                os.close(descriptor)
+            connection.close()
+            _reaped(os.WNOHANG)
 
 
-def _watch_command(own: int, *streams: int) -> tuple[dict[str, Any], list[int]]:
+def _watch_command(connection: socket.socket, streams: list[int]) -> tuple[dict[str, Any], list[int]]:
     """Forks the command's process, where it returns; here, in that one's parent, waits for its end and reports it."""
-    with socket.socket(fileno=own) as connection:
+    with connection:
         command = json.loads(connection.makefile().readline())
         process = os.fork()
         if process == 0:
-            return command, list(streams)
+            return command, streams
         for stream in streams:
             os.close(stream)
         connection.sendall(process.to_bytes(4, "big"))
@@ -220,6 +234,6 @@ def _python_path() -> list[str]:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the commands
-    control = socket.socket(fileno=int(sys.argv[1]))
+    listening = socket.socket(fileno=int(sys.argv[1]))
     preload(everything=sys.argv[2] == "everything")
-    run(*serve(control))
+    run(*serve(listening))
