@@ -1,5 +1,6 @@
 """Commands as a user types them, each in a process of its own: forked from `fork_server`'s, or started afresh."""
 
+import fcntl
 import json
 import os
 import select
@@ -7,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 300  # after which a command is taken to hang
@@ -26,6 +29,7 @@ class Forked:
         stdin: str,
         environment: Mapping[str, str],
         prelude: str,
+        further_ranks: int,
         server: "Server",
     ) -> None:
         self.args = arguments
@@ -34,12 +38,12 @@ class Forked:
         with open(to_stdin, "w") as stream:
             stream.write(stdin)  # little enough for a pipe
         self.stdout, self.stderr = open(from_stdout), open(from_stderr)  # noqa: SIM115
-        self._socket, other = socket.socketpair()
-        with other:
-            socket.send_fds(server.control, [b"c"], [other.fileno(), text, stdout, stderr])
+        self._socket = server.connected()
+        socket.send_fds(self._socket, [b"c"], [text, stdout, stderr])
         for descriptor in (text, stdout, stderr):
             os.close(descriptor)
-        command = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment), "prelude": prelude}
+        command = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
+        command |= {"prelude": prelude, "further_ranks": further_ranks}
         self._socket.sendall(json.dumps(command).encode() + b"\n")
         self.pid = self._answer()
 
@@ -92,28 +96,57 @@ class Forked:
 
 
 class Server:
-    """The process that `Forked` processes come from; it ends when this one does."""
+    """The process that `Forked` processes come from, by a socket in a directory.
 
-    def __init__(self, preloaded: str) -> None:
-        self.control, other = socket.socketpair()
-        command = [sys.executable, str(ROOT / "tests" / "fork_server.py"), str(other.fileno()), preloaded]
-        with other:
+    The processes of one session of pytest's share it: who needs it first starts it, and it ends when the last of them
+    has let go of it.
+    """
+
+    def __init__(self, preloaded: str, directory: Path) -> None:
+        self.path = directory / preloaded
+        self.process: subprocess.Popen[bytes] | None = None
+        with (directory / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.path.exists():
+                self._start(preloaded)
+            self._held = self.connected()
+            self._held.sendall(b"h")
+
+    def _start(self, preloaded: str) -> None:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(self.path))
+            listening.listen(64)
+            command = [sys.executable, str(ROOT / "tests" / "fork_server.py"), str(listening.fileno()), preloaded]
             self.process = subprocess.Popen(
-                command, pass_fds=[other.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                command, pass_fds=[listening.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
 
+    def connected(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(self.path))
+        return connection
+
     def close(self) -> None:
-        self.control.close()
-        self.process.communicate()
+        self._held.close()
+        if self.process is not None:
+            self.process.communicate()
 
 
 SERVERS: dict[str, Server] = {}
+SHARED = "SIMPLENN_TESTS_FORK_SERVERS"  # the environment variable that tells pytest's workers the directory of sockets
+
+
+def share_servers() -> tempfile.TemporaryDirectory[str]:
+    """Makes the directory by which this process and those that it starts share their servers."""
+    directory = tempfile.TemporaryDirectory(prefix="servers")
+    os.environ[SHARED] = directory.name
+    return directory
 
 
 def server(preloaded: str) -> Server:
-    """This process's only one that has imported `everything`, or `hydra` and what else needs no torch."""
+    """The session's only one that has imported `everything`, or `hydra` and what else needs no torch."""
     if preloaded not in SERVERS:
-        SERVERS[preloaded] = Server(preloaded)
+        SERVERS[preloaded] = Server(preloaded, Path(os.environ[SHARED]))
     return SERVERS[preloaded]
 
 
@@ -125,14 +158,16 @@ def start(
     environment: Mapping[str, str] = os.environ,
     prelude: str = "",
     preloaded: str = "everything",
+    further_ranks: int = 0,
 ) -> Forked:
     """Starts a script of the repo's as a user does in the directory `cwd`, and returns at once.
 
     `name` is that of a file in scripts/, or the path of another. `prelude` is code that the process runs before the
-    script: it plants an error, say. `preloaded` is what the process has imported, `everything` or `hydra`.
+    script: it plants an error, say. `preloaded` is what the process has imported, `everything` or `hydra`. Of the
+    processes that Lightning starts for it, `further_ranks` are forked, too, in place of fresh interpreters.
     """
     arguments = (str(ROOT / "scripts" / name), *arguments)
-    return Forked(list(arguments), cwd, stdin, environment, prelude, server(preloaded))
+    return Forked(list(arguments), cwd, stdin, environment, prelude, further_ranks, server(preloaded))
 
 
 def script(
@@ -143,17 +178,17 @@ def script(
     environment: Mapping[str, str] = os.environ,
     prelude: str = "",
     preloaded: str = "everything",
+    further_ranks: int = 0,
     fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """The same, once it has ended. `fresh` is for what concerns its start: it takes an interpreter of its own."""
     if fresh:
-        assert not prelude
+        assert not prelude and not further_ranks
         command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
         pipes = {"input": stdin, "capture_output": True, "text": True, "timeout": SECONDS}
         return subprocess.run(command, cwd=cwd, env=environment, check=False, **pipes)
-    process = start(
-        name, *arguments, cwd=cwd, stdin=stdin, environment=environment, prelude=prelude, preloaded=preloaded
-    )
+    kind: dict[str, Any] = {"prelude": prelude, "preloaded": preloaded, "further_ranks": further_ranks}
+    process = start(name, *arguments, cwd=cwd, stdin=stdin, environment=environment, **kind)
     try:
         out, err = process.communicate()
     finally:

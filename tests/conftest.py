@@ -85,6 +85,11 @@ def train_run(tmp_path: Path, _figures_drawn_once: None) -> Callable[..., Result
     return run
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # xdist's workers share what the process that starts them has made
+        config.add_cleanup(commands.share_servers().cleanup)
+
+
 def pytest_sessionfinish() -> None:
     for server in commands.SERVERS.values():
         server.close()

@@ -6,12 +6,14 @@ random states, and Hydra's singletons, which nothing has made yet. The server ru
 that these start would not survive a fork.
 
 What differs from a fresh process: torch and simplenn are in `sys.modules` already, libraries have read their variables
-(`OMP_NUM_THREADS`, say) from the server's environment, and strings have the server's hashes.
+(`OMP_NUM_THREADS`, say) from the server's environment, and strings have the server's hashes. A command may be sent with
+a number of `further_ranks`: as many of the processes that Lightning starts for it are forked, too.
 
-Run as `fork_server.py <descriptor> <everything|hydra>`, of a socket and of what to import: all, or what commands need
-that end without torch. `commands` is its client. Each message there brings four descriptors: a socket of the command's
-own, and its standard streams. On its own socket a command is described in a line of JSON; the answers are two numbers
-of four bytes: its process id, then its exit status, negative for a signal, as in `subprocess`.
+Run as `fork_server.py <descriptor> <everything|hydra>`, of a listening socket and of what to import: all, or what
+commands need that end without torch. `commands` is its client. Who connects says h, and holds the server for as long
+as the connection lasts, or c for a command: that message brings three descriptors, its standard streams, and a line of
+JSON describes it. The answers are two numbers of four bytes: its process id, then its exit status, negative for a
+signal, as in `subprocess`.
 """
 
 import atexit
@@ -21,10 +23,13 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 # What commands import within functions; but not Hydra's plugins, which Hydra is to find anew, nor polars, whose threads
@@ -82,29 +87,41 @@ def warm_up_fonts() -> None:
     canvas.draw()
 
 
-def serve(control: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Returns in a command's process only, with its description and streams. Ends the server when the client ends."""
+def serve(listening: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Returns in a command's process only, with its description and streams. Ends the server once nobody holds it."""
+    holding: list[socket.socket] = []
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
-        if not message:
-            while _reaped(0):
-                pass
-            sys.exit()
-        if os.fork() == 0:
-            control.close()
-            return _watch_command(*descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        _reaped(os.WNOHANG)
+        for ready in select.select([listening, *holding], [], [])[0]:
+            if ready is not listening:
+                holding.remove(ready)
+                ready.close()
+                if not holding:
+                    while _reaped(0):
+                        pass
+                    sys.exit()
+                continue
+            connection, _ = listening.accept()
+            message, streams, _, _ = socket.recv_fds(connection, 1, 3)
+            if message == b"h":
+                holding.append(connection)
+                continue
+            if message and os.fork() == 0:
+                for other in (listening, *holding):
+                    other.close()
+                return _watch_command(connection, streams)
+            for descriptor in streams:
+                os.close(descriptor)
+            connection.close()
+            _reaped(os.WNOHANG)
 
 
-def _watch_command(own: int, *streams: int) -> tuple[dict[str, Any], list[int]]:
+def _watch_command(connection: socket.socket, streams: list[int]) -> tuple[dict[str, Any], list[int]]:
     """Forks the command's process, where it returns; here, in that one's parent, waits for its end and reports it."""
-    with socket.socket(fileno=own) as connection:
+    with connection:
         command = json.loads(connection.makefile().readline())
         process = os.fork()
         if process == 0:
-            return command, list(streams)
+            return command, streams
         for stream in streams:
             os.close(stream)
         connection.sendall(process.to_bytes(4, "big"))
@@ -127,6 +144,7 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
         os.dup2(stream, number)
         os.close(stream)
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # pyright: ignore[reportAttributeAccessIssue]
+    command = _with_further_ranks(command["further_ranks"]) or command
     if "torch" in sys.modules:
         importlib.import_module("numpy").random.seed()  # Python sees to its own random numbers
         importlib.import_module("torch").default_generator.seed()
@@ -142,7 +160,7 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
     sys.argv[:] = command["arguments"]
     status: Any = 0
     try:
-        exec(command["prelude"], {"__name__": "prelude"})
+        exec(command.get("prelude", ""), {"__name__": "prelude"})
         runpy.run_path(script, run_name="__main__")
     except SystemExit as error:
         status = error.code
@@ -154,6 +172,50 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
         sys.excepthook(type(error), error, error.__traceback__)
         status = 1
     _end(status)
+
+
+def _with_further_ranks(count: int) -> dict[str, Any] | None:
+    """Forks processes that wait to be those that Lightning starts for a run of several, and has it start these.
+
+    They are forked here, as this process has run no operation of torch's yet. Returns in them, with the command that
+    Lightning gives, and here, with nothing; those that are not wanted end with this process.
+    """
+    if count == 0:
+        return None
+    waiting: list[tuple[int, int]] = []
+    for _ in range(count):
+        read, write = os.pipe()
+        process = os.fork()
+        if process == 0:
+            for descriptor in (write, *(write for _, write in waiting)):
+                os.close(descriptor)
+            with open(read) as pipe:
+                told = pipe.readline()
+            return json.loads(told) if told else os._exit(0)
+        os.close(read)
+        waiting.append((process, write))
+
+    class Rank(subprocess.Popen):
+        def _execute_child(
+            self,
+            args: list[str],
+            executable: Any,
+            preexec_fn: Any,
+            close_fds: Any,
+            pass_fds: Any,
+            cwd: Any,
+            env: Any,
+            *_: Any,
+        ) -> None:
+            assert args[0] == sys.executable
+            self.pid, write = waiting.pop(0)
+            self._child_created = True
+            with open(write, "w") as pipe:
+                json.dump({"arguments": args[1:], "cwd": cwd or os.getcwd(), "environment": env}, pipe)
+
+    launcher: Any = importlib.import_module("lightning.pytorch.strategies.launchers.subprocess_script")
+    launcher.subprocess = SimpleNamespace(Popen=Rank)
+    return None
 
 
 def _end(status: Any) -> None:
@@ -174,6 +236,6 @@ def _python_path() -> list[str]:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the commands
-    control = socket.socket(fileno=int(sys.argv[1]))
+    listening = socket.socket(fileno=int(sys.argv[1]))
     preload(everything=sys.argv[2] == "everything")
-    run(*serve(control))
+    run(*serve(listening))

@@ -346,7 +346,8 @@ def test_quiet_prints_nothing(tmp_path: Path) -> None:
 
 def test_a_signal_ends_every_process_of_a_run(tmp_path: Path) -> None:
     """Under ddp, SIGTERM to the process that was started ends those that it started, and says interrupted."""
-    process = start("train.py", "trainer=ddp", "trainer.max_epochs=100000", "name=x", cwd=tmp_path)
+    words = ("trainer=ddp", "trainer.max_epochs=100000", "name=x")
+    process = start("train.py", *words, cwd=tmp_path, further_ranks=1)
     run = Run(tmp_path / "outputs" / "runs" / "x")
     wait_for_rows(run.metrics_file, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

@@ -132,7 +132,7 @@ def test_a_resume_may_change_what_machinery_trains(train_run: Callable[..., Resu
     first = (*small, "trainer.accelerator=cpu", "trainer.devices=1", "histograms=true", "quiet=true")
     assert script("train.py", "name=x", "trainer.max_epochs=2", *first, cwd=tmp_path).returncode == 0
     now = ("resume=true", "trainer.max_epochs=4", "trainer=ddp", "trainer.accelerator=cpu")
-    resumed = script("train.py", "name=x", *now, cwd=tmp_path)
+    resumed = script("train.py", "name=x", *now, cwd=tmp_path, further_ranks=1)
     assert resumed.returncode == 0, resumed.stderr
     run = Run(tmp_path / "outputs" / "runs" / "x")
     note = "trainer.devices is 2 here and was 1, trainer.strategy is ddp here and was auto"

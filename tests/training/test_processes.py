@@ -79,7 +79,9 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
         for arguments in (swept, single):
             words = (*arguments, f"trainer={trainer}", *settings, f"name={trainer}")
             # one of them starts its second process as it does for a user: by the command line that Python was given
-            trained = script("train.py", *words, cwd=tmp_path, fresh=trainer == "ddp" and arguments == single)
+            fresh = trainer == "ddp" and arguments == single
+            further = 2 if trainer == "ddp" and arguments == swept else 0
+            trained = script("train.py", *words, cwd=tmp_path, fresh=fresh, further_ranks=further)
             assert trained.returncode == 0, trained.stdout + trained.stderr
     ranks = [{**TORCHRUN, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
     first, second = together(*single, "trainer=ddp", *settings, "name=torchrun", cwd=tmp_path, environments=ranks)
@@ -207,7 +209,8 @@ def test_a_process_that_its_starter_leaves_ends(tmp_path: Path) -> None:
 
 def test_a_process_that_is_killed_ends_the_run_in_one_line(tmp_path: Path) -> None:
     """With status 1, without a traceback; the run can be gone on with."""
-    process = started("trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=100000", "name=x", cwd=tmp_path)
+    words = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=100000", "name=x")
+    process = start("train.py", *words, cwd=tmp_path, further_ranks=1)
     run = Run(tmp_path / "outputs" / "runs" / "x")
     try:
         while not run.metrics_file.exists():
