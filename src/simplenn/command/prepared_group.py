@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 class PreparedGroup:
     """`reason` says why the group's runs must train one by one, `None` where they train as stacks of at most
-    `max_stack`; `after_stack` is called after each of these."""
+    `max_stack`; `after_stack` is called with the runs of each of these as they ended, and none of them is kept."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class PreparedGroup:
         proof: "Proof",
         max_stack: int | None,
         callbacks: Sequence[Any] = (),
-        after_stack: Callable[[], None] = lambda: None,
+        after_stack: "Callable[[RunGroup], None]" = lambda group: None,
     ) -> None:
         self.group = group
         self.reason = proof.reason
@@ -34,7 +34,7 @@ class PreparedGroup:
         self._max_stack = max_stack
         self._callbacks = callbacks
         self._after_stack = after_stack
-        self._outcomes: list[Outcome] = []
+        self.num_trained = 0  # how many runs have trained: the group's first ones
 
     def train(self) -> list[float]:
         """Trains the group's runs, stack by stack; the objectives of those that have trained. Where a stack fails, its
@@ -48,26 +48,19 @@ class PreparedGroup:
         stacks = train_in_stacks(
             self.group.cfg, self.group.columns, self._max_stack, self._callbacks, initial=self._initial
         )
+        values: list[float] = []
         try:
-            for _, outcome in stacks:
-                self._outcomes.append(outcome)
+            for runs, outcome in stacks:
+                values += objectives(outcome).tolist()
+                self._end(runs, outcome)
                 if outcome.interruption is not None:
                     log.warning("interrupted by %s", outcome.interruption.signal_name)
                     raise outcome.interruption
-                self._after_stack()
         except Exception as error:
             log.warning("a stack failed (%s: %s); its runs train one by one", type(error).__name__, error)
-        return [value for outcome in self._outcomes for value in objectives(outcome).tolist()]
+        return values
 
-    @property
-    def num_trained(self) -> int:
-        """How many runs have trained: the group's first ones."""
-        return sum(len(outcome.status) for outcome in self._outcomes)
-
-    def trained(self) -> RunGroup:
-        """The runs that have trained, with their outcome."""
-        from simplenn.groups.joining import join_outcomes
-
-        own = self.group if self.num_trained == len(self.group) else self.group.take(range(self.num_trained))
-        outcome = join_outcomes(self._outcomes) if len(self._outcomes) > 1 else self._outcomes[0]
-        return own.trained(outcome, stacked=True)
+    def _end(self, runs: range, outcome: "Outcome") -> None:
+        self.num_trained = runs.stop
+        own = self.group if len(runs) == len(self.group) else self.group.take(runs)
+        self._after_stack(own.trained(outcome, stacked=True))

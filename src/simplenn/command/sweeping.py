@@ -2,10 +2,10 @@
 
 import logging
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, read_write
@@ -17,14 +17,13 @@ from simplenn.command.proofs import Proofs
 from simplenn.errors import Refused
 from simplenn.groups import RunGroup
 from simplenn.planning import overrides_given
+from simplenn.sweep.attempts import Attempts
 
 if TYPE_CHECKING:
     from simplenn.sweep.record import SweepRecord
     from simplenn.training import SweepProgress
 
 log = logging.getLogger(__name__)
-
-SECONDS_BETWEEN = 60  # two writings of a running sweep's tables
 
 
 class RunFailed(RuntimeError):
@@ -37,10 +36,9 @@ class Sweeping:
     def __init__(self) -> None:
         self._sweep: DictConfig | None = None  # the command's configuration, once its jobs have been checked
         self._planned: list[RunGroup] = []  # every run of the sweep that is known so far
-        self._prepared: list[PreparedGroup] = []
+        self._attempt = Attempts()
         self._proofs = Proofs()
         self._progress: SweepProgress | None = None
-        self._tables_written = time.monotonic()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()  # a launcher that pickles the task function does so for each job: without the plan of all
@@ -67,9 +65,7 @@ class Sweeping:
         """The groups of one launch, each with what trains it. Those that have not been checked are checked now, in the
         directory that the sweep has. Raises `Refused`."""
         self._take_on([group for group in groups if group.checked is None], sweep, claim=False)
-        prepared = [self._prepare(group, sweep) for group in groups]
-        self._prepared += prepared
-        return prepared
+        return [self._prepare(group, sweep) for group in groups]
 
     def _take_on(self, groups: Sequence[RunGroup], sweep: DictConfig, *, claim: bool) -> None:
         _refuse_shared_subdirs(groups)
@@ -89,7 +85,7 @@ class Sweeping:
             group.checked = with_compiler(group.cfg, False)
         progress = self._shown_progress(sweep)
         progress.expect(len(group), len(group) * group.cfg.trainer.max_epochs)
-        return PreparedGroup(group, proof, sweep.max_stack, [progress], self._write_tables_now_and_then)
+        return PreparedGroup(group, proof, sweep.max_stack, [progress], self._write_part)
 
     def _shown_progress(self, sweep: DictConfig) -> "SweepProgress":
         """One for all stacks of the sweep."""
@@ -99,11 +95,20 @@ class Sweeping:
             self._progress = SweepProgress("none" if sweep.quiet else sweep.progress)
         return self._progress
 
-    def _write_tables_now_and_then(self) -> None:
-        """Those of a long sweep's finished stacks: what a kill leaves of it."""
-        if time.monotonic() > self._tables_written + SECONDS_BETWEEN:
-            self._record().write_tables()
-            self._tables_written = time.monotonic()
+    def _write_part(self, group: RunGroup) -> None:
+        """What a stack has left, and the directories of its runs."""
+        from simplenn.sweep.parts import next_number, write_part
+        from simplenn.sweep.record import write_directories_of
+        from simplenn.sweep.run_directories import are_wanted
+
+        assert self._sweep is not None
+        sweep, run_dirs = Path(self._sweep.hydra.sweep.dir), self._sweep.run_dirs
+        finished = group.ended.interruption is None
+        with signals.deferred():
+            what = f"write the part of {len(group):,} runs from {group.names[0]} on"
+            self._attempt(what, lambda: write_part(sweep, next_number(sweep), group, finished=finished))
+            if are_wanted(run_dirs, sum(map(len, self._planned))):
+                self._attempt(f"write the directories from {group.names[0]} on", write_directories_of, group, sweep)
 
     def finish(self) -> int:
         """Writes the sweep's files and says how its runs ended; the exit status for that. Does nothing before a sweep
@@ -113,27 +118,16 @@ class Sweeping:
         if self._progress is not None:
             self._progress.close()
         from simplenn.sweep import summary
+        from simplenn.sweep.record import SweepRecord
 
-        record = self._record()
+        record = SweepRecord(Path(self._sweep.hydra.sweep.dir), self._sweep, self._attempt)
         with signals.deferred():
-            record.write_tables()
+            record.write_table()
             record.write_directories(self._sweep.run_dirs)
         summary.say_sweep(record)
         if self._sweep.verify and not record.interrupted:
             record.attempt("verify", _verify, record, self._sweep.verify)
         return 1 if set(record.counts) - {"done"} or record.attempt.failed else 0
-
-    def _record(self) -> "SweepRecord":
-        from simplenn.sweep.attempts import Attempts
-        from simplenn.sweep.record import SweepRecord
-
-        assert self._sweep is not None
-        attempt, stacked = Attempts(), []
-        for prepared in self._prepared:
-            if count := prepared.num_trained:
-                what = f"put together {count:,} runs from {prepared.group.names[0]} on"
-                attempt(what, lambda group: stacked.append(group.trained()), prepared)
-        return SweepRecord(self._sweep, self._planned, stacked, attempt)
 
 
 def batched_by(batched: Any) -> Callable[[Any], Any]:
@@ -184,7 +178,8 @@ def _move_to_directory(group: RunGroup, sweep: DictConfig, num_overrides: int) -
 
 
 def _verify(record: "SweepRecord", count: int) -> None:
-    from simplenn.command.verification import verify
+    from simplenn.command.verification import verify_parts
+    from simplenn.sweep.parts import find_parts
 
-    if not verify(record.stacked, count):
+    if not verify_parts(find_parts(record.directory), count):
         record.attempt.failed = True

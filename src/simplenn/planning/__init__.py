@@ -7,6 +7,7 @@ May import: config, groups.
 from simplenn.planning.grid import jobs_of, run_names
 from simplenn.planning.overrides import (
     Job,
+    is_for_hydra,
     key_of,
     override_dirname,
     overrides_given,
@@ -23,6 +24,7 @@ __all__ = [
     "Job",
     "Planner",
     "arguments",
+    "is_for_hydra",
     "jobs_of",
     "key_of",
     "literal_subdir",

@@ -4,7 +4,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+MOST_BY_ITSELF = 500  # runs; TensorBoard's Time Series view selects nothing by itself above this
 NOT_RUNS = ("stacks", "tensorboard", "figures")  # folders of the sweep's own
+
+
+def are_wanted(run_dirs: str, num_runs: int) -> bool:
+    """Whether a sweep with `run_dirs` auto, all or none writes its runs' directories."""
+    return run_dirs == "all" or (run_dirs == "auto" and num_runs <= MOST_BY_ITSELF)
 
 
 def run_directories(sweep: Path) -> Iterator[Path]:
