@@ -98,7 +98,6 @@ class Sweeping:
     def _write_part(self, group: RunGroup) -> None:
         """What a stack has left, and the directories of its runs."""
         from simplenn.sweep.parts import next_number, write_part
-        from simplenn.sweep.record import write_directories_of
         from simplenn.sweep.run_directories import are_wanted
 
         assert self._sweep is not None
@@ -108,6 +107,8 @@ class Sweeping:
             what = f"write the part of {len(group):,} runs from {group.names[0]} on"
             self._attempt(what, lambda: write_part(sweep, next_number(sweep), group, finished=finished))
             if are_wanted(run_dirs, sum(map(len, self._planned))):
+                from simplenn.sweep.record import write_directories_of
+
                 self._attempt(f"write the directories from {group.names[0]} on", write_directories_of, group, sweep)
 
     def finish(self) -> int:

@@ -15,13 +15,11 @@ from omegaconf import DictConfig
 from simplenn.groups import RunGroup
 from simplenn.metric import cost, objective_tags
 from simplenn.planning import arguments
-from simplenn.setup import build_run, share_data
 from simplenn.sweep.all_runs import FINAL, all_runs, overrides_of
 from simplenn.sweep.attempts import Attempts
 from simplenn.sweep.parts import Part, find_parts, read_group
 from simplenn.sweep.results import table_of, write_results
 from simplenn.sweep.run_directories import are_wanted
-from simplenn.sweep.run_files.directories import is_missing, write_directories
 
 RUNS_AT_ONCE = 10_000  # whose arrays are in memory together to write directories
 
@@ -76,11 +74,12 @@ class SweepRecord:
         """The directories of stacked runs that are missing, by `run_dirs`: auto, all or none."""
         if not are_wanted(run_dirs, len(self.runs)):
             return
+        from simplenn.sweep.run_files.directories import is_missing
+
         for part in find_parts(self.directory):
-            own = self.runs.filter(polars.col("part") == part.number).select("row", "subdir", "epoch")
-            rows = [
-                row for row, subdir, epoch in own.iter_rows() if is_missing(str(self.directory / subdir), epoch or 0)
-            ]
+            own = self.runs.filter(polars.col("part") == part.number).select("row", "subdir", "status", "epoch")
+            places = [(row, f"{self.directory}/{subdir}", *ended) for row, subdir, *ended in own.iter_rows()]
+            rows = [row for row, *place in places if is_missing(*place)]
             for start in range(0, len(rows), RUNS_AT_ONCE):
                 what = f"write the directories of {part.path}"
                 if not self.attempt(what, self._write_directories, part, rows[start : start + RUNS_AT_ONCE]):
@@ -112,4 +111,7 @@ class SweepRecord:
 
 def write_directories_of(group: RunGroup, sweep: Path) -> None:
     """Those of the runs of a stack, as it has ended."""
+    from simplenn.setup import build_run, share_data
+    from simplenn.sweep.run_files.directories import write_directories
+
     write_directories(group, sweep, *build_run(group.cfg, share_data(group.cfg)))

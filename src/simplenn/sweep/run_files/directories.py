@@ -39,7 +39,7 @@ def write_directories(group: RunGroup, sweep: Path, regressor: Regressor, data: 
 
     def write(portion: Portion) -> dict[int, bool]:
         return {
-            run: _write(sweep / group.subdirs[run], files, group.ended.epoch[run])
+            run: _write(sweep / group.subdirs[run], files, group.ended.status[run], group.ended.epoch[run])
             for run, files in contents.of(*portion)
         }
 
@@ -58,8 +58,8 @@ def _portions(group: RunGroup, bytes_per_run: int) -> Iterator[Portion]:
             yield runs[start : start + size], metrics_per_epoch
 
 
-def is_missing(directory: str, epoch: int) -> bool:
-    """Whether there is no such directory, or one of a run of fewer epochs."""
+def is_missing(directory: str, status: str, epoch: int) -> bool:
+    """Whether there is no such directory, or one of a run that had not come so far."""
     if not os.path.lexists(directory):
         return True
     try:
@@ -67,12 +67,14 @@ def is_missing(directory: str, epoch: int) -> bool:
             found = HEAD.match(stream.read(256))
     except OSError:
         return False
-    return found is not None and int(found[2]) < epoch
+    if found is None:
+        return False
+    return int(found[2]) < epoch or (found[1] == b"interrupted" and status != "interrupted")
 
 
-def _write(directory: Path, files: Files, epoch: int) -> bool:
+def _write(directory: Path, files: Files, status: str, epoch: int) -> bool:
     path = str(directory)
-    if not is_missing(path, epoch):
+    if not is_missing(path, status, epoch):
         return False
     temporary = os.path.join(os.path.dirname(path), f".{sha256(path.encode()).hexdigest()[:16]}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
