@@ -15,7 +15,8 @@ from pathlib import Path
 
 from simplenn.command import run_command
 from simplenn.errors import ConfigError
-from simplenn.sweep.results import find, parse, read_results, where
+from simplenn.sweep.choosing import find, parse, where
+from simplenn.sweep.results import refuse_no_sweep, results_of
 
 MOST_SHOWN = 20
 
@@ -55,16 +56,19 @@ def main() -> None:
 
 def chosen_runs(sweep: Path, names: list[str], conditions: list[str]) -> list[str]:
     """The names of the runs that the arguments choose. Raises `ConfigError` where there are none; imports no torch."""
-    rows = read_results(sweep)
+    refuse_no_sweep(sweep)
+    rows = results_of(sweep)
+    if not len(rows):
+        raise ConfigError(f"{sweep} must have runs, and has none; run the sweep anew")
     names = [find(name, rows) for name in names]
     if not conditions:
         if not names:
-            raise ConfigError(f"extract.py must be told which runs, got none; try {shlex.quote(rows[0]['run'])}")
+            raise ConfigError(f"extract.py must be told which runs, got none; try {shlex.quote(rows['run'][0])}")
         return list(dict.fromkeys(names))
     values: dict[str, str] = {}
     for condition in conditions:
         if not parse(condition):
-            raise ConfigError(f"--where must be KEY=VALUE, got {condition!r}; try --where {list(rows[0])[1]}=...")
+            raise ConfigError(f"--where must be KEY=VALUE, got {condition!r}; try --where {rows.columns[1]}=...")
         values |= parse(condition)
     found = where(rows, values)
     if names:

@@ -61,7 +61,8 @@ def _named(sweep: DictConfig, directory: Path) -> str:
 
 
 def _verify(record: "SweepRecord", count: int) -> None:
-    from simplenn.command.verification import verify
+    from simplenn.command.verification import verify_parts
+    from simplenn.sweep.parts import find_parts
 
-    if not verify(record.stacked, count):
+    if not verify_parts(find_parts(record.directory), count):
         record.attempt.failed = True

@@ -4,6 +4,9 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from simplenn.groups import RunGroup
 from simplenn.rundir import Run, checkpoint, read_rows
@@ -17,6 +20,7 @@ from simplenn.stacking import (
     first_difference,
     is_exact,
 )
+from simplenn.sweep.parts import Part, read_group
 from simplenn.training import train
 
 log = logging.getLogger(__name__)
@@ -39,6 +43,23 @@ def verify(groups: Sequence[RunGroup], count: int) -> bool:
         how = "equal bit for bit" if are_equal else f"within {TOLERANCE:g} of their way"
         log.info("verified %d runs by themselves: status, metrics and weights %s", len(runs), how)
     return are_good
+
+
+def verify_parts(parts: Sequence[Part], count: int) -> bool:
+    """As `verify`, of runs in the parts of a sweep, of which only those are read that are trained again."""
+    places = [(part, row) for part in parts for row in range(len(part.runs()))]
+    rates = [rate for part in parts for rate in _learning_rates(part)]
+    runs = [places[place] for place in chosen(rates, count)]
+    return verify([read_group(part, [row]) for part, row in runs], len(runs))
+
+
+def _learning_rates(part: Part) -> list[float]:
+    runs = part.runs()
+    if "column/optimizer.lr" in runs.columns:
+        return [float(rate) for rate in runs["column/optimizer.lr"].to_list()]
+    cfg = OmegaConf.to_container(OmegaConf.create(part.structure["cfg"]), resolve=False)
+    rate: Any = cfg.get("optimizer", {}).get("lr", 0.0) if isinstance(cfg, dict) else 0.0
+    return [float(rate)] * len(runs)
 
 
 def compare(group: RunGroup, run: int) -> tuple[Difference | None, bool]:

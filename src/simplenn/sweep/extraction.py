@@ -1,12 +1,15 @@
-"""Run directories written from the sweep's files, long after the sweep."""
+"""Run directories written from the sweep's parts, long after the sweep."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars
+
 from simplenn.errors import ConfigError
 from simplenn.setup import build_run
+from simplenn.sweep.all_runs import all_runs
+from simplenn.sweep.parts import find_parts, read_group
 from simplenn.sweep.run_files.directories import write_directories
-from simplenn.sweep.store import read_groups
 
 
 def extract(sweep: Path, names: Sequence[str], allow: Sequence[str] = ()) -> dict[Path, bool]:
@@ -15,18 +18,19 @@ def extract(sweep: Path, names: Sequence[str], allow: Sequence[str] = ()) -> dic
     `allow` names packages that the configurations may use beside the usual ones; what the sweep itself says about
     that doesn't count. Raises `ConfigError` where the sweep's files are missing or damaged.
     """
+    runs = all_runs(sweep).filter(polars.col("run").is_in(list(names)))
+    parts = {part.number: part for part in find_parts(sweep)}
     directories = {}
-    for group in read_groups(sweep, names):
+    for (number,), own in runs.filter(polars.col("part").is_not_null()).group_by("part", maintain_order=True):
+        group = read_group(parts[int(str(number))], own["row"].to_list())
         cfg = group.cfg.copy()
         cfg.allow = list(allow)
         new = write_directories(group, sweep, *build_run(cfg))
         directories |= {
             name: (sweep / sub, flag) for name, sub, flag in zip(group.names, group.subdirs, new, strict=True)
         }
-    for name in names:
-        own = next((path for path in (sweep / "runs" / name, sweep / name) if path.is_dir()), sweep / "runs" / name)
-        if name not in directories and own.is_dir():  # trained alone, there from the start
-            directories[name] = own, False
-        elif name not in directories:
-            raise ConfigError(f"{name} trained in a directory of its own, {own}, which is gone; train it anew")
+    alone = runs.filter(polars.col("part").is_null())
+    directories |= {name: (sweep / sub, False) for name, sub in alone.select("run", "subdir").iter_rows()}
+    if lost := [name for name in names if name not in directories]:
+        raise ConfigError(f"{lost[0]} is not a run of {sweep} that is in a part or has a directory; train it anew")
     return dict(directories[name] for name in names)

@@ -108,19 +108,13 @@ class Inventory:
                 stored = self.runs[in_part]
                 if result is None or result.status == "interrupted" or result.epoch <= stored.epoch:
                     return
-            cfg = (
-                None
-                if result is not None and result.identity and not self.with_lengths
-                else check_config(run.config)
-            )
+            cfg = None if result is not None and result.identity and not self.with_lengths else check_config(run.config)
             own = result.identity if result is not None and result.identity else identity(_there(cfg))
         except ConfigError as error:
             self.damaged.append((run.directory, str(error)))
             return
         key = with_length(own, _there(cfg)) if self.with_lengths else own
-        self.origins[subdir] = (
-            Origin({}, {}, cfg) if result is None else Origin(result.versions, result.code, cfg)
-        )
+        self.origins[subdir] = Origin({}, {}, cfg) if result is None else Origin(result.versions, result.code, cfg)
         status, epoch = ("interrupted", 0) if result is None else (result.status, result.epoch)
         self.runs[key] = StoredRun(subdir, _num_of(run), status, epoch)
 

@@ -3,6 +3,7 @@
 Shapes: R runs, T epochs.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.rundir.atomic import writing
 from simplenn.sweep.part_tables import column_of, overrides_of, read_curves
 
+INTERPOLATION = re.compile(r"(\\*)\$\{")  # with the backslashes before it, which would escape it, or each other
 SHARED = ("finished", "host", "versions", "code")  # of a group, kept as they are
 
 
@@ -67,7 +69,7 @@ def read_group(
     )
     group = RunGroup(
         composed=_configuration(structure["composed"]),
-        checked=_configuration(structure["cfg"]),
+        checked=_configuration(_literal(structure["cfg"])),
         nums=own["num"].to_list(),
         overrides=overrides_of(structure["overrides"], own),
         columns={key: column_of(key, kind, own) for key, kind in structure["columns"].items()},
@@ -137,8 +139,21 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return apart
 
 
-def _configuration(text: str) -> DictConfig:
-    found = OmegaConf.create(text)
+def _literal(text: str) -> Any:
+    """The keys and values in a configuration that was resolved: what looks like an interpolation in it is text."""
+    return _escaped(OmegaConf.to_container(OmegaConf.create(text), resolve=False))
+
+
+def _escaped(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _escaped(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_escaped(item) for item in node]
+    return INTERPOLATION.sub(r"\1\1\\${", node) if isinstance(node, str) else node
+
+
+def _configuration(content: Any) -> DictConfig:
+    found = OmegaConf.create(content)
     if not isinstance(found, DictConfig):
-        raise TypeError(f"a configuration must be a group of keys, got {text!r:.60}")
+        raise TypeError(f"a configuration must be a group of keys, got {content!r:.60}")
     return found

@@ -1,32 +1,27 @@
-"""All runs of one sweep, however they were trained: the tables and directories to write, the best of them.
+"""All runs of one sweep, however they were trained: its table, their directories, how they ended, the best of them.
 
 Shapes: R runs.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
+import polars
 from omegaconf import DictConfig
-from torch import Tensor
 
 from simplenn.groups import RunGroup
-from simplenn.groups.metrics import final_values, objectives
-from simplenn.groups.outcome import Outcome
-from simplenn.metric import cost, objective_of
-from simplenn.planning import arguments, swept_keys, values_of
-from simplenn.rundir import Run, Unwritable, read_rows
-from simplenn.setup import build_run, share_data
+from simplenn.metric import cost, objective_tags
+from simplenn.planning import arguments
+from simplenn.sweep.all_runs import FINAL, all_runs, overrides_of
 from simplenn.sweep.attempts import Attempts
+from simplenn.sweep.parts import Part, find_parts, read_group
+from simplenn.sweep.results import table_of, write_results
 from simplenn.sweep.run_directories import are_wanted
-from simplenn.sweep.run_files.directories import write_directories
-from simplenn.sweep.single_runs import final_weights, outcome_of
-from simplenn.sweep.store import write_store
+
+RUNS_AT_ONCE = 10_000  # whose arrays are in memory together to write directories
 
 
 @dataclass(frozen=True)
@@ -40,140 +35,83 @@ class BestRun:
 
 
 class SweepRecord:
-    """`sweep` is the command's configuration, `planned` are all of its groups, `stacked` the runs of these that have
-    trained as stacks. Those that have not, but have a directory, have trained one by one.
+    """`sweep` is the command's configuration. All else is read from the sweep's directory.
 
-    What goes wrong with one group's files costs nothing of another's: it is tried by `attempt`.
+    What goes wrong with one part's files costs nothing of another's: it is tried by `attempt`. Raises `Damaged`.
     """
 
     def __init__(self, directory: Path, sweep: DictConfig, attempt: Attempts) -> None:
-        from simplenn.sweep.inventory import _num_of
-        from simplenn.sweep.parts import find_parts, read_group
-        from simplenn.sweep.run_directories import run_directories
-
         self._sweep = sweep
         self.directory = directory
         self.attempt = attempt
-        self.stacked = stacked = [read_group(p) for p in find_parts(directory)]
-        subdirs = {s for g in stacked for s in g.subdirs}
-        self._single = []
-        for d in run_directories(directory):
-            sub = d.relative_to(directory).as_posix()
-            if sub not in subdirs:
-                run = Run(d)
-                g = RunGroup(
-                    run.config, [_num_of(run)], [run.overrides], {"seed": [run.config.seed]}, [sub], checked=run.config
-                )
-                self._single.append(g.trained(self._read(run), stacked=False))
-        planned = self._groups
-        keys = swept_keys([overrides for group in planned for overrides in group.overrides])
-        for group in self._groups:
-            group.swept = _swept(group, keys)
 
-    def _trained_singly(self, group: RunGroup, stacked: set[int]) -> list[RunGroup]:
-        """Each a group by itself, as their weights may differ in shape."""
-        singles = []
-        for run, (num, subdir) in enumerate(zip(group.nums, group.subdirs, strict=True)):
-            directory = Run(self.directory / subdir)
-            if num in stacked or not directory.directory.is_dir():
-                continue
-            singles.append(group.take([run]).trained(self._read(directory), stacked=False))
-        return singles
-
-    def _read(self, run: Run) -> Outcome:
-        rows: list[dict[str, float]] = []
-        weights: dict[str, Tensor] = {}
-        self.attempt(f"read {run.metrics_file}", lambda: rows.extend(read_rows(run.metrics_file)))
-        self.attempt(f"read {run.checkpoint('last')}", lambda: weights.update(final_weights(run)))
-        return outcome_of(run, rows, weights)
-
-    @property
-    def _groups(self) -> list[RunGroup]:
-        return [*self.stacked, *self._single]
+    @cached_property
+    def runs(self) -> polars.DataFrame:
+        """A row per run: see `all_runs`."""
+        return all_runs(self.directory)
 
     @cached_property
     def counts(self) -> Counter[str]:
         """Runs by status."""
-        return Counter(status for group in self._groups for status in group.ended.status)
+        return Counter(dict(self.runs["status"].value_counts().iter_rows()))
 
     @property
     def failures(self) -> list[tuple[str, str]]:
-        return [
-            (name, message)
-            for group in self._groups
-            for name, status, message in zip(group.names, group.ended.status, group.ended.message, strict=True)
-            if status == "failed"
-        ]
+        """Name and message of each run that failed."""
+        failed = self.runs.filter(polars.col("status") == "failed")
+        return list(failed.select("run", "message").iter_rows())
 
     @property
     def interrupted(self) -> bool:
         return bool(self.counts["interrupted"])
 
-    write_table = property(lambda self: self.write_tables)
-
-    def write_tables(self) -> None:
+    def write_table(self) -> None:
         """The sweep's own files, where any of its runs has begun."""
-        if self._groups:
-            self.attempt("write the sweep's tables", self._write_tables)
-
-    def _write_tables(self) -> None:
-        try:
-            from simplenn.sweep.results import write_results
-
-            groups = self._groups
-            write_results(
-                self.directory / "results.csv",
-                groups,
-                np.argsort([num for group in groups for num in group.nums], kind="stable"),
-            )
-        except Unwritable:
-            raise
-        except Exception:
-            sound = self._writable()
-            if sound:
-                write_store(self.directory, sound)
-
-    def _writable(self) -> list[RunGroup]:
-        """The groups of which tables can be written, found by trying each for itself."""
-        with TemporaryDirectory(dir=self.directory) as folder:
-            return [
-                group
-                for group in self._groups
-                if self.attempt(f"write tables of {_named(group)}", write_store, Path(folder), [group])
-            ]
+        if len(self.runs):
+            self.attempt("write the sweep's table", lambda: write_results(self.directory, table_of(self.runs)))
 
     def write_directories(self, run_dirs: str) -> None:
-        """The directories of stacked runs by `run_dirs`: auto, all or none."""
-        if are_wanted(run_dirs, sum(self.counts.values())):
-            for group in self.stacked:
-                self.attempt(f"write the directories of {_named(group)}", self._write_directories, group)
+        """The directories of stacked runs that are missing, by `run_dirs`: auto, all or none."""
+        if not are_wanted(run_dirs, len(self.runs)):
+            return
+        from simplenn.sweep.run_files.directories import is_missing
 
-    def _write_directories(self, group: RunGroup) -> None:
-        write_directories(group, self.directory, *build_run(group.cfg, share_data(group.cfg)))
+        for part in find_parts(self.directory):
+            own = self.runs.filter(polars.col("part") == part.number).select("row", "subdir", "status", "epoch")
+            places = [(row, f"{self.directory}/{subdir}", *ended) for row, subdir, *ended in own.iter_rows()]
+            rows = [row for row, *place in places if is_missing(*place)]
+            for start in range(0, len(rows), RUNS_AT_ONCE):
+                what = f"write the directories of {part.path}"
+                if not self.attempt(what, self._write_directories, part, rows[start : start + RUNS_AT_ONCE]):
+                    break
+
+    def _write_directories(self, part: Part, rows: list[int]) -> None:
+        write_directories_of(read_group(part, rows), self.directory)
 
     def best(self) -> BestRun | None:
         """`None` where no run is done."""
-        best: tuple[float, RunGroup, int] | None = None
-        for group in self._groups:
-            costs = objectives(group.ended)
-            costs = np.where(np.isfinite(costs), costs, np.inf)
-            run = int(costs.argmin())
-            if np.isfinite(costs[run]) and (best is None or costs[run] < best[0]):
-                best = float(costs[run]), group, run
-        if best is None:
+        trained, validated = objective_tags()
+        found = {tag: self._finals(tag) for tag in (trained, validated)}
+        costs = np.where(np.isnan(found[validated]), cost(trained, found[trained]), cost(validated, found[validated]))
+        is_done = (self.runs["status"] == "done").to_numpy()
+        costs = np.where(is_done & np.isfinite(costs), costs, np.inf)
+        if not np.isfinite(costs).any():
             return None
-        value, group, run = best
-        tag = objective_of(final_values(group.ended))
-        return BestRun(group.names[run], tag, cost(tag, value), arguments(self._sweep, group.overrides[run]))
+        row = self.runs.row(int(costs.argmin()), named=True)
+        tag = trained if row.get(f"{FINAL}{validated}") is None else validated
+        given = overrides_of(self.directory, row)
+        return BestRun(row["run"], tag, row[f"{FINAL}{tag}"], arguments(self._sweep, given))
+
+    def _finals(self, tag: str) -> np.ndarray:
+        name = f"{FINAL}{tag}"
+        if name not in self.runs.columns:
+            return np.full(len(self.runs), np.nan)
+        return self.runs[name].cast(polars.Float64).fill_null(float("nan")).to_numpy()
 
 
-def _swept(group: RunGroup, keys: Sequence[str]) -> dict[str, list[Any]]:
-    """The values of the swept keys: a column's as it is, any other key's as the command has it."""
-    texts = values_of(group.overrides[0])
-    return {key: group.columns[key] if key in group.columns else [texts.get(key)] * len(group) for key in keys}
+def write_directories_of(group: RunGroup, sweep: Path) -> None:
+    """Those of the runs of a stack, as it has ended."""
+    from simplenn.setup import build_run, share_data
+    from simplenn.sweep.run_files.directories import write_directories
 
-
-def _named(group: RunGroup) -> str:
-    """Which runs, in a few words."""
-    names = group.names
-    return names[0] if len(group) == 1 else f"{len(group):,} runs, {names[0]} to {names[-1]}"
+    write_directories(group, sweep, *build_run(group.cfg, share_data(group.cfg)))

@@ -1,49 +1,129 @@
-"""Runs of a sweep that trained one by one, read back from their directories.
+"""Runs of a sweep that trained by themselves, as their directories say. Imports no torch."""
 
-Shapes: R runs, T epochs; here R is 1.
-"""
+import json
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
-from collections.abc import Mapping, Sequence
+import polars
+import yaml
+from omegaconf import OmegaConf
 
-import numpy as np
-import torch
-from torch import Tensor
+from simplenn.planning import values_of
+from simplenn.rundir import Run
 
-from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.rundir import Run, checkpoint, in_row_order
-
-
-def outcome_of(run: Run, rows: Sequence[Mapping[str, float]], weights: dict[str, Tensor]) -> Outcome:
-    """How the run ended, with the rows and the weights [1, ...] that could be read of it.
-
-    Its final and best values are those of its result. Without a result it was cut off, and counts as interrupted.
-    """
-    result = run.result()
-    names = in_row_order({name for row in rows for name in row} - {"epoch", "step"})
-    curves = {name: torch.tensor([[row.get(name, torch.nan)] for row in rows], dtype=torch.float64) for name in names}
-    return Outcome(
-        status=[result.status if result else "interrupted"],
-        message=[result.message if result else ""],
-        epoch=[result.epoch if result else len(rows)],
-        steps=[int(row["step"]) for row in rows],
-        curves=curves,
-        last=Snapshot(epoch=torch.tensor([len(rows)]), weights=weights, optimizer={}),
-        best=Snapshot(epoch=torch.tensor([-1]), weights={}, optimizer={}),  # its own best.ckpt is where it is read
-        skeletons={},
-        seconds=result.seconds if result else 0.0,
-        finals=_arrays(result.metrics) if result else None,
-        bests=_arrays(result.best) if result else None,
-    )
+NUM = re.compile(rb"^    num: (\d+)$", re.MULTILINE)  # of hydra.job, in hydra.yaml
+PLAIN = re.compile(r"- ([A-Za-z+~/][\w./,+~-]*=[\w./=,+-]*)", re.ASCII)  # an override that YAML reads as it stands
+HEAD = re.compile(rb'\{\s*"status": "(\w+)",\s*"epoch": (\d+),')  # of result.json
+ENDED = (b"done", b"diverged", b"failed")
 
 
-def _arrays(values: Mapping[str, float]) -> dict[str, np.ndarray]:
-    return {name: np.array([value]) for name, value in values.items()}
+class SingleRun:
+    """`identity` is that of the run in a part which this directory has gone on from, if any."""
+
+    def __init__(self, directory: Path, subdir: str, identity: str | None) -> None:
+        from simplenn.sweep.part_values import is_told
+
+        self._run = Run(directory)
+        self._subdir = subdir
+        self._identity = identity
+        self._texts = values_of(_overrides(directory))
+        self.keys = {key for key in self._texts if is_told(key)}
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """As `all_runs` has it. Without a result the run was cut off, and counts as interrupted."""
+        result = self._run.result()
+        row: dict[str, Any] = {
+            "run": self._subdir.removeprefix("runs/"),
+            "subdir": self._subdir,
+            "num": _num(self._run.directory),
+            "identity": self._identity or getattr(result, "identity", ""),
+            "status": result.status if result else "interrupted",
+            "message": result.message if result else "",
+            "epoch": result.epoch if result else _num_rows(self._run.metrics_file),
+        }
+        if result is not None:
+            row |= {f"final/{name}": float(value) for name, value in result.metrics.items()}
+            row |= {f"best/{name}": float(value) for name, value in result.best.items() if name != "lr"}
+        return row
+
+    def constant(self, key: str) -> str:
+        return self._texts[key] if key in self._texts else told_by(key, self._cfg, self._hydra)
+
+    def values(self, key: str) -> polars.Series:
+        """[1]."""
+        from simplenn.sweep.part_values import number_or_text
+
+        return polars.Series([number_or_text(self.constant(key))])
+
+    @cached_property
+    def _cfg(self) -> Any:
+        return _read(self._run.directory / ".hydra" / "config.yaml")
+
+    @cached_property
+    def _hydra(self) -> Any:
+        return _read(self._run.directory / ".hydra" / "hydra.yaml")
 
 
-def final_weights(run: Run) -> dict[str, Tensor]:
-    """[1, ...] by name; none where the run has no sound checkpoint."""
+def ended_later(directory: Path, status: str, epoch: int) -> bool:
+    """Whether the run's result says that it has ended since it was of this status, after so many epochs."""
     try:
-        state = checkpoint.load(run.checkpoint("last"))["state_dict"]
-    except (FileNotFoundError, checkpoint.DamagedCheckpoint):
-        return {}
-    return {name: torch.unsqueeze(tensor, 0) for name, tensor in state.items()}
+        with (directory / "result.json").open("rb") as stream:
+            found = HEAD.match(stream.read(256))
+    except OSError:
+        return False
+    if found is None or found[1] not in ENDED or int(found[2]) + (status == "interrupted") <= epoch:
+        return False
+    return Run(directory).result() is not None
+
+
+def told_by(key: str, cfg: Any, composed: Any) -> str:
+    """What a run has for a key that no override sets: the option of a group, or the configuration's value, as text."""
+    try:
+        choice = composed["hydra"]["runtime"]["choices"].get(key)
+    except (KeyError, TypeError, AttributeError):
+        choice = None
+    if choice is not None:
+        return str(choice)
+    node = cfg
+    for name in key.split("."):
+        node = node.get(name) if isinstance(node, dict) else None
+    return "null" if node is None else json.dumps(node) if isinstance(node, bool | list | dict) else str(node)
+
+
+def _overrides(directory: Path) -> list[str]:
+    path = directory / ".hydra" / "overrides.yaml"
+    try:
+        text = path.read_text()
+        lines = [PLAIN.fullmatch(line) for line in text.splitlines()]
+        if all(lines):
+            return [found[1] for found in lines if found]
+        return [str(override) for override in yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or []]
+    except (OSError, ValueError, TypeError, yaml.YAMLError):
+        return []
+
+
+def _num(directory: Path) -> int:
+    """Hydra's job number; -1 where nothing says it."""
+    try:
+        found = NUM.search((directory / ".hydra" / "hydra.yaml").read_bytes())
+    except OSError:
+        return -1
+    return int(found[1]) if found else -1
+
+
+def _num_rows(path: Path) -> int:
+    try:
+        return max(0, path.read_bytes().count(b"\n") - 1)
+    except OSError:
+        return 0
+
+
+def _read(path: Path) -> Any:
+    """Without anything in it resolved; `None` where it can't be read."""
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except Exception:  # whatever a damaged file makes of YAML
+        return None

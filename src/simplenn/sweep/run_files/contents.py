@@ -15,6 +15,7 @@ import torch
 from torch.func import functional_call, vmap
 
 from simplenn.data import TensorDataModule
+from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
 from simplenn.groups.metrics import best_values, columns_of, final_values, row_counts
 from simplenn.regressor import Regressor
@@ -131,7 +132,9 @@ def _figure_graph_samples(
         assert data.train is not None
         x, y = data.train.tensors
         return figure, graph_of(regressor, data), (x.tolist(), y[:, 0].tolist())
-    except Exception:
+    except Exception as error:
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise ConfigError(f"the data of the runs must fit into memory: {' '.join(str(error).split())}") from error
         log.warning("the graph and the figure could not be made", exc_info=True)
         return None, None, None
 

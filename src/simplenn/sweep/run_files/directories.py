@@ -17,9 +17,10 @@ import lightning.pytorch as L
 from simplenn.groups import RunGroup
 from simplenn.groups.metrics import runs_by_metrics
 from simplenn.regressor import Regressor
-from simplenn.rundir import writing
+from simplenn.rundir import atomic, writing
 from simplenn.rundir.crash_points import crash_point
 from simplenn.sweep.run_files.contents import Contents, Files, MetricsPerEpoch
+from simplenn.sweep.single_runs import HEAD
 
 RUNS_AT_ONCE = 500  # whose files one thread has in memory
 BYTES_AT_ONCE = 1 << 27
@@ -29,14 +30,18 @@ Portion = tuple[list[int], MetricsPerEpoch]  # runs whose rows have the same met
 
 
 def write_directories(group: RunGroup, sweep: Path, regressor: Regressor, data: L.LightningDataModule) -> list[bool]:
-    """Writes every run's directory in the sweep's; [R], whether each was written now or was there already.
+    """Writes every run's directory in the sweep's, in place of one of fewer epochs; [R], whether each was written now
+    or was there already.
 
     `regressor` and `data` are those of any of the runs.
     """
     contents = Contents(group, sweep, regressor, data)
 
     def write(portion: Portion) -> dict[int, bool]:
-        return {run: _write(sweep / group.subdirs[run], files) for run, files in contents.of(*portion)}
+        return {
+            run: _write(sweep / group.subdirs[run], files, group.ended.status[run], group.ended.epoch[run])
+            for run, files in contents.of(*portion)
+        }
 
     is_new: dict[int, bool] = {}
     with ThreadPoolExecutor(THREADS) as pool:  # files are written and compressed outside of the interpreter's lock
@@ -53,22 +58,48 @@ def _portions(group: RunGroup, bytes_per_run: int) -> Iterator[Portion]:
             yield runs[start : start + size], metrics_per_epoch
 
 
-def _write(directory: Path, files: Files) -> bool:
+def is_missing(directory: str, status: str, epoch: int) -> bool:
+    """Whether there is no such directory, or one of a run that had not come so far."""
+    if not os.path.lexists(directory):
+        return True
+    try:
+        with open(f"{directory}/result.json", "rb") as stream:
+            found = HEAD.match(stream.read(256))
+    except OSError:
+        return False
+    if found is None:
+        return False
+    return int(found[2]) < epoch or (found[1] == b"interrupted" and status != "interrupted")
+
+
+def _write(directory: Path, files: Files, status: str, epoch: int) -> bool:
     path = str(directory)
-    if os.path.lexists(path):
+    if not is_missing(path, status, epoch):
         return False
     temporary = os.path.join(os.path.dirname(path), f".{sha256(path.encode()).hexdigest()[:16]}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         with writing(directory):
             _write_whole(temporary, files)
-            crash_point("before rename", path)
-            os.rename(temporary, path)
-            crash_point("after rename", path)
+            if os.path.lexists(path):
+                _replace(directory, Path(temporary))
+            else:
+                crash_point("before rename", path)
+                os.rename(temporary, path)
+                crash_point("after rename", path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return True
+
+
+def _replace(directory: Path, whole: Path) -> None:
+    """Puts the directory that is whole in the place of the other, which a kill in between leaves beside it."""
+    before = directory.with_name(f".{directory.name}.before")  # as `atomic.restore_directory` looks for it
+    atomic.remove_tree(before)
+    atomic.rename(directory, before)
+    atomic.rename(whole, directory)
+    atomic.remove_tree(before)
 
 
 def _write_whole(directory: str, files: Files) -> None:

@@ -20,13 +20,14 @@ from simplenn.rundir.predictions import PredictionFigure
 from simplenn.rundir.review import group_name, row_values
 from simplenn.rundir.tensorboard_protos import Event
 from simplenn.sweep.run_files.event_records import framed, scalar_records
+from simplenn.sweep.run_files.log_files import as_file_name
 
 
 class EventFiles:
     """Makes the files, called `name`. `figure` and `graph` are those of any of the runs, if they have any."""
 
     def __init__(self, group: RunGroup, figure: PredictionFigure | None, graph: bytes | None) -> None:
-        self.name = events.file_name(group.finished, group.host)
+        self.name = events.file_name(group.finished, as_file_name(group.host))
         self._group = group
         self._figure = figure
         self._counts = row_counts(group.ended)

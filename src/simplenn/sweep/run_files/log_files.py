@@ -4,12 +4,22 @@ Shapes: N training samples, F features.
 """
 
 import logging
+import re
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from simplenn.groups import RunGroup
 from simplenn.rundir import Result, closing_lines, output_lines
+
+NOT_IN_NAMES = re.compile(r"[^\w.,=+@ -]|^\.")
+LONGEST = 100
+
+
+def as_file_name(text: str) -> str:
+    """The text, where it is one that names a file in any folder, without what makes it a path."""
+    return NOT_IN_NAMES.sub("_", text)[:LONGEST] or "_"
+
 
 Samples = tuple[list[list[float]], list[float]]
 
@@ -21,10 +31,10 @@ class LogFiles:
     """
 
     def __init__(self, group: RunGroup, samples: Samples | None) -> None:
-        job = group.composed.hydra.job
-        handlers: Any = OmegaConf.to_container(group.composed.hydra.job_logging, resolve=False) or {}
+        node: Any = OmegaConf.to_container(group.composed.hydra, resolve=False)  # a stranger's, which is only text
+        handlers: Any = node["job_logging"] or {}
         handler = handlers.get("handlers", {}).get("file")
-        self.name = f"{job.name}.log" if handler else ""
+        self.name = f"{as_file_name(str(node['job']['name']))}.log" if handler else ""
         form = handlers.get("formatters", {}).get(handler["formatter"], {}).get("format") if handler else None
         self._quiet = bool(group.cfg.quiet)
         self._samples = samples if group.cfg.show_outputs else None

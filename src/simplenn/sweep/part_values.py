@@ -1,0 +1,114 @@
+"""What the runs of a part were told, key by key, column by column. Imports no torch.
+
+Shapes: R runs.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import polars
+from omegaconf import OmegaConf
+
+from simplenn.config.rules import Kind
+from simplenn.config.schema import kind_of
+from simplenn.planning import is_for_hydra, key_of, values_of
+from simplenn.sweep.parts import Part
+
+KEY_PATTERN = r"^\s*[+~]*([^=]*)"
+
+
+class PartValues:
+    """Raises `Damaged` where the part isn't what was written."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self._texts: dict[str, str | polars.Series] = {}  # by key; of all runs, or [R]
+        for place, text in enumerate(part.structure["overrides"]):
+            if text is not None:
+                self._texts |= values_of([text])
+                continue
+            column = part.table[f"override/{place}"]
+            keys = column.drop_nulls().str.extract(KEY_PATTERN).unique().to_list()
+            if len(keys) == 1 and column.null_count() == 0 and not is_for_hydra(column[0]):
+                self._texts[keys[0].strip()] = column.str.extract(r"^[^=]*=(?s:(.*))$").fill_null("")
+            elif len(keys) != 1 or column.null_count():
+                self._add_each(column)
+        self.keys = {key for key in self._texts if is_told(key)}
+
+    def _add_each(self, column: polars.Series) -> None:
+        """At this place the runs have overrides of different keys."""
+        for key in {key_of(text) for text in column.drop_nulls().unique().to_list()}:
+            own = [values_of([text]).get(key) if text is not None else None for text in column.to_list()]
+            before = self._texts.get(key)
+            found = polars.Series(own, dtype=polars.String)
+            if isinstance(before, str):
+                found = found.fill_null(before)
+            elif before is not None:
+                found = found.zip_with(found.is_not_null(), before)
+            self._texts[key] = found
+
+    def constant(self, key: str) -> str | None:
+        """The text that all runs have, or `None`."""
+        text = self._texts.get(key)
+        if text is None:
+            return self._elsewhere(key)
+        if isinstance(text, polars.Series):
+            return text[0] if text.n_unique() == 1 else None
+        return text
+
+    def values(self, key: str) -> polars.Series:
+        """[R], of numbers where the runs have numbers."""
+        kind = self.part.structure["columns"].get(key)
+        if kind is not None:
+            column = self.part.table[f"column/{key}"]
+            return column if kind != "json" else _decoded(column)
+        text = self._texts.get(key, self._elsewhere(key) if key not in self._texts else "")
+        if isinstance(text, polars.Series):
+            return text
+        return polars.Series([number_or_text(text)]).new_from_index(0, len(self.part.table))
+
+    def _elsewhere(self, key: str) -> str:
+        """Of a key that the runs were not told: the option of a group, or what the configuration has."""
+        from simplenn.sweep.single_runs import told_by
+
+        return told_by(key, self._configuration("cfg"), self._configuration("composed"))
+
+    def _configuration(self, which: str) -> Any:
+        return self._cfg if which == "cfg" else self._composed
+
+    @cached_property
+    def _cfg(self) -> Any:
+        return _plain(self.part.structure["cfg"])
+
+    @cached_property
+    def _composed(self) -> Any:
+        return _plain(self.part.structure["composed"])
+
+
+def is_told(key: str) -> bool:
+    """Whether the key says something of a run, and not of the command."""
+    return kind_of(key) is not Kind.COMMAND
+
+
+def number_or_text(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _decoded(column: polars.Series) -> polars.Series:
+    """Of JSON texts: numbers where all are numbers, else texts."""
+    import json
+
+    values = [json.loads(text) for text in column.to_list()]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return polars.Series([float(value) for value in values])
+    return polars.Series([str(value) for value in values])
+
+
+def _plain(text: str) -> Any:
+    """Without anything in it resolved."""
+    return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
