@@ -32,7 +32,7 @@ def finish(cwd: Path, *words: str) -> float:
 
 
 def kill_until_done(cwd: Path, seconds: float, seed: int, *words: str) -> int:
-    """Starts the sweep, and kills it within so many seconds, until one comes to its end before; how many were killed."""
+    """Starts the sweep, and kills it within so many seconds, until it comes to its end before; how often that was."""
     rng = random.Random(seed)
     for kills in range(MOST_KILLS):
         process = start("train.py", "-m", "name=study", *GRID, *words, cwd=cwd)

@@ -64,10 +64,7 @@ class VectorizedSweeper(Sweeper):
         parser = OverridesParser.create(self._loader)
         params = [f"{key}={value}" for key, value in self._params.items()]
         jobs: Sequence[Job] = jobs_of(parser.parse_overrides([*params, *arguments]), self._points, parser)
-        if self._batched is None:
-            returns = self._launch_all(jobs)
-        else:
-            returns = self._launch_plan(self._plan(jobs))
+        returns = self._launch_all(jobs) if self._batched is None else self._launch_plan(self._plan(jobs))
         for job in chain.from_iterable(returns):
             _ = job.return_value  # raises what the job raised
         return returns

@@ -29,6 +29,7 @@ def finish(sweep: DictConfig, going_on: GoingOn | None, stopped: str) -> int:
 
     record = SweepRecord(Path(sweep.hydra.sweep.dir), sweep, Attempts())
     try:
+        record.remove_superseded()
         record.write_table()
         record.write_directories(sweep.run_dirs)
         _list_failures(record)

@@ -17,7 +17,7 @@ from simplenn.rundir.atomic import remove_left_overs, remove_tree
 from simplenn.rundir.lock import Lock
 from simplenn.sweep.growth import Growth, grown, lengths_are_swept, with_lengths, without_twins
 from simplenn.sweep.inventory import Inventory, StoredRun, differences
-from simplenn.sweep.parts import remove_superseded, set_aside, tidy
+from simplenn.sweep.parts import set_aside, tidy
 from simplenn.sweep.results import RESULTS
 from simplenn.sweep.run_directories import are_wanted
 
@@ -161,8 +161,7 @@ class GoingOn:
 
     def end(self) -> None:
         """Lets go of the directory."""
-        if self._lock is not None and self.path is not None:
-            remove_superseded(self.path)
+        if self._lock is not None:
             self._lock.release()
             self._lock = None
 

@@ -91,7 +91,7 @@ class PreparedGroup:
         return read_group(part, self.group.rows).outcome
 
     def _keep(self, runs: Sequence[int], outcome: "Outcome") -> None:
-        """Writes what a stack in training can go on from. If that can't be written, the training goes on all the same."""
+        """Writes what a stack in training can go on from. If that can't be done, the training goes on all the same."""
         try:
             self._write(self._trained(runs, outcome), finished=False)
         except Unwritable as error:

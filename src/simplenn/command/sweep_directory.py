@@ -1,4 +1,4 @@
-"""The directory of a sweep that a command goes on with: whether it is one, and that no other process is at work in it."""
+"""The directory of a sweep that a command goes on with: whether it is one, and what its last command asked for."""
 
 from pathlib import Path
 from typing import Any

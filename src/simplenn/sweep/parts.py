@@ -18,7 +18,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -175,14 +175,12 @@ def tidy(sweep: Path) -> None:
         _remove(old for old in parts if any(_is_superseded(old, new) for new in parts))
 
 
-def remove_superseded(sweep: Path) -> None:
-    """Removes the parts all of whose runs are in parts of higher numbers. Raises `Damaged`."""
-    newer: set[str] = set()
-    for part in reversed(find_parts(sweep)):
-        own = set(part.table["identity"])
-        if own <= newer:
-            _remove(other for other in _all(sweep) if other.number == part.number)
-        newer |= own
+def remove_others(sweep: Path, numbers: Container[int]) -> bool:
+    """Removes all parts but those of these numbers, as the runs of the others are found elsewhere by now; whether there
+    were any."""
+    others = [part for part in _all(sweep) if part.number not in numbers]
+    _remove(others)
+    return bool(others)
 
 
 def set_aside(path: Path, reason: str) -> None:

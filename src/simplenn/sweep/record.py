@@ -17,7 +17,7 @@ from simplenn.metric import cost, objective_tags
 from simplenn.planning import arguments
 from simplenn.sweep.all_runs import FINAL, all_runs, overrides_of
 from simplenn.sweep.attempts import Attempts
-from simplenn.sweep.parts import Part, find_parts, read_group
+from simplenn.sweep.parts import Part, find_parts, read_group, remove_others
 from simplenn.sweep.results import table_of, write_results
 from simplenn.sweep.run_directories import are_wanted
 
@@ -64,6 +64,11 @@ class SweepRecord:
     @property
     def interrupted(self) -> bool:
         return bool(self.counts["interrupted"])
+
+    def remove_superseded(self) -> None:
+        """The parts whose runs are all found elsewhere by now: in newer parts, or gone on with by themselves."""
+        if remove_others(self.directory, set(self.runs["part"].drop_nulls())):
+            del self.runs
 
     def write_table(self) -> None:
         """The sweep's own files, where any of its runs has begun."""
