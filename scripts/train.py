@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from simplenn.command import run_command
-from simplenn.command.sweeping import RunFailed, Sweeping, batched_by, finished
+from simplenn.command.sweeping import Sweeping, batched_by, finished
 from simplenn.errors import ConfigError
 from simplenn.signals import Interrupted
 

@@ -251,6 +251,8 @@ OF_A_SWEEP = {
     "max_stack": "1,2",
     "verify": "1,2",
     "allow": "[a],[b]",
+    "rerun": "failed,all",
+    "on_error": "stop,continue",
 }
 
 
@@ -273,7 +275,9 @@ COMMANDS = [
     (("optimizer.lr=1,2",), "is more than one value; add -m to train a run for each"),
     (("-m", "optimizer.lr=0.1,abc"), LR.format("'abc'")),
     (("-m", "optimizer=adam,addam"), "got 'addam'"),
-    (("-m", "resume=true", "name=x"), "resume=true is for one run"),
+    (("-m", "resume=true", "name=x"), "x must be a sweep to go on with, and has no multirun.yaml of one"),
+    (("-m", "resume=true"), "resume=true must say which sweep, got no name"),
+    (("-m", "rerun=some", "seed=1,2"), "rerun must be one of failed, diverged, all"),
     (
         ("-m", "seed=1,2", "hydra.sweeper.max_batch_size=-1"),
         "max_batch_size must be a whole number of 1 or more, got -1",

@@ -34,6 +34,8 @@ KINDS = {
         "allow",
         "show_outputs",
         "histograms",
+        "rerun",
+        "on_error",
     },
 }
 
@@ -75,12 +77,13 @@ def _with(cfg: Any, key: str) -> Any:
     return other
 
 
-def test_a_sweep_goes_over_what_a_run_shows_of_itself(tmp_path: Path) -> None:
-    """Only keys that are the whole command's are refused (`test_config.py`). Here it trains one run twice."""
+def test_two_jobs_of_one_identity_are_one_run(tmp_path: Path) -> None:
+    """As where they differ in what a run shows of itself."""
     swept = script(
         "train.py", "-m", "histograms=true,false", "trainer.max_epochs=1", "data.num_train=32", "name=x", cwd=tmp_path
     )
     assert swept.returncode == 0, swept.stderr
-    runs = [Run(tmp_path / "outputs" / "sweeps" / "x" / "runs" / f"histograms={value}") for value in ("True", "False")]
-    assert len({identity(check_config(run.config)) for run in runs}) == 1
-    assert runs[0].metrics_file.read_bytes() == runs[1].metrics_file.read_bytes()
+    assert "1 of 2 jobs are left out, as their runs are those of others" in swept.stdout
+    (run,) = (Run(path.parent) for path in (tmp_path / "outputs" / "sweeps" / "x").glob("runs/*/result.json"))
+    result = run.result()
+    assert result is not None and result.identity == identity(check_config(run.config))

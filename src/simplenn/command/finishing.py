@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 MOST_SHOWN = 20  # failed runs that are listed
 
 
-def finish(sweep: DictConfig, going_on: GoingOn | None, stopped: str) -> int:
+def finish(sweep: DictConfig, going_on: GoingOn | None, attempt: Attempts, stopped: str) -> int:
     """Writes the sweep's table and the directories that are missing, and says how its runs ended.
 
     The exit status: 1 where a run of the sweep isn't done, or something couldn't be written.
@@ -27,7 +27,7 @@ def finish(sweep: DictConfig, going_on: GoingOn | None, stopped: str) -> int:
     from simplenn.sweep import summary
     from simplenn.sweep.record import SweepRecord
 
-    record = SweepRecord(Path(sweep.hydra.sweep.dir), sweep, Attempts())
+    record = SweepRecord(Path(sweep.hydra.sweep.dir), sweep, attempt)
     try:
         record.remove_superseded()
         record.write_table()

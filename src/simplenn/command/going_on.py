@@ -48,7 +48,7 @@ class GoingOn:
         if are_swept or (self.inventory is not None and self.inventory.with_lengths):
             with_lengths(self._asked)
         asked = without_twins(self._asked)
-        self._num_twins = len(self._asked.jobs) - len(asked.jobs)
+        self._num_twins = len(self._asked.jobs) - len(asked.jobs), len(self._asked.jobs)
         if self.inventory is None:
             self.growth = Growth(asked, num_asked=len(asked.jobs))
         else:
@@ -120,8 +120,8 @@ class GoingOn:
     def say(self) -> None:
         """How much of what the command asks for is there."""
         growth = self.growth
-        if self._num_twins:
-            log.info("%d of the jobs are the same run as another and run once", self._num_twins)
+        if self._num_twins[0]:
+            log.info("%d of %d jobs are left out, as their runs are those of others", *self._num_twins)
         if self.inventory is None or not (self.inventory.runs or self.inventory.damaged):
             return
         done, to_train = len(growth.kept), len(self.plan.jobs)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simplenn import signals
+from simplenn.command.failures import Stopped
 from simplenn.groups import RunGroup
 from simplenn.rundir import Unwritable
+from simplenn.sweep.attempts import Attempts
 
 if TYPE_CHECKING:
     from simplenn.groups.outcome import Outcome
@@ -32,6 +34,7 @@ class PreparedGroup:
         initial: "InitialWeights | None" = None,
         max_stack: int | None = None,
         callbacks: Sequence[Any] = (),
+        attempt: Attempts | None = None,
         with_directories: bool = False,
         after_stack: Callable[[], None] = lambda: None,
     ) -> None:
@@ -41,6 +44,7 @@ class PreparedGroup:
         self._initial = initial
         self._max_stack = max_stack
         self._callbacks = callbacks
+        self._attempt = attempt or Attempts()
         self._with_directories = with_directories
         self._after_stack = after_stack
         self._number: int | None = None  # of the part that the present stack leaves
@@ -49,13 +53,14 @@ class PreparedGroup:
         """Trains the group's runs, stack by stack; the objectives of those that have trained, by job number. The runs
         that a stack can't train with, as they raise, are left to train one by one, so that each reports its own error.
 
-        Raises `Interrupted`, and `Unwritable` where the system doesn't write what a stack leaves.
+        Raises `Interrupted`, and `Stopped` where the system doesn't write what a stack leaves.
         """
         from simplenn.groups.metrics import objectives
         from simplenn.stacking import train_in_stacks
 
-        start = self._start()
         signals.begin_work()
+
+        start = self._start()
         stacks = train_in_stacks(
             self.group.cfg,
             self.group.columns,
@@ -71,7 +76,7 @@ class PreparedGroup:
                 continue
             trained = self._trained(runs, outcome)
             with signals.deferred():
-                self._write(trained, finished=outcome.interruption is None)
+                self._end(trained)
             values |= zip(trained.nums, objectives(outcome).tolist(), strict=True)
             if outcome.interruption is not None:
                 log.warning("interrupted by %s", outcome.interruption.signal_name)
@@ -101,6 +106,17 @@ class PreparedGroup:
         own = self.group if len(runs) == len(self.group) else self.group.take(runs)
         return own.trained(outcome, stacked=True)
 
+    def _end(self, trained: RunGroup) -> None:
+        """Writes what a stack leaves. An error of one stack costs no other one's, but a system that doesn't write ends
+        the sweep. Raises `Stopped`."""
+        finished = trained.ended.interruption is None
+        of_runs = f"{len(trained):,} runs, {trained.names[0]} to {trained.names[-1]}"
+        is_written = self._attempt(f"write the part of {of_runs}", lambda: self._write(trained, finished=finished))
+        if self._attempt.unwritable:
+            raise Stopped("what has been trained can't be written; the command that goes on trains the rest")
+        if is_written and finished and self._with_directories:
+            self._attempt(f"write the directories of {of_runs}", self._write_directories, trained)
+
     def _write(self, trained: RunGroup, *, finished: bool) -> None:
         from simplenn.sweep.parts import next_number, write_part
 
@@ -109,8 +125,8 @@ class PreparedGroup:
         write_part(self._sweep, self._number, trained, finished=finished)
         if finished:
             self._number = None
-            if self._with_directories:
-                from simplenn.setup import build_run, share_data
-                from simplenn.sweep.run_files.directories import write_directories
 
-                write_directories(trained, self._sweep, *build_run(trained.cfg, share_data(trained.cfg)))
+    def _write_directories(self, trained: RunGroup) -> None:
+        from simplenn.sweep.record import write_directories_of
+
+        write_directories_of(trained, self._sweep)

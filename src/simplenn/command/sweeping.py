@@ -19,6 +19,7 @@ from simplenn.command.refusals import in_one_line
 from simplenn.errors import Refused
 from simplenn.groups import RunGroup
 from simplenn.planning import Plan, overrides_given
+from simplenn.sweep.attempts import Attempts
 
 if TYPE_CHECKING:
     from simplenn.training import SweepProgress
@@ -39,6 +40,7 @@ class Sweeping:
         self._proofs = Proofs()
         self._progress: SweepProgress | None = None
         self._stopped = ""
+        self._attempt = Attempts()
         self.failures: Failures | None = None  # of this process's runs; `None` in a process that a launcher has started
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -114,6 +116,7 @@ class Sweeping:
             initial=proof.initial,
             max_stack=sweep.max_stack,
             callbacks=[progress],
+            attempt=self._attempt,
             with_directories=self._with_directories(sweep, len(group)),
             after_stack=self.failures.stacked,
         )
@@ -162,7 +165,7 @@ class Sweeping:
         from simplenn.command.finishing import finish
 
         with signals.deferred():
-            return finish(self._sweep, self._going_on, self._stopped)
+            return finish(self._sweep, self._going_on, self._attempt, self._stopped)
 
 
 def batched_by(batched: Any) -> Callable[[Any], Any]:

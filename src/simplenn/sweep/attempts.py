@@ -13,10 +13,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)  # after one of these nothing more can be wr
 
 
 class Attempts:
-    """`attempt(what, do, *arguments)` calls `do`; `failed` once that has raised."""
+    """`attempt(what, do, *arguments)` calls `do`; `failed` once that has raised, `unwritable` if it just did so as the
+    system doesn't write."""
 
     def __init__(self) -> None:
         self.failed = False
+        self.unwritable = ""  # what the system said when it didn't write something
         self._disk_full = False
 
     def __call__(self, what: str, do: Callable[..., Any], *arguments: Any) -> bool:
@@ -30,6 +32,7 @@ class Attempts:
             do(*arguments)
         except Exception as error:
             self.failed = True
+            self.unwritable = str(error) if isinstance(error, Unwritable) else ""
             self._disk_full = getattr(error, "errno", None) in FULL
             reason = "" if isinstance(error, Unwritable) else f"{type(error).__name__}: "
             log.error("can't %s: %s", what, reason + " ".join(str(error).split()))
