@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 from simplenn.rundir import checkpoint
 from simplenn.rundir.events import event_files, read_events
 from simplenn.rundir.run import Run
-from simplenn.sweep.results import find
 
 WALL_CLOCK = ("seconds",)
 SMALL = ("data.num_train=64", "data.num_val=32")  # two steps an epoch
@@ -125,7 +124,6 @@ def test_what_does_not_stack_runs_one_by_one_with_a_reason(tmp_path: Path) -> No
     sweep = tmp_path / "outputs" / "sweeps" / "mixed"
     assert [row["status"] for row in table(sweep)] == ["done"] * 4
     assert list(table(sweep)[0])[:4] == ["run", "seed", "trainer.accumulate_grad_batches", "status"]
-    assert find("trainer.accumulate_grad_batches=2,seed=1", table(sweep)) == table(sweep)[2]["run"]
     assert all(Run(sweep / "runs" / row["run"]).result() for row in table(sweep))
     again = script("train.py", *words, cwd=tmp_path)
     assert again.returncode == 0 and "nothing to do: all 4 runs are there already" in again.stdout
@@ -243,41 +241,25 @@ part_arrays._states = fails(part_arrays._states, "Adagrad")
 directories.write_directories = fails(directories.write_directories, "RMSprop")
 """
 
-FULL = """
-def full(*arguments):
-    raise OSError(28, "No space left on device")
 
-directories.os.rename = full
-"""
-
-
-@pytest.mark.parametrize("disk", ["free", "full"])
-def test_an_error_of_one_group_costs_no_other_groups_files(disk: str, tmp_path: Path) -> None:
-    """One line names the group, or the path on a full disk; the rest is written, the summary said, the status 1.
-
-    A group whose runs all diverge at once is no error.
+def test_an_error_of_one_group_costs_no_other_groups_files(tmp_path: Path) -> None:
+    """One line names the runs; the rest is written, the summary said, the status 1, and the same command again makes
+    good for it. A group whose runs all diverge at once is no error.
     """
     swept = ["optimizer=sgd,adam,adagrad,rmsprop", "optimizer.lr=1e4", "seed=0,1", "trainer.max_epochs=2", *SMALL]
-    planted = PLANTED + (FULL if disk == "full" else "")
-    done = script("train.py", "-m", *swept, "name=x", cwd=tmp_path, prelude=planted)
+    done = script("train.py", "-m", *swept, "name=x", cwd=tmp_path, prelude=PLANTED)
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
-    assert "8 runs: 6 done, 2 diverged" in done.stdout
+    assert "6 runs: 4 done, 2 diverged" in done.stdout
     sweep = tmp_path / "outputs" / "sweeps" / "x"
     tables = [row["run"] for row in table(sweep)]
     assert tables == [f"optimizer={name},seed={seed}" for name in ("sgd", "adam", "rmsprop") for seed in (0, 1)]
-    written = sorted(path.name for path in sweep.glob("runs/*"))
     told = [line for line in done.stdout.splitlines() if line.startswith("can't")]
-    assert (
-        told[0]
-        == "can't write tables of 2 runs, optimizer=adagrad,seed=0 to optimizer=adagrad,seed=1: KeyError: 'planted'"
-    )
-    if disk == "full":
-        assert written == [] and len(told) == 2
-        path = f"{sweep.relative_to(tmp_path)}/runs/optimizer=sgd,seed=0"
-        assert told[1].endswith(f"{path} can't be written: No space left on device")
-    else:
-        assert written == [f"optimizer={name},seed={seed}" for name in ("adagrad", "adam", "sgd") for seed in (0, 1)]
-        assert len(told) == 2 and told[1].startswith("can't write the directories of 2 runs, optimizer=rmsprop,seed=0")
+    runs = "{0} of 2 runs, optimizer={1},seed=0 to optimizer={1},seed=1: KeyError: 'planted'"
+    assert told[0] == "can't write " + runs.format("the part", "adagrad")
+    assert told[1] == "can't write " + runs.format("the directories", "rmsprop")
+    again = script("train.py", "-m", *swept, "name=x", cwd=tmp_path)
+    assert again.returncode == 1 and "6 of 8 done, 2 to train" in again.stdout
+    assert len(table(sweep)) == 8 and len(list(sweep.glob("runs/*/result.json"))) == 8
 
 
 def test_double_precision_leaves_what_runs_alone_leave(train_run: Any, tmp_path: Path) -> None:
