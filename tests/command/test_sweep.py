@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from simplenn.rundir import checkpoint
 from simplenn.rundir.events import event_files, read_events
 from simplenn.rundir.run import Run
-from simplenn.sweep.results import find
+from simplenn.sweep.choosing import find
+from simplenn.sweep.results import results_of
 
 WALL_CLOCK = ("seconds",)
 SMALL = ("data.num_train=64", "data.num_val=32")  # two steps an epoch
@@ -125,7 +126,7 @@ def test_what_does_not_stack_runs_one_by_one_with_a_reason(tmp_path: Path) -> No
     sweep = tmp_path / "outputs" / "sweeps" / "mixed"
     assert [row["status"] for row in table(sweep)] == ["done"] * 4
     assert list(table(sweep)[0])[:4] == ["run", "seed", "trainer.accumulate_grad_batches", "status"]
-    assert find("trainer.accumulate_grad_batches=2,seed=1", table(sweep)) == table(sweep)[2]["run"]
+    assert find("trainer.accumulate_grad_batches=2,seed=1", results_of(sweep)) == table(sweep)[2]["run"]
     assert all(Run(sweep / "runs" / row["run"]).result() for row in table(sweep))
     taken = script("train.py", *words, cwd=tmp_path)
     assert taken.returncode == 2
