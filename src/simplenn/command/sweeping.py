@@ -103,13 +103,15 @@ class Sweeping:
         assert self._sweep is not None
         sweep, run_dirs = Path(self._sweep.hydra.sweep.dir), self._sweep.run_dirs
         finished = group.ended.interruption is None
+        attempt = Attempts()  # of this stack: a disk that was full may have room by the next
         with signals.deferred():
             what = f"write the part of {len(group):,} runs from {group.names[0]} on"
-            self._attempt(what, lambda: write_part(sweep, next_number(sweep), group, finished=finished))
+            attempt(what, lambda: write_part(sweep, next_number(sweep), group, finished=finished))
             if are_wanted(run_dirs, sum(map(len, self._planned))):
                 from simplenn.sweep.record import write_directories_of
 
-                self._attempt(f"write the directories from {group.names[0]} on", write_directories_of, group, sweep)
+                attempt(f"write the directories from {group.names[0]} on", write_directories_of, group, sweep)
+        self._attempt.failed |= attempt.failed
 
     def finish(self) -> int:
         """Writes the sweep's files and says how its runs ended; the exit status for that. Does nothing before a sweep

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from simplenn.groups import RunGroup
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.rundir.atomic import writing
+from simplenn.rundir import writing
 from simplenn.sweep.part_tables import column_of, overrides_of, read_curves
 
 INTERPOLATION = re.compile(r"(\\*)\$\{")  # with the backslashes before it, which would escape it, or each other

@@ -19,7 +19,7 @@ import polars
 
 from simplenn.groups import RunGroup
 from simplenn.groups.metrics import best_values, final_values, row_counts
-from simplenn.rundir.atomic import writing
+from simplenn.rundir import writing
 
 LEVEL = 1  # of zstd; curves in double precision hardly get smaller than by lz4, which is faster
 ROWS_AT_ONCE = 2**16  # of a row group: so much is decoded to read one run
