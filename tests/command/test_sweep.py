@@ -1,6 +1,7 @@
 """Sweeps as a user starts them. What a launcher leaves is compared with what Hydra's basic launcher leaves."""
 
 import csv
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -283,6 +284,29 @@ def test_an_error_of_one_group_costs_no_other_groups_files(disk: str, tmp_path: 
         assert any(
             line.startswith("can't write the directories from optimizer=rmsprop,seed=0 on: Key") for line in told
         )
+
+
+LIMITED = """
+import resource, signal
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+"""
+
+
+def test_what_finds_no_room_is_said_in_one_line_and_costs_nothing_else(tmp_path: Path) -> None:
+    """The path and the system's reason, and the status 1; nothing half-written is left, and what was written before is
+    in the table and can be extracted."""
+    swept = ["optimizer=sgd,adam", "seed=range(200)", "trainer.max_epochs=2", "run_dirs=none", *SMALL]
+    done = script("train.py", "-m", *swept, "name=x", cwd=tmp_path, prelude=LIMITED)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
+    sweep = tmp_path / "outputs" / "sweeps" / "x"
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("can't")]
+    assert re.search(r"stacks/0001-2 can't be written: File too large$", line), line
+    assert [path.name for path in (sweep / "stacks").iterdir()] == ["0000-2"]
+    assert len(table(sweep)) == 200 and "200 runs: 200 done" in done.stdout
+    extracted = script("extract.py", str(sweep), "optimizer=sgd,seed=7", cwd=tmp_path)
+    assert extracted.returncode == 0, extracted.stderr
 
 
 def test_double_precision_leaves_what_runs_alone_leave(train_run: Any, tmp_path: Path) -> None:
