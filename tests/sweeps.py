@@ -14,7 +14,6 @@ from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import in_row_order, read_rows
 from simplenn.rundir.result import Result
 from simplenn.rundir.run import Run
-from simplenn.sweep import single_runs
 
 
 def train_alone(directory: Path, *overrides: str) -> list[Run]:
@@ -51,17 +50,6 @@ def group_of(runs: list[Run], varying: list[str], swept: list[str]) -> RunGroup:
         swept={key: [dict(word.split("=", 1) for word in run.overrides)[key] for run in runs] for key in swept},
     )
     return group.trained(outcome_of(runs), stacked=True)
-
-
-def single(run: Run, num: int, swept: dict[str, Any], root: Path) -> RunGroup:
-    """A run that trained by itself, as the sweep in `root` has it."""
-    cfg = DictConfig({})
-    subdir = str(run.directory.relative_to(root))
-    columns = {key: [value] for key, value in swept.items()}
-    group = RunGroup(cfg, [num], [[]], {}, [subdir], swept=columns, checked=cfg)
-    return group.trained(
-        single_runs.outcome_of(run, read_rows(run.metrics_file), single_runs.final_weights(run)), stacked=False
-    )
 
 
 def outcome_of(runs: list[Run]) -> Outcome:

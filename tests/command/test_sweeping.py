@@ -9,6 +9,10 @@ from grids import grid, planner_of_a_sweep
 from simplenn.command.sweeping import Sweeping, batched_by
 from simplenn.errors import Refused
 from simplenn.planning.planner import Planner
+from simplenn.sweep.attempts import Attempts
+from simplenn.sweep.parts import find_parts
+from simplenn.sweep.record import SweepRecord
+from simplenn.sweep.results import results_of
 
 QUICK = ("trainer=cpu", "quiet=true", "progress=none", "trainer.max_epochs=2", "data.num_train=32")
 
@@ -31,9 +35,11 @@ def test_a_launch_asks_once_and_gets_what_trains_each_group(planner: Planner) ->
     assert [one.group.nums for one in prepared] == [[0, 1], [2, 3]]
     assert prepared[0].reason is None and len(prepared[0].train()) == 2
     assert prepared[1].reason == "trainer.accumulate_grad_batches=2" and prepared[1].num_trained == 0
-    record = sweeping._record()
-    assert [group.nums for group in record.stacked] == [[0, 1]] and record.counts == {"done": 2}
-    assert record.stacked[0].stacked and record.stacked[0].swept["seed"] == [1, 2]
+    directory = Path(planner.sweep.hydra.sweep.dir)
+    (part,) = find_parts(directory)
+    assert part.runs()["num"].to_list() == [0, 1]
+    record = SweepRecord(directory, planner.sweep, Attempts())
+    assert record.counts == {"done": 2} and results_of(directory)["seed"].to_list() == [1, 2]
 
 
 def test_a_part_of_a_checked_plan_is_not_checked_again(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:

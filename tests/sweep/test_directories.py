@@ -30,8 +30,9 @@ from simplenn.rundir.metrics import read_rows, write_rows
 from simplenn.rundir.run import Run
 from simplenn.setup import build_run
 from simplenn.stacking import train_in_stacks
+from simplenn.sweep.run_directories import are_wanted
 from simplenn.sweep.run_files.checkpoints import Checkpoints
-from simplenn.sweep.run_files.directories import are_wanted, write_directories
+from simplenn.sweep.run_files.directories import write_directories
 from simplenn.sweep.run_files.event_records import masked_checksums
 from simplenn.sweep.run_files.metrics_files import csv_texts
 from simplenn.training.train import train

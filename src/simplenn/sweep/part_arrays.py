@@ -18,7 +18,6 @@ from torch import Tensor
 
 from simplenn.groups import RunGroup
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.rundir.atomic import writing
 from simplenn.sweep.part_tables import column_of, overrides_of, read_curves
 
 INTERPOLATION = re.compile(r"(\\*)\$\{")  # with the backslashes before it, which would escape it, or each other
@@ -26,7 +25,7 @@ SHARED = ("finished", "host", "versions", "code")  # of a group, kept as they ar
 
 
 def write(group: RunGroup, weights: Path, checkpoints: Path) -> None:
-    """Raises `Unwritable`."""
+    """Raises what safetensors or the system raise."""
     _save(weights, group.ended.last.weights)
     _save(checkpoints, _states(group))
 
@@ -111,11 +110,10 @@ def _below(states: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    with writing(path):
-        path.touch()
-        mode = path.stat().st_mode  # save_file makes a file of its own, readable by its owner alone
-        save_file(_apart(tensors), path)
-        path.chmod(mode)
+    path.touch()
+    mode = path.stat().st_mode  # save_file makes a file of its own, readable by its owner alone
+    save_file(_apart(tensors), path)
+    path.chmod(mode)
 
 
 def _load(path: Path, rows: Sequence[int]) -> dict[str, Tensor]:

@@ -19,7 +19,6 @@ import polars
 
 from simplenn.groups import RunGroup
 from simplenn.groups.metrics import best_values, final_values, row_counts
-from simplenn.rundir.atomic import writing
 
 LEVEL = 1  # of zstd; curves in double precision hardly get smaller than by lz4, which is faster
 ROWS_AT_ONCE = 2**16  # of a row group: so much is decoded to read one run
@@ -27,20 +26,19 @@ FEW = 64  # runs, up to which each is read by itself
 
 
 def write(group: RunGroup, runs: Path, curves: Path) -> None:
-    """Raises `Unwritable`."""
+    """Raises what polars or the system raise."""
     _write(_runs(group), runs, compression="zstd", compression_level=LEVEL, statistics=False)
     _write(_curves(group), curves, compression="lz4", statistics=False, row_group_size=ROWS_AT_ONCE)
 
 
 def _write(table: polars.DataFrame, path: Path, **options: Any) -> None:
-    with writing(path):
-        try:
-            table.write_parquet(path, **options)
-        except polars.exceptions.PolarsError:
-            # the last bytes of the file fail without the system's reason, which is asked for by writing some more
-            with path.open("ab", buffering=0) as stream:
-                stream.write(bytes(ROWS_AT_ONCE))
-            raise
+    try:
+        table.write_parquet(path, **options)
+    except polars.exceptions.PolarsError:
+        # the last bytes of the file fail without the system's reason, which is asked for by writing some more
+        with path.open("ab", buffering=0) as stream:
+            stream.write(bytes(ROWS_AT_ONCE))
+        raise
 
 
 def described(group: RunGroup) -> dict[str, Any]:

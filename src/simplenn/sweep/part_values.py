@@ -9,8 +9,7 @@ from typing import Any
 import polars
 from omegaconf import OmegaConf
 
-from simplenn.config.rules import Kind
-from simplenn.config.schema import kind_of
+from simplenn.config import Kind, kind_of
 from simplenn.planning import is_for_hydra, key_of, values_of
 from simplenn.sweep.parts import Part
 

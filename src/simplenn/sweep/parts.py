@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
-from simplenn.rundir.atomic import remove_left_overs, remove_tree, rename, replacing_directory, restore_directory
+from simplenn.rundir import remove_left_overs, replacing_directory, restore_directory
+from simplenn.rundir.atomic import remove_tree, rename
 
 if TYPE_CHECKING:
     import polars

@@ -83,8 +83,11 @@ class SweepRecord:
 
         for part in find_parts(self.directory):
             own = self.runs.filter(polars.col("part") == part.number).select("row", "subdir", "status", "epoch")
-            places = [(row, f"{self.directory}/{subdir}", *ended) for row, subdir, *ended in own.iter_rows()]
-            rows = [row for row, *place in places if is_missing(*place)]
+            rows = [
+                row
+                for row, subdir, status, epoch in own.iter_rows()
+                if is_missing(f"{self.directory}/{subdir}", status, epoch)
+            ]
             for start in range(0, len(rows), RUNS_AT_ONCE):
                 what = f"write the directories of {part.path}"
                 if not self.attempt(what, self._write_directories, part, rows[start : start + RUNS_AT_ONCE]):
