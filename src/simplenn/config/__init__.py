@@ -4,9 +4,10 @@ how a run is trained. Imports neither torch nor Hydra before a class is asked fo
 May import: errors.
 """
 
-from simplenn.config.checking import check_config, check_values, known_keys, root_keys, unknown_key
+from simplenn.config.checking import check_config, check_name, check_values, known_keys, root_keys, unknown_key
 from simplenn.config.group_files import GroupFiles
 from simplenn.config.identity import identities, identity, setting, setting_identity
+from simplenn.config.reading import read_config, refuse_lookups
 from simplenn.config.rules import Kind
 from simplenn.config.schema import COMMAND_WIDE, kind_of
 from simplenn.config.suggestions import closest, did_you_mean, distance
@@ -20,6 +21,7 @@ __all__ = [
     "as_override",
     "build",
     "check_config",
+    "check_name",
     "check_targets",
     "check_values",
     "closest",
@@ -33,6 +35,8 @@ __all__ = [
     "kind_of",
     "known_keys",
     "optimizer_factory",
+    "read_config",
+    "refuse_lookups",
     "root_keys",
     "setting",
     "setting_identity",

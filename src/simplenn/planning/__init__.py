@@ -16,13 +16,14 @@ from simplenn.planning.overrides import (
 )
 from simplenn.planning.planner import Planner
 from simplenn.planning.single_run import arguments
-from simplenn.planning.subdirs import SUBDIR, literal_subdir
+from simplenn.planning.subdirs import SUBDIR, check_subdir, literal_subdir
 
 __all__ = [
     "SUBDIR",
     "Job",
     "Planner",
     "arguments",
+    "check_subdir",
     "jobs_of",
     "key_of",
     "literal_subdir",

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config import did_you_mean
+from simplenn.config import did_you_mean, read_config
 from simplenn.errors import ConfigError
 from simplenn.rundir.atomic import write_atomically
 from simplenn.rundir.result import Result
@@ -28,14 +28,9 @@ class Run:
         """The configuration that the run was started with. Raises `ConfigError` where there is none."""
         path = self.directory / ".hydra" / "config.yaml"
         try:
-            cfg = OmegaConf.load(path)
+            return read_config(path)
         except FileNotFoundError:
             raise ConfigError(_not_a_run(self.directory)) from None
-        except Exception as error:
-            raise ConfigError(f"{path} must hold a run's configuration, but can't be read: {error}") from error
-        if not isinstance(cfg, DictConfig):
-            raise ConfigError(f"{path} must hold a run's configuration, got {cfg!r:.60}")
-        return cfg
 
     @property
     def overrides(self) -> list[str]:

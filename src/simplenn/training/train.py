@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from simplenn import signals
 from simplenn.config import check_config
 from simplenn.data import TensorDataModule
+from simplenn.errors import ConfigError
 from simplenn.rank import is_main_process
 from simplenn.rundir import Result, Run, Unwritable, closing_lines, log_lines, output_lines, package_versions
 from simplenn.rundir.rewind import rewind
@@ -153,6 +154,8 @@ def _log_error(cause: BaseException) -> None:
         log.error("%s; what was written before is intact: make room, then go on with resume=true", cause)
     elif is_lost_connection(cause):
         log.error("another process of the run has ended; what was written before is intact: go on with resume=true")
+    elif isinstance(cause, ConfigError):
+        log.error("the run failed: %s", cause)
     else:
         log.error("the run failed", exc_info=cause)
 
@@ -172,6 +175,8 @@ def _fit(cfg: DictConfig, run: Run, recorder: Recorder) -> Setup:
             ckpt_path=start if start.exists() else None,
             weights_only=True,
         )
+    if trainer.num_training_batches == 0:  # Lightning ends without a word
+        raise ConfigError("data must have training batches, got none; let its train_dataloader give one or more")
     return setup
 
 
