@@ -19,7 +19,6 @@ from simplenn.stacking import train_stack
 
 MODULE = """
 import json
-import random
 import os
 from pathlib import Path
 
