@@ -79,4 +79,4 @@ def chosen_runs(sweep: Path, names: list[str], conditions: list[str]) -> list[st
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, output_is_product=True)

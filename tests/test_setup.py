@@ -1,8 +1,10 @@
 """Data are set up once: for one run, for the stacks of a sweep, for each run that trains by itself."""
 
 import json
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import composed, script
@@ -12,7 +14,7 @@ from torch.utils.data import Subset, TensorDataset
 from simplenn import setup
 from simplenn.config.checking import check_config
 from simplenn.data import TensorDataModule
-from simplenn.setup import build_data, keep_data, kept_data, share_data, take_data
+from simplenn.setup import build_data, build_run, keep_data, kept_data, share_data, take_data
 from simplenn.stacking import train_stack
 
 MODULE = """
@@ -162,3 +164,31 @@ def test_data_that_wait_hold_on_to_no_stack(monkeypatch: pytest.MonkeyPatch) -> 
     data = share_data(cfg)
     train_stack(cfg, {"seed": [0, 1]})
     assert kept_data(cfg) is data and data.trainer is None and "make_batches" not in vars(data)
+
+
+class Drawn(TensorDataModule):
+    """Data from the global random states, drawn where each is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = random.random()
+
+    def setup(self, stage: str) -> None:
+        x = torch.rand(8, 3) + float(np.random.rand())
+        self.train = TensorDataset(x, self.factor * x.sum(1, keepdim=True))
+
+
+def test_data_from_the_global_random_state_are_of_the_seed_alone() -> None:
+    """The same beside another network and after other draws, as on resume; and the draws around go on unchanged."""
+    tensors = []
+    for hidden, seed in ((4, 1), (9, 1), (4, 2)):
+        cfg = composed(f"model.hidden={hidden}", f"seed={seed}")
+        cfg.data, cfg.allow = {"_target_": f"{__name__}.Drawn"}, [__name__.partition(".")[0]]
+        cfg.model.num_features = 3
+        _, data = build_run(cfg)
+        torch.rand(hidden)
+        before = torch.get_rng_state()
+        data.setup("fit")
+        assert torch.equal(before, torch.get_rng_state())
+        tensors.append(torch.cat([*data.train.tensors], dim=1))  # pyright: ignore[reportAttributeAccessIssue]
+    assert torch.equal(tensors[0], tensors[1]) and not torch.equal(tensors[0], tensors[2])

@@ -55,28 +55,37 @@ def evaluate(run: Run, regressor: Regressor, data: L.LightningDataModule) -> dic
             raise ConfigError(f"evaluate.py needs data with a test set, {name} has none; set self.test in its setup")
     settings = check_config(run.config).trainer
     settings.update(ONE_DEVICE)
-    trainer = make_trainer(settings, run.directory, [Parts()])
+    try:
+        trainer = make_trainer(settings, run.directory, [Parts()])
+    except Exception as error:  # of keys that the file has and the schema doesn't
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"trainer in {run.directory} cannot be built as configured: {reason}") from error
     with without_tips():
         trainer.test(regressor, datamodule=data, verbose=False)
     return {name: float(value) for name, value in metrics_of_epoch(trainer.callback_metrics).items()}
 
 
-def predict(regressor: Regressor, data: L.LightningDataModule, rows: list[list[float]]) -> Tensor:
+def predict(
+    regressor: Regressor, data: L.LightningDataModule, rows: list[list[float]], places: Sequence[str] = ()
+) -> Tensor:
     """Rows of F numbers -> [B, 1]; F is the data's or, where the data can't say, that of the first row.
+
+    `places` says where each row stands, for what refuses one.
 
     Raises `ConfigError` for a row of another length, and for one beyond single precision, in it or behind it.
     """
     shape = _sample_shape(data) or torch.Size([len(rows[0])])
-    for number, row in enumerate(rows, 1):
+    places = places or [f"row {number}" for number in range(1, len(rows) + 1)]
+    for place, row in zip(places, rows, strict=True):
         if len(row) != shape.numel():
-            raise ConfigError(f"row {number} must have {shape.numel()} numbers, got {len(row)}: {row}")
+            raise ConfigError(f"{place} must have {shape.numel()} numbers, got {len(row)}: {row}")
     x = torch.tensor(rows).view(-1, *shape)
     predictions = predicted(regressor.predict, x)
     finite = torch.cat([x.view(len(rows), -1), predictions], dim=1).isfinite().all(dim=1)
     if not finite.all():
         wrong = int(finite.int().argmin())
         raise ConfigError(
-            f"row {wrong + 1} must stay within single precision, got {rows[wrong]}, of which the network makes "
+            f"{places[wrong]} must stay within single precision, got {rows[wrong]}, of which the network makes "
             f"{predictions[wrong].item()}; try smaller numbers"
         )
     return predictions

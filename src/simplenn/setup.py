@@ -6,12 +6,17 @@ one data module, as do the figures of their runs.
 """
 
 import json
-from collections.abc import Callable
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import lightning.pytorch as L
+import numpy as np
+import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -43,7 +48,10 @@ def build_run(cfg: DictConfig, data: L.LightningDataModule | None = None) -> Set
 
 def build_data(cfg: DictConfig) -> L.LightningDataModule:
     """Raises `ConfigError`."""
-    data = build(cfg, "data", L.LightningDataModule)
+    with _random_state(cfg.seed, "construction"):
+        data = build(cfg, "data", L.LightningDataModule)
+    # An attribute of the object hides its class's method: so it holds whatever class the user has written.
+    vars(data)["setup"] = partial(_set_up_in_own_state, data.setup, cfg.seed)
     if isinstance(data, TensorDataModule):
         data.shuffle_seed = cfg.seed
         _set_up_once(data)
@@ -107,6 +115,31 @@ def _num_bytes(data: L.LightningDataModule) -> int | None:
     if any(type(samples) is not TensorDataset for samples in sets if samples is not None):
         return None
     return sum(tensor.nbytes for samples in sets if samples is not None for tensor in samples.tensors)
+
+
+@contextmanager
+def _random_state(seed: int, step: str) -> Iterator[None]:
+    """The global random states that a step of making data finds, of the seed and the step alone; after it, the old.
+
+    So data that are drawn from them are the same in a resumed session, in a stack, and beside any network.
+    """
+    stream = np.random.SeedSequence([seed, zlib.crc32(step.encode())])
+    before = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(int(stream.generate_state(1, np.uint64)[0]))
+            number = int(stream.generate_state(1)[0])
+            np.random.seed(number)
+            random.seed(number)
+            yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
+def _set_up_in_own_state(setup: Callable[[str], None], seed: int, stage: str) -> None:
+    with _random_state(seed, str(getattr(stage, "value", stage)).lower()):
+        setup(stage)
 
 
 def _set_up_once(data: TensorDataModule) -> None:

@@ -220,7 +220,7 @@ def test_data_of_ones_own_can_be_one_full_batch() -> None:
 
 @pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "builtins.eval", "torchvision.x", "simplenn", 3])
 def test_a_target_outside_the_allowed_packages_is_refused(target: object) -> None:
-    with pytest.raises(ConfigError, match=r"model\._target_ must name a class in torch, lightning, simplenn"):
+    with pytest.raises(ConfigError, match=r"model\._target_ must name a class in torch.nn, torch.optim, simplenn"):
         check_targets({"model": {"_target_": target}})
     with pytest.raises(ConfigError, match=r"model\.layers\.0\._target_"):
         check_targets({"model": {"_target_": "torch.nn.Linear", "layers": [{"_target_": target}]}})

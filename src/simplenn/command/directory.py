@@ -12,7 +12,7 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict, read_write
 
 from simplenn.errors import ConfigError
-from simplenn.planning import overrides_given, quoted_path
+from simplenn.planning import key_of, overrides_given, quoted_path
 from simplenn.rundir import Run, is_unused, writing
 
 SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
@@ -23,7 +23,21 @@ def requested_directory(config: DictConfig, kind: str) -> Path:
     directory = Path(config.hydra[kind].dir)
     if directory.name in ("", ".."):  # as the working directory is written
         directory = Path(os.path.abspath(directory))
-    return directory if _by_hydras_key(config, kind) or config.name is None else directory.parent / config.name
+    name = name_of(config)
+    return directory if _by_hydras_key(config, kind) or name is None else directory.parent / name
+
+
+def name_of(config: DictConfig) -> str | None:
+    """The key `name` as it was typed: Hydra reads 42 as a number and true as a truth value, and both are names.
+
+    Raises `ConfigError` where it isn't a file name.
+    """
+    from simplenn.config import check_name
+
+    if config.name is None or isinstance(config.name, str):
+        return check_name(config.name)
+    typed = [o.partition("=")[2] for o in overrides_given(config, "task") if key_of(o) == "name"]
+    return check_name(typed[-1] if typed else str(config.name))
 
 
 def is_named(config: DictConfig, kind: str) -> bool:

@@ -20,8 +20,10 @@ REFUSED = 2
 FAILED = 1
 
 
-def run_command(main: Callable[[], Any]) -> None:
+def run_command(main: Callable[[], Any], *, output_is_product: bool = False) -> None:
     """Calls `main` and ends the process with the status that its outcome has.
+
+    Where what it prints is what it is called for, `output_is_product`, output that can't be written is a failure.
 
     What the user or the system has caused is told in one line; an error of ours keeps its traceback.
     """
@@ -35,7 +37,9 @@ def run_command(main: Callable[[], Any]) -> None:
     gc.set_threshold(100_000)  # composing makes many objects and no garbage: look for it a hundred times less often
     try:
         main()
-        sys.stdout.flush()
+        lost = standard_output.lost_output()
+        if lost is not None and output_is_product:
+            _end(f"standard output can't be written: {lost.strerror or lost}", FAILED, with_traceback)
     except Refused as error:
         _end(error.message, error.status, with_traceback)
     except Exception as error:

@@ -4,10 +4,19 @@ how a run is trained. Imports neither torch nor Hydra before a class is asked fo
 May import: errors.
 """
 
-from simplenn.config.checking import check_config, check_values, known_keys, root_keys, unknown_key, unset_keys
+from simplenn.config.checking import (
+    check_config,
+    check_name,
+    check_values,
+    known_keys,
+    root_keys,
+    unknown_key,
+    unset_keys,
+)
 from simplenn.config.group_files import GroupFiles
 from simplenn.config.identity import identities, identity, setting, setting_identity
 from simplenn.config.places import place_in_users_code
+from simplenn.config.reading import parse_config, read_config, refuse_lookups
 from simplenn.config.rules import Kind
 from simplenn.config.schema import COMMAND_WIDE, kind_of
 from simplenn.config.suggestions import closest, did_you_mean, distance
@@ -29,6 +38,7 @@ __all__ = [
     "as_override",
     "build",
     "check_config",
+    "check_name",
     "check_targets",
     "check_values",
     "closest",
@@ -43,7 +53,10 @@ __all__ = [
     "known_keys",
     "optimizer_factory",
     "outside_references",
+    "parse_config",
     "place_in_users_code",
+    "read_config",
+    "refuse_lookups",
     "root_keys",
     "setting",
     "setting_identity",

@@ -22,12 +22,30 @@ from omegaconf.errors import (
 
 from simplenn.config.rules import all_finite
 from simplenn.config.schema import TARGETS, Config, TrainerConfig
+from simplenn.config.sizes import check_sizes
 from simplenn.config.suggestions import closest, there_are
 from simplenn.config.values import as_override, flatten
 from simplenn.errors import ConfigError
 
 GROUPS = ("data", "model", "optimizer", "trainer")  # data first: the model takes its num_features from there
 MISSING = "???"  # OmegaConf's mark for a value that must be given
+
+
+# What `training.make_trainer` gives Lightning's Trainer itself, or takes for a stack: plug-ins and files of its own.
+OUR_OWN = (
+    "logger",
+    "callbacks",
+    "plugins",
+    "profiler",
+    "default_root_dir",
+    "enable_checkpointing",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "num_sanity_val_steps",
+    "use_distributed_sampler",
+    "barebones",
+    "model_registry",
+)
 
 
 def check_config(cfg: DictConfig, files: Mapping[str, DictConfig] | None = None) -> DictConfig:
@@ -74,6 +92,8 @@ def _checked(values: dict[str, Any], files: Mapping[str, DictConfig] | None) -> 
             )
         schema = _schema(group, section)
         checked[group] = {key: _group_value(schema, group, key, value, files) for key, value in section.items()}
+        if schema is not None:
+            check_sizes(group, checked[group])
     return checked
 
 
@@ -86,6 +106,7 @@ def check_values(
     the type of a key beyond the schema; without it, the value in `cfg` does. Raises `ConfigError`.
     """
     group, _, leaf = key.rpartition(".")
+    schema = None
     if not group:
         check_one = partial(_typed, Config, "", key)
     else:
@@ -93,7 +114,15 @@ def check_values(
         check_one = partial(_group_value, schema, group, leaf, files=files or {group: cfg[group]})
     distinct = {repr(value): value for value in values}
     checked = {text: check_one(value) for text, value in distinct.items()}
+    if group and schema is not None:
+        for value in checked.values():
+            check_sizes(group, {**cfg[group], leaf: value})
     return [checked[repr(value)] for value in values]
+
+
+def check_name(name: Any) -> str | None:
+    """The value of the key `name`, as text. Raises `ConfigError`."""
+    return _typed(Config, "", "name", name)
 
 
 def unknown_key(key: str, known: list[str], unset: Collection[str] = ()) -> ConfigError:
@@ -146,6 +175,8 @@ def _group_value(schema: type | None, group: str, key: str, value: Any, files: M
         return value
     if schema is not None and key in (entry.name for entry in fields(schema)):
         return _typed(schema, f"{group}.", key, value)
+    if group == "trainer" and key in OUR_OWN:
+        raise ConfigError(f"{group}.{key} must not be given, got {value!r:.60}: the run sets it itself; leave it out")
     if files is None:
         return value
     file: Any = OmegaConf.to_container(OmegaConf.create(files.get(group, {})))

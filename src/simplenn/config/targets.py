@@ -1,9 +1,12 @@
 """What a configuration may name by `_target_`, so that one from elsewhere runs no code.
 
-A name must begin with an allowed package, and must be a class of one of three kinds: a network, a data module
-or an optimizer. Functions are refused, wherever they come from.
+Named may be what this project uses: the networks and data modules of simplenn, the modules of `torch.nn`, the
+optimizers of `torch.optim`. Other packages have classes of these kinds that download, or load pickles: they must be
+named by `allow`, and their classes must still be a network, a data module or an optimizer. Functions are refused,
+wherever they come from.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Any
@@ -14,20 +17,48 @@ from simplenn.config.places import place_in_users_code
 from simplenn.config.values import as_override
 from simplenn.errors import ConfigError
 
-PACKAGES = ("torch", "lightning", "simplenn")
+# By name alone, as importing a module runs its code.
+USED = re.compile(
+    r"(simplenn\.network|simplenn\.data|torch\.nn|torch\.nn\.modules(\.[a-z]\w*)?|torch\.optim(\.[a-z]\w*)?)\.[A-Z]\w*"
+)
+HOMES = ("simplenn.network", "simplenn.data", "torch.nn.modules", "torch.optim")  # where such a class must be defined
+INSTRUCTIONS = ("_partial_", "_recursive_", "_convert_", "_mode_")  # Hydra's: what it does with a _target_
 
 
 def check_targets(cfg: Any, allow: Sequence[str] = ()) -> None:
-    """Refuses a `_target_`, at any depth, outside the allowed packages. Raises `ConfigError`; imports nothing."""
-    packages = (*PACKAGES, *allow)
+    """Refuses a `_target_`, at any depth, that is neither of this project's use nor of an allowed package.
+
+    Raises `ConfigError`; imports nothing.
+    """
     for key, name in _targets(OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else cfg):
-        if not isinstance(name, str) or name.split(".")[0] not in packages or "." not in name:
+        if key.rpartition(".")[2] in INSTRUCTIONS:
+            raise ConfigError(f"{key} must not be given, got {name!r}: a _target_ is made at once; leave it out")
+        if not isinstance(name, str) or not (USED.fullmatch(name) or _is_allowed(name, allow)):
             package = str(name).split(".")[0]
+            packages = ", ".join(("torch.nn", "torch.optim", "simplenn", *allow))
             raise ConfigError(
-                f"{key} must name a class in {', '.join(packages)}, got {name!r}; "
+                f"{key} must name a class in {packages}, got {name!r}; "
                 f"if you trust its code, add 'allow=[{package}]' on the command line "
                 f"(--allow {package} where a run is read back)"
             )
+
+
+def is_plain_class(found: Any) -> bool:
+    """Whether it is a class of this project's use, wherever it was found: it neither loads nor downloads anything."""
+    from torch.nn import Module
+    from torch.optim import Optimizer
+
+    kinds = {"simplenn": _kinds(), "torch.nn": (Module,), "torch.optim": (Optimizer,)}
+    home = next((home for home in HOMES if isinstance(found, type) and _is_in(found.__module__, home)), "")
+    return any(home.startswith(package) and issubclass(found, kind) for package, kind in kinds.items())
+
+
+def _is_allowed(name: str, allow: Sequence[str]) -> bool:
+    return "." in name and name.split(".")[0] in allow
+
+
+def _is_in(module: str, home: str) -> bool:
+    return module == home or module.startswith(f"{home}.")
 
 
 def build(cfg: DictConfig, group: str, kind: type, **arguments: Any) -> Any:
@@ -100,10 +131,6 @@ def _unbuildable(group: str, error: Exception, values: Mapping[str, Any] | None 
 
 
 def _check_classes(cfg: DictConfig, group: str) -> None:
-    from lightning.pytorch import LightningDataModule
-    from torch.nn import Module
-    from torch.optim import Optimizer
-
     section = OmegaConf.to_container(cfg[group], resolve=True)
     check_targets({group: section}, cfg.get("allow", ()))
     for key, name in _targets(section, group):
@@ -112,15 +139,26 @@ def _check_classes(cfg: DictConfig, group: str) -> None:
         except Exception as error:
             hint = "; is its folder on PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
             raise ConfigError(f"{key} must name a class that can be imported, got {name!r}: {error}{hint}") from error
-        if not (isinstance(found, type) and issubclass(found, Module | LightningDataModule | Optimizer)):
+        # A class of the project's use may be imported by any module of an allowed package, and not the other way round.
+        if not (isinstance(found, type) and issubclass(found, _kinds())) or not (
+            is_plain_class(found) or _is_allowed(name, cfg.get("allow", ()))
+        ):
             kinds = "a torch.nn.Module, a LightningDataModule or a torch.optim.Optimizer"
             raise ConfigError(f"{key} must name {kinds}, got {name!r}")
+
+
+def _kinds() -> tuple[type, ...]:
+    from lightning.pytorch import LightningDataModule
+    from torch.nn import Module
+    from torch.optim import Optimizer
+
+    return Module, LightningDataModule, Optimizer
 
 
 def _targets(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, child in children:
         full = f"{prefix}.{key}" if prefix else str(key)
-        if key == "_target_":
+        if key == "_target_" or key in INSTRUCTIONS:
             yield full, child
         yield from _targets(child, full)

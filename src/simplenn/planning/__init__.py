@@ -1,7 +1,7 @@
 """The jobs of a sweep before they are trained: points of a grid, names, groups of runs that differ in numbers alone.
 Knows Hydra; must not know any model. Imports no torch.
 
-May import: config, groups.
+May import: config, errors, groups.
 """
 
 from simplenn.planning.grid import jobs_of, run_names
@@ -18,7 +18,7 @@ from simplenn.planning.overrides import (
 from simplenn.planning.plan import Plan
 from simplenn.planning.planner import Planner
 from simplenn.planning.single_run import arguments
-from simplenn.planning.subdirs import SUBDIR, literal_subdir, subdirs_of
+from simplenn.planning.subdirs import SUBDIR, check_subdir, literal_subdir, subdirs_of
 
 __all__ = [
     "SUBDIR",
@@ -26,6 +26,7 @@ __all__ = [
     "Plan",
     "Planner",
     "arguments",
+    "check_subdir",
     "is_for_hydra",
     "jobs_of",
     "key_of",

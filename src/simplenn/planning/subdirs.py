@@ -9,9 +9,11 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from simplenn.errors import ConfigError
 from simplenn.planning.overrides import Job, override_dirname
 
 SUBDIR = "hydra.sweep.subdir="
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|(?:^|/)-")
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -24,10 +26,27 @@ def literal_subdir(job: Job) -> str | None:
 def subdirs_of(
     config: DictConfig, nums: Sequence[int], jobs: Sequence[Job], columns: Mapping[str, Sequence[Any]]
 ) -> list[str]:
-    """Each job's, as Hydra's basic launcher makes it; `config` is theirs, but for the values in `columns`."""
+    """Each job's, as Hydra's basic launcher makes it; `config` is theirs, but for the values in `columns`.
+
+    Raises `ConfigError` for one that isn't within the sweep's directory.
+    """
     literal = [literal_subdir(job) for job in jobs]
     found = [subdir for subdir in literal if subdir is not None]
-    return found if len(found) == len(jobs) else list(_interpolated(deepcopy(config), nums, jobs, columns))
+    if len(found) < len(jobs):
+        found = list(_interpolated(deepcopy(config), nums, jobs, columns))
+    for subdir in found:
+        check_subdir(subdir)
+    return found
+
+
+def check_subdir(subdir: str) -> None:
+    """Raises `ConfigError` for one outside of the sweep's directory, or that a terminal or a command would misread."""
+    parts = subdir.split("/")
+    if subdir.startswith("/") or ".." in parts or not subdir.strip("./") or UNSAFE.search(subdir):
+        raise ConfigError(
+            f"{SUBDIR.rstrip('=')} must be a path within the sweep's directory, without control characters or parts "
+            f"that begin with -, got {subdir!r:.200}; try '{SUBDIR}runs/${{hydra.job.num}}'"
+        )
 
 
 def _interpolated(

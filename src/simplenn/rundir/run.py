@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from simplenn.config import did_you_mean, outside_references
+from simplenn.config import did_you_mean, parse_config
 from simplenn.errors import ConfigError
 from simplenn.rundir.atomic import remove_left_overs, rename, restore_directory, set_aside, write_atomically
 from simplenn.rundir.hydra_folder import NAME, hydra_file, read_hydra_file, write_hydra_folder
@@ -34,12 +34,16 @@ class Run:
     @property
     def config(self) -> DictConfig:
         """The configuration that the run was started with. Raises `ConfigError` where there is none, or one that is
-        damaged or refers to what is outside of it, as to a variable of the reader's."""
-        cfg = self._read("config.yaml", "configuration", DictConfig)
-        for key, text in outside_references(OmegaConf.to_container(cfg, resolve=False)):
-            path = hydra_file(self.directory, "config.yaml")
-            raise ConfigError(f"{path} must hold the values that the run had, got {key}: {text}; put the value in")
-        return cfg
+        damaged, or that refers to what is outside of it, as to a variable of the reader's."""
+        try:
+            text = read_hydra_file(self.directory, "config.yaml")
+        except FileNotFoundError:
+            raise ConfigError(_not_a_run(self.directory)) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"{self.directory} must hold a run's configuration, but can't be read: {error}"
+            ) from error
+        return parse_config(text, hydra_file(self.directory, "config.yaml"))
 
     @property
     def overrides(self) -> list[str]:

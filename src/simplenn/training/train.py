@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from simplenn import signals
 from simplenn.config import check_config, identity
 from simplenn.data import TensorDataModule
+from simplenn.errors import ConfigError
 from simplenn.rank import is_main_process
 from simplenn.rundir import (
     Result,
@@ -160,6 +161,8 @@ def _log_error(cause: BaseException) -> None:
         log.error("%s; what was written before is intact: make room, then go on with resume=true", cause)
     elif is_lost_connection(cause):
         log.error("another process of the run has ended; what was written before is intact: go on with resume=true")
+    elif isinstance(cause, ConfigError):
+        log.error("the run failed: %s", cause)
     else:
         log.error("the run failed", exc_info=cause)
 
@@ -179,6 +182,8 @@ def _fit(cfg: DictConfig, run: Run, recorder: Recorder) -> Setup:
             ckpt_path=last_checkpoint if last_checkpoint.exists() else None,
             weights_only=True,
         )
+    if trainer.num_training_batches == 0:  # Lightning ends without a word
+        raise ConfigError("data must have training batches, got none; let its train_dataloader give one or more")
     return setup
 
 
