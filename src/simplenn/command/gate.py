@@ -19,7 +19,7 @@ from omegaconf import DictConfig, read_write
 from simplenn.command.refusals import in_one_line, is_the_systems, is_the_users
 from simplenn.errors import ConfigError, Refused
 from simplenn.planning import key_of, overrides_given
-from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
+from simplenn.rank import is_main_process, started_by_user
 
 if TYPE_CHECKING:
     from simplenn.groups import RunGroup
@@ -33,11 +33,8 @@ class Gate(Callback):
         self._note = ""  # for the run's log
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if PARENT in os.environ:
-            end_with_parent()  # which has passed the gate for both
-        else:
-            with _closed_on_errors():
-                self._note = _pass_run(config, kwargs["config_name"])
+        with _closed_on_errors():
+            self._note = _pass_run(config, kwargs["config_name"])
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Notes it here, as Hydra has opened the run's log by now."""
