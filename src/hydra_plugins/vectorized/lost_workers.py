@@ -5,7 +5,6 @@ Knows the launchers by the names of their errors alone: none is imported.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,11 @@ def launch_with_retry(
     launch: Launch,
     jobs: Sequence[Job],
     nums: Sequence[int],
-    directory_of: Callable[[Job], Path],
+    directory_of: Callable[[int], Path],
     fail: Callable[[int, str], Any] = lambda num, message: None,
 ) -> list[JobReturn]:
-    """The returns of `launch(jobs, initial_job_idx=...)`, in order; `nums` are the jobs' numbers.
+    """The returns of `launch(jobs, initial_job_idx=...)`, in order; `nums` are the jobs' numbers, and
+    `directory_of(num)` is where a job leaves its result.
 
     Where a process is lost, so are all jobs of that launch that have no result. Those that hadn't begun are launched
     together again; each of the others, one of which may have killed its process, by itself, so that it costs no other
@@ -44,7 +44,9 @@ def launch_with_retry(
     `WorkerLost`. What the launcher raises otherwise is raised.
     """
     returns: dict[int, JobReturn] = {}
-    waiting, alone, tries = dict(zip(nums, jobs, strict=True)), {}, 0
+    waiting: dict[int, Job] = dict(zip(nums, jobs, strict=True))
+    alone: dict[int, Job] = {}
+    tries = 0  # in a row of which no job so much as began
     while waiting:
         try:
             returns |= _launched(launch, waiting)
@@ -53,9 +55,9 @@ def launch_with_retry(
             if not is_lost_worker(error):
                 raise
             reason = _said(error)
-        left = {num: job for num, job in waiting.items() if not (directory_of(job) / RESULT).is_file()}
+        left = {num: job for num, job in waiting.items() if not (directory_of(num) / RESULT).is_file()}
         returns |= {num: _return_of_finished(job) for num, job in waiting.items() if num not in left}
-        begun = {num: job for num, job in left.items() if directory_of(job).exists()}
+        begun = {num: job for num, job in left.items() if directory_of(num).exists()}
         log.warning("%s; %d of %d jobs have no result and are tried once more", reason, len(left), len(waiting))
         tries = 0 if len(begun) + len(waiting) - len(left) else tries + 1
         alone |= begun
@@ -77,8 +79,6 @@ def _launched(launch: Launch, jobs: dict[int, Job]) -> dict[int, JobReturn]:
     """By as many launches as there are rows of numbers without a gap, as a launcher counts from the first on."""
     returns: dict[int, JobReturn] = {}
     for row in _rows(sorted(jobs)):
-        if len(row) == 1 or not returns:
-            pass
         returns |= zip(row, launch([jobs[num] for num in row], initial_job_idx=row[0]), strict=True)
     return returns
 

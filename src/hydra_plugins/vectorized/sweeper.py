@@ -19,6 +19,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from hydra_plugins.vectorized.lost_workers import launch_with_retry
 from simplenn.planning import SUBDIR, Job, Planner, jobs_of, overrides_given, run_names, swept_keys
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class VectorizedSweeper(Sweeper):
         self._points = points
         self._max_batch_size = max_batch_size
         self._params = params or {}
+        self._directories: dict[int, Path] = {}  # of each job that has been planned
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config  # for `validate_batch_is_legal`
@@ -73,10 +75,16 @@ class VectorizedSweeper(Sweeper):
         size = self._max_batch_size or len(jobs)
         returns = []
         for first in range(0, len(jobs), size):
-            returns.append(self._launcher.launch(jobs[first : first + size], initial_job_idx=first))
+            returns.append(self._launch(jobs[first : first + size], first))
         for job in chain.from_iterable(returns):
             _ = job.return_value  # raises what the job raised
         return returns
+
+    def _launch(self, jobs: Sequence[Job], first: int) -> Sequence[JobReturn]:
+        if self._batched is None or hasattr(self._launcher, "plan"):  # ours has no process that it could lose
+            return self._launcher.launch(jobs, initial_job_idx=first)
+        nums = range(first, first + len(jobs))
+        return launch_with_retry(self._launcher.launch, jobs, nums, self._directories.__getitem__, self._batched.fail)
 
     def _plan(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """The jobs, each once and with a directory; they have been checked, and the sweep's directory is made."""
@@ -87,6 +95,9 @@ class VectorizedSweeper(Sweeper):
         named = self._named(distinct)
         plan = planner.plan(named)
         self._batched.check(plan, self._config)
+        sweep_dir = Path(self._config.hydra.sweep.dir)
+        for group in plan:
+            self._directories |= {n: sweep_dir / subdir for n, subdir in zip(group.nums, group.subdirs, strict=True)}
         if hasattr(self._launcher, "plan"):  # ours; others run the jobs one by one
             self._launcher.plan = plan
         return named

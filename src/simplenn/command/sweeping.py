@@ -1,11 +1,13 @@
 """A sweep, from its jobs to its files: what the launcher hands groups of runs to. Imports torch only to train."""
 
 import logging
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, read_write
@@ -14,6 +16,7 @@ from simplenn import signals
 from simplenn.command import gate
 from simplenn.command.prepared_group import PreparedGroup
 from simplenn.command.proofs import Proofs
+from simplenn.command.workers import made_in_worker, write_failure
 from simplenn.errors import Refused
 from simplenn.groups import RunGroup
 from simplenn.planning import overrides_given
@@ -43,7 +46,15 @@ class Sweeping:
         self._tables_written = time.monotonic()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), ()  # a launcher that pickles the task function does so for each job: without the plan of all
+        # a launcher that pickles the task function does so for each job: without the plan of all
+        return made_in_worker, (type(self), os.getpid())
+
+    def fail(self, num: int, message: str) -> None:
+        """Notes that a job has failed whose process was killed."""
+        for group in self._planned:
+            if num in group.nums and self._sweep is not None:
+                run = list(group.nums).index(num)
+                write_failure(Path(self._sweep.hydra.sweep.dir) / group.subdirs[run], group.seeds[run], message)
 
     def per_run(self, key: str, value: Any) -> bool:
         """Seed and optimizer numbers are each run's own."""
