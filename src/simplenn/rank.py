@@ -5,18 +5,23 @@ start all of them.
 """
 
 import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from simplenn.errors import ConfigError
 
 Settings = Mapping[Any, Any]  # those of the group `trainer`
 
-PARENT = "SIMPLENN_PARENT"  # the process that has started this one for its own run
+PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent ends
 RANKS = {"torchrun": ["RANK"], "srun": ["SLURM_PROCID"], "Lightning": ["NODE_RANK", "GROUP_RANK", "LOCAL_RANK"]}
 MEETING_POINT = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+_watched: set[int] = set()
 
 
 def is_main_process(trainer: Settings) -> bool:
@@ -52,16 +57,46 @@ def refuse_other_number(trainer: Settings, awaited: int) -> None:
         )
 
 
-def end_with_parent() -> None:
-    """Lets this process outlive the one that has started it by no more than a second, wherever it waits."""
-    parent = int(os.environ[PARENT])
+def end_with_parent(parent: int) -> None:
+    """Lets this process outlive the one of that id, which has started it, by no more than a second.
+
+    On Linux the kernel sees to it; elsewhere, and beside it, a thread does. Ends at once where the parent is dead.
+    """
+    _let_the_kernel_end_it()
+    if os.getppid() != parent:
+        os._exit(1)
+    _watch(parent)
+
+
+def end_with_starter(parent: int) -> None:
+    """The same for a process that may have been started by another one: then it does nothing.
+
+    The kernel isn't asked, as what it watches is the thread that has started this process, which may end before.
+    """
+    if os.getppid() == parent:
+        _watch(parent)
+
+
+def _watch(parent: int) -> None:
+    if parent in _watched:
+        return
+    _watched.add(parent)
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(1)
+            time.sleep(0.5)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
+
+
+def _let_the_kernel_end_it() -> None:
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _starter() -> str:

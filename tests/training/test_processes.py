@@ -216,17 +216,18 @@ def test_a_process_that_is_killed_ends_the_run_in_one_line(tmp_path: Path) -> No
         while not run.metrics_file.exists():
             assert process.poll() is None
             time.sleep(0.1)
-        for child in children(process):
-            os.kill(child, signal.SIGKILL)
+        (child,) = children(process)
+        os.kill(child, signal.SIGKILL)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
+    line = f"another process of the run has ended: process {child}, of local rank 1, ended by SIGKILL"
     assert (process.returncode, err) == (1, "")
-    assert out.count("another process of the run has ended") == 1
+    assert out.count(line) == 1 and "resume=true" in out
     assert "Traceback" not in out
     result = run.result()
     assert result is not None
-    assert (result.status, result.message) == ("failed", "another process of the run has ended")
+    assert (result.status, result.message) == ("failed", line)
 
 
 def test_an_error_that_a_signal_brings_is_the_signal(

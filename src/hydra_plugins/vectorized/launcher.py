@@ -47,6 +47,10 @@ class Batched(Protocol):
         makes the sweep's directory, or goes on in the one that is there. The jobs that are still to be run."""
         ...
 
+    def fail(self, num: int, message: str) -> None:
+        """For a job that has ended without a word, as its process was killed: notes that it has failed, and why."""
+        ...
+
     def prepare(self, groups: Sequence[RunGroup], sweep: DictConfig) -> Sequence[PreparedGroup]:
         """The groups of one launch, each with what trains it. Refuses groups that have not been checked."""
         ...

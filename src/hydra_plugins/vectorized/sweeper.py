@@ -5,7 +5,7 @@ counterpart (`launcher.py`), where it has one.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,6 +20,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from hydra_plugins.vectorized.lost_workers import launch_with_retry
 from simplenn.planning import SUBDIR, Job, Plan, Planner, jobs_of, overrides_given, run_names, swept_keys
 
 log = logging.getLogger(__name__)
@@ -82,17 +83,22 @@ class VectorizedSweeper(Sweeper):
         ]
 
     def _launch_plan(self, plan: Plan) -> list[Sequence[JobReturn]]:
-        is_ours = hasattr(self._launcher, "launch_groups")  # others run the jobs one by one
-        returns = []
-        for nums in _portions(list(plan.jobs), self._max_batch_size, consecutive=not is_ours):
-            jobs = [plan.jobs[num] for num in nums]
-            if is_ours:
-                members = set(nums)
-                groups = [part for group in plan.groups if (part := group.with_nums(members)) is not None]
-                returns.append(self._launcher.launch_groups(groups, dict(zip(nums, jobs, strict=True))))
-            else:
-                returns.append(self._launcher.launch(jobs, initial_job_idx=nums[0]))
-        return returns
+        nums, size = list(plan.jobs), self._max_batch_size or max(1, len(plan.jobs))
+        return [self._launch(plan, nums[first : first + size]) for first in range(0, len(nums), size)]
+
+    def _launch(self, plan: Plan, nums: Sequence[int]) -> Sequence[JobReturn]:
+        """The jobs of these numbers, which have gaps in a sweep that goes on."""
+        jobs = {num: plan.jobs[num] for num in nums}
+        groups = [part for group in plan.groups if (part := group.with_nums(jobs)) is not None]
+        if hasattr(self._launcher, "launch_groups"):  # ours, which has no process that it could lose
+            return self._launcher.launch_groups(groups, jobs)
+        sweep = Path(self._config.hydra.sweep.dir)
+        places = {
+            num: sweep / subdir for group in groups for num, subdir in zip(group.nums, group.subdirs, strict=True)
+        }
+        return launch_with_retry(
+            self._launcher.launch, list(jobs.values()), nums, places.__getitem__, self._batched.fail
+        )
 
     def _plan(self, jobs: Sequence[Job]) -> Plan:
         """The jobs that are to be trained, each once and with a directory. They have been checked, and the sweep's
@@ -110,15 +116,3 @@ class VectorizedSweeper(Sweeper):
         if not swept or any(override.startswith(SUBDIR) for override in overrides_given(self._config)):
             return jobs
         return [[*job, f"{SUBDIR}'runs/{name}'"] for job, name in zip(jobs, run_names(jobs, swept), strict=True)]
-
-
-def _portions(nums: Sequence[int], size: int | None, *, consecutive: bool) -> Iterator[Sequence[int]]:
-    """The numbers in portions of at most `size`. A launcher of Hydra's numbers its jobs itself, so it needs portions of
-    `consecutive` numbers: those of a sweep that goes on have gaps."""
-    first = 0
-    for place in range(1, len(nums) + 1):
-        is_full = size is not None and place - first == size
-        has_gap = consecutive and place < len(nums) and nums[place] != nums[place - 1] + 1
-        if place == len(nums) or is_full or has_gap:
-            yield nums[first:place]
-            first = place

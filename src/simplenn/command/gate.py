@@ -19,7 +19,7 @@ from omegaconf import DictConfig, read_write
 from simplenn.command.refusals import in_one_line, is_the_systems, is_the_users
 from simplenn.errors import ConfigError, Refused
 from simplenn.planning import key_of, overrides_given
-from simplenn.rank import PARENT, end_with_parent, is_main_process, started_by_user
+from simplenn.rank import is_main_process, started_by_user
 
 if TYPE_CHECKING:
     from simplenn.command.resume import Resumed
@@ -34,15 +34,8 @@ class Gate(Callback):
         self._resumed: Resumed | None = None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if PARENT in os.environ:
-            end_with_parent()  # which has passed the gate for both
-            with closed_on_errors():
-                from simplenn.command.saved_configuration import take_on
-
-                take_on(config)
-        else:
-            with closed_on_errors():
-                self._resumed = _pass_run(config, kwargs["config_name"])
+        with closed_on_errors():
+            self._resumed = _pass_run(config, kwargs["config_name"])
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra has made the run's directory and opened its log by now; what it would write of the configuration is

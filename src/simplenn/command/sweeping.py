@@ -1,6 +1,7 @@
 """A sweep, from its jobs to its files: what the launcher hands groups of runs to. Imports torch only to train."""
 
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from simplenn.command.going_on import GoingOn, go_on_singly
 from simplenn.command.prepared_group import PreparedGroup
 from simplenn.command.proofs import Proofs
 from simplenn.command.refusals import in_one_line
+from simplenn.command.workers import made_in_worker, write_failure
 from simplenn.errors import Refused
 from simplenn.groups import RunGroup
 from simplenn.planning import Plan, overrides_given
@@ -44,7 +46,16 @@ class Sweeping:
         self.failures: Failures | None = None  # of this process's runs; `None` in a process that a launcher has started
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), ()  # a launcher that pickles the task function does so for each job: without the plan of all
+        # a launcher that pickles the task function does so for each job: without the plan of all
+        return made_in_worker, (type(self), os.getpid())
+
+    def fail(self, num: int, message: str) -> None:
+        """Notes that a job has failed whose process was killed."""
+        assert self._sweep is not None and self._going_on is not None
+        for group in self._going_on.plan.groups:
+            if num in group.nums:
+                run = group.nums.index(num)
+                write_failure(Path(self._sweep.hydra.sweep.dir) / group.subdirs[run], group.seeds[run], message)
 
     def per_run(self, key: str, value: Any) -> bool:
         """Seed and optimizer numbers are each run's own."""

@@ -44,7 +44,7 @@ class Recorder(Rows):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if not isinstance(exception, Diverged):  # which all processes of the run find out by themselves
-            end_started_processes(trainer)
+            end_started_processes(trainer, exception)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         signals.install()  # in place of Lightning's handlers, which wait for the other processes within

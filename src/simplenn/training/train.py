@@ -1,6 +1,7 @@
 """One run, from configuration to result: `train`. Knows nothing of Hydra's command line."""
 
 import logging
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -32,7 +33,7 @@ from simplenn.setup import Setup, build_run, take_data
 from simplenn.signals import Interrupted
 from simplenn.training.divergence import Diverged, DivergenceCheck
 from simplenn.training.parts import Parts
-from simplenn.training.processes import is_lost_connection, own_process_group
+from simplenn.training.processes import ProcessLost, is_lost_connection, own_process_group
 from simplenn.training.progress import progress_callback
 from simplenn.training.randomness import EpochSeed
 from simplenn.training.recorder import Recorder
@@ -76,13 +77,19 @@ def _train_beside_main_process(cfg: DictConfig, run: Run) -> NoReturn:
         before = run.result()
         if before is None or not before.reaches(cfg.trainer.max_epochs):
             with suppress(Diverged):
-                _fit(cfg, run, Recorder(run))
+                _fit(cfg, run, Recorder(run), _status_of_lost)
     except Interrupted as error:
         sys.exit(error.code)
     except Exception as error:
-        _log_error(error)
+        if not is_lost_connection(error):  # which the main process tells of
+            _log_error(error)
         sys.exit(1)
     sys.exit()
+
+
+def _status_of_lost(lost: ProcessLost) -> int:
+    """The exit status of a process beside the main one that waits for others which have ended."""
+    return 1
 
 
 def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
@@ -92,8 +99,17 @@ def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
     recorder = Recorder(run, histograms=cfg.histograms)
     outputs: list[str] = []
     cause: BaseException | None = None
+
+    def give_up(lost: ProcessLost) -> int:
+        """For a process that waits within torch, where no exception reaches it: writes how the run ended."""
+        cause = signals.cause_of(lost) or lost
+        _log_error(cause)
+        result = _result(recorder, cause, cfg.seed, seconds_before + time.monotonic() - begun)
+        log_lines(closing_lines(_written(result, run.write_result, result), quiet=cfg.quiet))
+        return 128 + signal.Signals[cause.signal_name] if isinstance(cause, Interrupted) else 1
+
     try:
-        setup = _fit(cfg, run, recorder)
+        setup = _fit(cfg, run, recorder, give_up)
         outputs = _figure_and_outputs(cfg, recorder, setup)
     except (Interrupted, Exception) as error:
         cause = signals.cause_of(error) or error  # a signal may have ended another process first
@@ -148,7 +164,7 @@ def _status_and_message(cause: BaseException | None) -> tuple[str, str]:
         case Unwritable():
             return "interrupted", str(cause)  # it goes on once there is room
         case _ if cause is not None and is_lost_connection(cause):
-            return "failed", "another process of the run has ended"
+            return "failed", str(cause)
         case _:
             return "failed", f"{type(cause).__name__}: {cause}"
 
@@ -160,14 +176,14 @@ def _log_error(cause: BaseException) -> None:
     if isinstance(cause, Unwritable):
         log.error("%s; what was written before is intact: make room, then go on with resume=true", cause)
     elif is_lost_connection(cause):
-        log.error("another process of the run has ended; what was written before is intact: go on with resume=true")
+        log.error("%s; what was written before is intact: go on with resume=true", cause)
     elif isinstance(cause, ConfigError):
         log.error("the run failed: %s", cause)
     else:
         log.error("the run failed", exc_info=cause)
 
 
-def _fit(cfg: DictConfig, run: Run, recorder: Recorder) -> Setup:
+def _fit(cfg: DictConfig, run: Run, recorder: Recorder, give_up: Callable[[ProcessLost], int]) -> Setup:
     setup = build_run(cfg, take_data(cfg))
     trainer = make_trainer(cfg.trainer, run.directory, callbacks_of(cfg, recorder))
     if trainer.is_global_zero:
@@ -175,7 +191,7 @@ def _fit(cfg: DictConfig, run: Run, recorder: Recorder) -> Setup:
     last_checkpoint = run.checkpoint("last")
     # Lightning converts it too, but only after it has read the checkpoint
     trainer.precision_plugin.convert_module(setup.regressor)
-    with without_tips(), own_process_group(run.directory):
+    with without_tips(), own_process_group(cfg, run.directory, give_up):
         trainer.fit(
             setup.regressor,
             datamodule=setup.data,
