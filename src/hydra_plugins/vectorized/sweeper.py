@@ -19,7 +19,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.vectorized.lost_workers import launch_with_retry
+from hydra_plugins.vectorized.lost_workers import WorkerLost, launch_with_retry
 from simplenn.planning import SUBDIR, Job, Planner, jobs_of, overrides_given, run_names, swept_keys
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,8 @@ class VectorizedSweeper(Sweeper):
         for first in range(0, len(jobs), size):
             returns.append(self._launch(jobs[first : first + size], first))
         for job in chain.from_iterable(returns):
+            if isinstance(job._return_value, WorkerLost):
+                continue  # it has been told of, and counts as failed
             _ = job.return_value  # raises what the job raised
         return returns
 
