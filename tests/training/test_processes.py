@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.result import Result
 from simplenn.rundir.run import Run
 from simplenn.signals import Interrupted
+from simplenn.training import processes
 from simplenn.training.recorder import Recorder
 
 TWO_NODES = ("trainer.num_nodes=2", "trainer.strategy=ddp", "trainer.accelerator=cpu")
@@ -197,20 +199,53 @@ def test_the_main_process_is_the_one_of_global_rank_0(
     assert is_main_process(settings) is main
 
 
-def test_a_process_that_its_starter_leaves_ends(tmp_path: Path) -> None:
-    """The main process is killed before the two have met: no one has its standard output any more."""
-    process = started("trainer=ddp", "trainer.accelerator=cpu", "name=x", cwd=tmp_path)
+@pytest.mark.parametrize("seconds", [0, 0.3, 3])
+def test_a_process_ends_with_the_one_that_has_started_it(seconds: float, tmp_path: Path) -> None:
+    """Which is killed while the other starts, imports, meets it or trains."""
+    settings = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=100000", "name=x")
+    process = started(*settings, cwd=tmp_path)
     try:
-        children(process)
+        (child,) = children(process)
+        time.sleep(seconds)
     finally:
         process.kill()
+    killed = time.monotonic()
+    while is_alive(child):
+        assert time.monotonic() < killed + 5
+        time.sleep(0.05)
     process.communicate(timeout=60)
 
 
+def is_alive(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_process_whose_parent_is_dead_before_it_looks_ends_at_once() -> None:
+    code = "from simplenn.rank import end_with_parent; end_with_parent(2**22 + 1); print('alive')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_a_process_that_dies_before_it_meets_the_others_is_told_of() -> None:
+    """By Lightning's own watch it would end this process too, by SIGKILL."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        process.kill()
+        processes._lost.clear()
+        with pytest.raises(processes.ProcessLost, match=f"process {process.pid}, of local rank 1, ended by SIGKILL"):
+            processes._Watch(Path(folder), lambda lost: 1).start([process])
+        processes._lost.clear()
+
+
 def test_a_process_that_is_killed_ends_the_run_in_one_line(tmp_path: Path) -> None:
-    """With status 1, without a traceback; the run can be gone on with."""
-    words = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=100000", "name=x")
-    process = start("train.py", *words, cwd=tmp_path, further_ranks=1)
+    """With status 1, without a traceback. Until then it trains by the configuration that the main one has resolved."""
+    # a value that only this command's process can compute: the other one is given it
+    computed = "from omegaconf import OmegaConf; OmegaConf.register_new_resolver('own', lambda: 0.01)"
+    words = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=100000", "optimizer.lr=${own:}", "name=x")
+    process = start("train.py", *words, cwd=tmp_path, prelude=computed)
     run = Run(tmp_path / "outputs" / "runs" / "x")
     try:
         while not run.metrics_file.exists():

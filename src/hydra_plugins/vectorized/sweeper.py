@@ -20,7 +20,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.vectorized.lost_workers import launch_with_retry
+from hydra_plugins.vectorized.lost_workers import WorkerLost, launch_with_retry
 from simplenn.planning import SUBDIR, Job, Plan, Planner, jobs_of, overrides_given, run_names, swept_keys
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,8 @@ class VectorizedSweeper(Sweeper):
         jobs: Sequence[Job] = jobs_of(parser.parse_overrides([*params, *arguments]), self._points, parser)
         returns = self._launch_all(jobs) if self._batched is None else self._launch_plan(self._plan(jobs))
         for job in chain.from_iterable(returns):
+            if isinstance(job._return_value, WorkerLost):
+                continue  # it has been told of, and counts as failed
             _ = job.return_value  # raises what the job raised
         return returns
 

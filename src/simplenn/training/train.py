@@ -4,6 +4,7 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -104,8 +105,7 @@ def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
         """For a process that waits within torch, where no exception reaches it: writes how the run ended."""
         cause = signals.cause_of(lost) or lost
         _log_error(cause)
-        result = _result(recorder, cause, cfg.seed, seconds_before + time.monotonic() - begun)
-        log_lines(closing_lines(_written(result, run.write_result, result), quiet=cfg.quiet))
+        _end(cfg, run, recorder, cause, seconds_before + time.monotonic() - begun)
         return 128 + signal.Signals[cause.signal_name] if isinstance(cause, Interrupted) else 1
 
     try:
@@ -116,20 +116,33 @@ def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
     with signals.deferred():  # a second signal finds the result written
         if cause is not None:
             _log_error(cause)
-        result = _result(recorder, cause, cfg, seconds_before + time.monotonic() - begun)
-        said = isinstance(cause, Unwritable)
-        for write in (recorder.close, run.write_result):
-            try:
-                write(result)
-            except Unwritable as error:
-                if not said:
-                    _log_error(error)
-                    said = True
-                if cause is None or isinstance(cause, Diverged):
-                    result = replace(result, status="interrupted", message=str(error))
-        log_lines(closing_lines(result, quiet=cfg.quiet, outputs=outputs))
+        result = _end(cfg, run, recorder, cause, seconds_before + time.monotonic() - begun, outputs)
     if isinstance(cause, Interrupted):
         raise cause
+    return result
+
+
+def _end(
+    cfg: DictConfig,
+    run: Run,
+    recorder: Recorder,
+    cause: BaseException | None,
+    seconds: float,
+    outputs: Sequence[str] = (),
+) -> Result:
+    """Writes and logs how the run ended; what the system doesn't write is told once, and leaves it interrupted."""
+    result = _result(recorder, cause, cfg, seconds)
+    said = isinstance(cause, Unwritable)
+    for write in (recorder.close, run.write_result):
+        try:
+            write(result)
+        except Unwritable as error:
+            if not said:
+                _log_error(error)
+                said = True
+            if cause is None or isinstance(cause, Diverged):
+                result = replace(result, status="interrupted", message=str(error))
+    log_lines(closing_lines(result, quiet=cfg.quiet, outputs=outputs))
     return result
 
 
