@@ -4,7 +4,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -105,8 +105,8 @@ def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
         """For a process that waits within torch, where no exception reaches it: writes how the run ended."""
         cause = signals.cause_of(lost) or lost
         _log_error(cause)
-        result = _result(recorder, cause, cfg.seed, seconds_before + time.monotonic() - begun)
-        log_lines(closing_lines(_written(result, run.write_result, result), quiet=cfg.quiet))
+        result = _result(recorder, cause, cfg, seconds_before + time.monotonic() - begun)
+        log_lines(closing_lines(_written(result, cause, [run.write_result]), quiet=cfg.quiet))
         return 128 + signal.Signals[cause.signal_name] if isinstance(cause, Interrupted) else 1
 
     try:
@@ -118,19 +118,25 @@ def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
         if cause is not None:
             _log_error(cause)
         result = _result(recorder, cause, cfg, seconds_before + time.monotonic() - begun)
-        said = isinstance(cause, Unwritable)
-        for write in (recorder.close, run.write_result):
-            try:
-                write(result)
-            except Unwritable as error:
-                if not said:
-                    _log_error(error)
-                    said = True
-                if cause is None or isinstance(cause, Diverged):
-                    result = replace(result, status="interrupted", message=str(error))
+        result = _written(result, cause, [recorder.close, run.write_result])
         log_lines(closing_lines(result, quiet=cfg.quiet, outputs=outputs))
     if isinstance(cause, Interrupted):
         raise cause
+    return result
+
+
+def _written(result: Result, cause: BaseException | None, writers: Sequence[Callable[[Result], None]]) -> Result:
+    """The result as `writers` wrote it; a training that had come to its end is interrupted where one of them couldn't."""
+    said = isinstance(cause, Unwritable)
+    for write in writers:
+        try:
+            write(result)
+        except Unwritable as error:
+            if not said:
+                _log_error(error)
+                said = True
+            if cause is None or isinstance(cause, Diverged):
+                result = replace(result, status="interrupted", message=str(error))
     return result
 
 
