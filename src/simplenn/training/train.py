@@ -126,7 +126,7 @@ def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
 
 
 def _written(result: Result, cause: BaseException | None, writers: Sequence[Callable[[Result], None]]) -> Result:
-    """The result as `writers` wrote it; a training that had come to its end is interrupted where one of them couldn't."""
+    """The result as `writers` wrote it: interrupted, where one couldn't and nothing else had ended the training."""
     said = isinstance(cause, Unwritable)
     for write in writers:
         try:
