@@ -171,7 +171,9 @@ def hold(case: Case, wide: bool = False) -> tuple[list[str], Counter[str]]:
         return found, kinds + Counter({"not proven": len(runs)})
     if proof.reason is not None:
         return [*found, f"not stacked: {proof.reason}"], kinds
-    outcome = join_outcomes([o for _, o in train_in_stacks(cfg, case.columns, case.max_stack, initial=proof.initial)])
+    outcome = join_outcomes(
+        [o for _, o in train_in_stacks(cfg, case.columns, case.max_stack, initial=proof.initial) if o is not None]
+    )
     for r in runs:
         kinds["stacked"] += 1
         if exact:

@@ -5,7 +5,7 @@ all of them are `pytest -m battery tests/faults`.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,7 +69,7 @@ class Prepared:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Prepared]]:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Prepared]:
     made: dict[str, Prepared] = {}
 
     def prepare(command: str) -> Prepared:

@@ -56,6 +56,7 @@ def test_without_the_compiled_mode_stacks_train_eagerly(
     (line,) = caplog.messages
     assert line.startswith("trainer.compile=true is ignored: the compiled mode can't be imported (")
     for run, outcome in enumerate((first, second)):
+        assert outcome is not None
         assert torch.equal(outcome.curves["val/loss"][:, 0], eager.curves["val/loss"][:, run])
         for name, weight in outcome.last.weights.items():
             assert torch.equal(weight[0], eager.last.weights[name][run])

@@ -126,6 +126,7 @@ def test_neighbours_order_and_size_of_the_stack_change_nothing() -> None:
     sound = train_stack(cfg, {key: [values[r] for r in (1, 3)] for key, values in columns.items()})
     assert_same(whole, [1, 3], sound, [0, 1])
     for runs, part in train_in_stacks(cfg, columns, max_stack=4):
+        assert part is not None
         assert_same(whole, list(runs), part, list(range(len(runs))))
 
 
@@ -187,7 +188,8 @@ def test_training_in_stacks_ends_with_an_interruption() -> None:
     """No stack is begun after a signal; the one that it ended is handed over."""
     cfg = configured("data=sum", "trainer.max_epochs=2")
     parts = list(train_in_stacks(cfg, {"seed": [0, 1, 2]}, max_stack=1, callbacks=[Signal(2)]))
-    assert [runs for runs, _ in parts] == [range(1)] and parts[0][1].epoch == [1]
+    ((runs, part),) = parts
+    assert runs == range(1) and part is not None and part.epoch == [1]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +215,7 @@ def test_a_stack_that_does_not_fit_is_halved(
         "a stack of 3 runs doesn't fit in memory; trying again with 2",
     ]
     for runs, part in parts:
+        assert part is not None
         assert_same(whole, list(runs), part, list(range(len(runs))))
 
 

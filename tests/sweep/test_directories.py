@@ -194,7 +194,9 @@ def test_stacks_may_keep_other_states_of_the_optimizer(
     cfg = check_config(composed("quiet=true", "trainer=cpu", *base))
     columns = {"optimizer.momentum": momentum}
     names = ["0", "1"]
-    outcome = join_outcomes([outcome for _, outcome in train_in_stacks(cfg, columns, max_stack=1)])
+    outcome = join_outcomes(
+        [outcome for _, outcome in train_in_stacks(cfg, columns, max_stack=1) if outcome is not None]
+    )
     group = RunGroup(cfg, [0, 1], [[], []], columns, names, checked=cfg).trained(outcome, stacked=True)
     bulk = Checkpoints(group, build_run(cfg)[0]).files(outcome.last, [0, 1])
     for run, name in enumerate(names):

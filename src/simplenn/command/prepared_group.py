@@ -16,9 +16,11 @@ from simplenn.sweep.attempts import Attempts
 
 if TYPE_CHECKING:
     from simplenn.groups.outcome import Outcome
-    from simplenn.stacking import InitialWeights
+    from simplenn.stacking.initial_weights import InitialWeights
 
 log = logging.getLogger(__name__)
+
+MOST_RAISING = 10  # runs that raise by themselves before any has trained, after which no stack is tried any more
 
 
 class PreparedGroup:
@@ -71,8 +73,12 @@ class PreparedGroup:
             keep=self._keep,
         )
         values: dict[int, float] = {}
+        num_raising = 0
         for runs, outcome in stacks:
             if outcome is None:
+                num_raising += 1
+                if num_raising == MOST_RAISING and not values:
+                    break  # as likely all do: trained one by one, they say why, and `on_error` may stop them
                 continue
             trained = self._trained(runs, outcome)
             with signals.deferred():
@@ -99,8 +105,9 @@ class PreparedGroup:
         """Writes what a stack in training can go on from. If that can't be done, the training goes on all the same."""
         try:
             self._write(self._trained(runs, outcome), finished=False)
-        except Unwritable as error:
-            log.warning("the stack in training has no checkpoint: %s", error)
+        except Exception as error:
+            reason = "" if isinstance(error, Unwritable) else f"{type(error).__name__}: "
+            log.warning("the stack in training has no checkpoint: %s", reason + " ".join(str(error).split()))
 
     def _trained(self, runs: Sequence[int], outcome: "Outcome") -> RunGroup:
         own = self.group if len(runs) == len(self.group) else self.group.take(runs)

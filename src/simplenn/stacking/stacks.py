@@ -71,7 +71,10 @@ def train_in_stacks(
         stack = rest.popleft()
         own = {key: values[stack.runs.start : stack.runs.stop] for key, values in columns.items()}
         of_runs = None if keep is None else partial(keep, stack.runs)
-        attempt = attempt_stack(cfg, own, callbacks, directory, initial, stack.start, of_runs)
+        try:
+            attempt = attempt_stack(cfg, own, callbacks, directory, initial, stack.start, of_runs)
+        except Exception as error:  # before the training began, as where its weights don't fit in memory
+            attempt = Attempt(None, error)
         if attempt.error is None:
             yield stack.runs, attempt.outcome
             if attempt.outcome is not None and attempt.outcome.interruption is not None:
