@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ GROWING = ("train.log",)  # it says how often a run was begun
 EVENTS = "events.out.tfevents"
 
 
-def tree(directory: Path) -> dict[str, Any]:
+def tree(directory: Path, read: Callable[[Path], Any] | None = None) -> dict[str, Any]:
     """By the files' places in the directory. What a crash leaves, as temporary files, is in it."""
+    read = read or content_of
     found = {}
     for path in sorted(directory.rglob("*")):
         if path.is_file():
             name = path.relative_to(directory).as_posix()
-            found[name.split(EVENTS)[0] + EVENTS if EVENTS in name else name] = _content(path)
+            found[name.split(EVENTS)[0] + EVENTS if EVENTS in name else name] = read(path)
     return found
 
 
@@ -32,7 +34,7 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
 
 
-def _content(path: Path) -> Any:
+def content_of(path: Path) -> Any:
     if path.name in GROWING:
         return None
     if path.name.startswith(EVENTS):

@@ -4,9 +4,11 @@ The points are enumerated: a hook stops the process at each (`rundir.crash_point
 all of them are `pytest -m battery tests/faults`.
 """
 
+import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import script
@@ -17,21 +19,32 @@ QUICK = ("experiment=post", "trainer=cpu", "progress=none")
 SHORT = ("optimizer=sgd,adam", "seed=1,2", "trainer.max_epochs=3")
 LONG = ("optimizer=sgd,adam", "seed=1,2", "trainer.max_epochs=5")
 WIDE = ("optimizer=sgd,adam", "seed=1,2,3", "trainer.max_epochs=3")
+CHECKPOINTS = "a checkpoint at each epoch's end"  # is no word of the command
 # What is there before the crash, and what is asked for when it comes.
 COMMANDS: dict[str, tuple[tuple[str, ...] | None, tuple[str, ...]]] = {
     "new": (None, SHORT),
     "longer": (SHORT, LONG),
     "wider": (SHORT, WIDE),
-    "interrupted": (None, (*SHORT, "max_stack=1")),
+    "several stacks": (None, (*SHORT, "max_stack=1")),
+    "again": (SHORT, (*SHORT, "rerun=all")),
+    "no directories": (None, (*SHORT, "run_dirs=none")),
+    "with checkpoints": (None, (*SHORT, CHECKPOINTS)),
+    "several stacks, with checkpoints": (None, (*SHORT, "max_stack=1", CHECKPOINTS)),
+    "longer, with checkpoints": (SHORT, (*LONG, CHECKPOINTS)),
     "one by one": (None, (*SHORT, "hydra/launcher=basic")),
 }
-NUM_SAMPLED = 5  # of each command's crash points, in CI
+NUM_DRAWN = 20
+IN_CI = ("longer", "wider", "one by one", "several stacks, with checkpoints")
+NUM_SAMPLED = 3  # of each command's crash points, in CI
 
 
 def run(cwd: Path, *words: str, crash_at: int = 0, crash_log: str = "") -> int:
     """The command's exit status."""
     prelude = f"import simplenn.rundir.crash_points as points; points._at, points._log = {crash_at}, {crash_log!r}"
-    done = script("train.py", "-m", "name=study", *QUICK, *words, cwd=cwd, prelude=prelude)
+    if CHECKPOINTS in words:
+        prelude += "; import simplenn.stacking.keeping as keeping; keeping.SECONDS_BETWEEN = 0"
+    typed = [word for word in words if word != CHECKPOINTS]
+    done = script("train.py", "-m", "name=study", *QUICK, *typed, cwd=cwd, prelude=prelude)
     assert done.returncode in (0, 137), done.stdout + done.stderr
     return done.returncode
 
@@ -51,19 +64,37 @@ class Prepared:
         log = folder / "points"
         assert run(self._whole, *words, crash_log=str(log)) == 0
         self.points = log.read_text().splitlines()
-        self.tree = tree(self._whole / NAME)
+        self.tree = self._left(self._whole)
+
+    def _left(self, cwd: Path) -> dict[str, Any]:
+        """What trains all runs again does so once more after a crash, so that its parts have higher numbers."""
+        found = tree(cwd / NAME)
+        if "rerun=all" not in self.words:
+            return found
+        parts = sorted({name.split("/")[1] for name in found if name.startswith("stacks/")})
+        renumbered = {}
+        for name, content in found.items():
+            if name.startswith("stacks/"):
+                part = name.split("/")[1]
+                name = name.replace(part, f"{parts.index(part)}-{part.partition('-')[2]}")
+            if name.endswith("structure.json"):
+                content = {key: value for key, value in content.items() if key != "number"}
+            renumbered[name] = content
+        return renumbered
 
     def _start(self, cwd: Path) -> None:
         cwd.mkdir()
         if self.before is not None:
             shutil.copytree(self.before, cwd / NAME)
 
-    def crashed_and_run_again(self, cwd: Path, point: int) -> list[str]:
-        """The files that are other than without the crash."""
+    def crashed_and_run_again(self, cwd: Path, points: Sequence[int]) -> list[str]:
+        """The files that are other than without the crashes, each of which hits the command that goes on after the one
+        before; that may end before it comes to its point."""
         self._start(cwd)
-        assert run(cwd, *self.words, crash_at=point) == 137
+        statuses = [run(cwd, *self.words, crash_at=point) for point in points]
+        assert statuses[0] == 137
         assert run(cwd, *self.words) == 0
-        found = differences(tree(cwd / NAME), self.tree)
+        found = differences(self._left(cwd), self.tree)
         shutil.rmtree(cwd)
         return found
 
@@ -80,14 +111,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Prepar
     return prepare
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", IN_CI)
 def test_a_sweep_survives_a_crash(command: str, prepared: Callable[[str], Prepared], tmp_path: Path) -> None:
-    """At a sample of its crash points, evenly spread."""
+    """At a seeded sample of its crash points."""
     sweep = prepared(command)
     count = len(sweep.points)
     assert count >= NUM_SAMPLED, "the hook is never called"
-    for point in sorted({1 + k * (count - 1) // (NUM_SAMPLED - 1) for k in range(NUM_SAMPLED)}):
-        assert sweep.crashed_and_run_again(tmp_path / str(point), point) == [], sweep.points[point - 1]
+    for point in random.Random(2).sample(range(1, count + 1), NUM_SAMPLED):
+        assert sweep.crashed_and_run_again(tmp_path / str(point), [point]) == [], sweep.points[point - 1]
 
 
 @pytest.mark.battery
@@ -96,7 +127,22 @@ def test_a_sweep_survives_every_crash(command: str, prepared: Callable[[str], Pr
     sweep = prepared(command)
     lost = {}
     for point in range(1, len(sweep.points) + 1):
-        if found := sweep.crashed_and_run_again(tmp_path / str(point), point):
+        if found := sweep.crashed_and_run_again(tmp_path / str(point), [point]):
             lost[sweep.points[point - 1]] = found
     print(f"{command}: {len(sweep.points)} crash points, {len(lost)} with other files afterwards")
+    assert lost == {}
+
+
+@pytest.mark.battery
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_sweep_survives_a_crash_of_what_goes_on(
+    command: str, prepared: Callable[[str], Prepared], tmp_path: Path
+) -> None:
+    """At points of a seeded draw: of the command, of the one that goes on, of the one after that."""
+    sweep, draw, lost = prepared(command), random.Random(1), {}
+    for number in range(NUM_DRAWN):
+        points = [draw.randint(1, len(sweep.points)) for _ in range(3)]
+        if found := sweep.crashed_and_run_again(tmp_path / str(number), points):
+            lost[tuple(points)] = found
+    print(f"{command}: {NUM_DRAWN} times three crashes, {len(lost)} with other files afterwards")
     assert lost == {}

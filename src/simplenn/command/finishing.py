@@ -19,8 +19,11 @@ log = logging.getLogger(__name__)
 MOST_SHOWN = 20  # failed runs that are listed
 
 
-def finish(sweep: DictConfig, going_on: GoingOn | None, attempt: Attempts, stopped: str) -> int:
-    """Writes the sweep's table and the directories that are missing, and says how its runs ended.
+def finish(
+    sweep: DictConfig, going_on: GoingOn | None, attempt: Attempts, stopped: str, *, is_cut_short: bool = False
+) -> int:
+    """Writes the sweep's table and the directories that are missing, and says how its runs ended. `is_cut_short` where
+    an exception has ended the command, as that of a signal does: between two stacks no run says so.
 
     The exit status: 1 where a run of the sweep isn't done, or something couldn't be written.
     """
@@ -36,7 +39,8 @@ def finish(sweep: DictConfig, going_on: GoingOn | None, attempt: Attempts, stopp
         summary.say_sweep(record)
         if stopped:
             log.error("stopped: %s", stopped)
-        if stopped or record.interrupted or record.attempt.failed:
+        is_open = is_cut_short and going_on is not None and going_on.num_runs > len(record.runs)
+        if stopped or is_open or record.interrupted or record.attempt.failed:
             log.info("go on with: python scripts/train.py -m %s resume=true", _named(sweep, record.directory))
         elif sweep.verify:
             record.attempt("verify", _verify, record, sweep.verify)

@@ -4,17 +4,20 @@ be done."""
 import hashlib
 import logging
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn.command import directory, sweep_directory
+from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
 from simplenn.planning import Plan
-from simplenn.rundir import Run, package_versions, write_atomically
-from simplenn.rundir.atomic import remove_left_overs, remove_tree
-from simplenn.rundir.lock import Lock
+from simplenn.rundir import Run, package_versions, remove_left_overs, write_atomically
+from simplenn.rundir.atomic import remove_tree, restore_directories
+from simplenn.rundir.lock import NAME as LOCK
+from simplenn.rundir.lock import Lock, remove_dead
 from simplenn.sweep.growth import Growth, grown, lengths_are_swept, with_lengths, without_twins
 from simplenn.sweep.inventory import Inventory, StoredRun, differences
 from simplenn.sweep.parts import set_aside, tidy
@@ -77,7 +80,8 @@ class GoingOn:
         """Whether anything is to be trained, or a kill has left a file out that derives from what was trained."""
         if self.plan.jobs or self.inventory is None or self.inventory.damaged:
             return True
-        return not _table_is_whole(self.inventory) or bool(self.without_directory())
+        is_told = sweep_directory.is_told(self.inventory.sweep)
+        return not (is_told and _table_is_whole(self.inventory)) or bool(self.without_directory())
 
     def without_directory(self) -> list[StoredRun]:
         """The stacked runs that should have a directory of their own, and have none, or one of fewer epochs."""
@@ -99,6 +103,9 @@ class GoingOn:
             assert self.inventory is not None
             for path, reason in self.inventory.damaged:
                 set_aside(path, reason)
+            told = self.path / sweep_directory.MULTIRUN
+            if told.exists() and not sweep_directory.is_told(self.path):
+                set_aside(told, f"{told} is damaged")
             for run in self.growth.again:
                 remove_tree(self.path / run.subdir)
             if not hasattr(get_class(self._sweep.hydra.launcher._target_), "launch_groups"):
@@ -115,7 +122,23 @@ class GoingOn:
             *(subdir for group in self._asked.groups for subdir in group.subdirs),
         ]
         for folder in {(self.path / subdir).parent for subdir in subdirs}:
+            restore_directories(folder)
             remove_left_overs(folder)
+        for run in self.inventory.runs.values():
+            if run.part is None:  # one that trains again removes it itself
+                remove_dead(self.path / run.subdir)
+
+    def leave(self) -> None:
+        """Tidies up where nothing `is_left` but what a process has left that was killed at its very end: its lock, for
+        one."""
+        if self.path is None or not (self.path / LOCK).exists():
+            return
+        with suppress(ConfigError, OSError):  # a process that holds it tidies up itself
+            self._lock = Lock(self.path)
+            try:
+                self._tidy()
+            finally:
+                self.end()
 
     def say(self) -> None:
         """How much of what the command asks for is there."""

@@ -33,7 +33,7 @@ def existing(sweep: DictConfig) -> Path | None:
             f"{path} was written by an earlier release, whose sweeps can't be gone on with; {fix}, "
             "or move the directory away and train the sweep anew"
         )
-    if not is_empty(path) and not is_sweep(path):
+    if not is_empty(path) and not has_parts(path) and not is_sweep(path):
         raise ConfigError(f"{path} must be a sweep of this repo's or new, and holds other files; {fix}")
     return path
 
@@ -43,9 +43,22 @@ def is_empty(path: Path) -> bool:
     return all(entry.name.startswith(".") for entry in path.iterdir())
 
 
+def has_parts(path: Path) -> bool:
+    """Whether there is what a sweep of this repo's has trained, whatever has become of its `multirun.yaml`."""
+    return (path / "results.csv.sha256").is_file() or any(path.glob("stacks/*/structure.json"))
+
+
 def is_sweep(path: Path) -> bool:
     """Whether the directory holds a sweep of this repo's: its `multirun.yaml` has our keys."""
     return set(root_keys()) - {"rerun", "on_error"} <= read_multirun(path).keys()
+
+
+def is_told(path: Path) -> bool:
+    """Whether the sweep's `multirun.yaml` can be read."""
+    try:
+        return is_sweep(path)
+    except ConfigError:
+        return False
 
 
 def read_multirun(path: Path) -> dict[str, Any]:

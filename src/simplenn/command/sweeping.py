@@ -79,11 +79,14 @@ class Sweeping:
             if going_on.is_left:
                 gate.rehearse_groups(going_on.plan.groups)
                 going_on.begin()
+            else:
+                going_on.leave()
         # Whether runs can train together is asked of all of them, so that a rest trains as the whole would have.
         self._take_on(going_on.asked.groups, sweep)
         self._going_on = going_on
-        for group in going_on.plan.groups:
-            _move_to_directory(group, sweep, num_overrides)
+        # Groups that were one before some of its runs were found in the directory share what they were composed from.
+        for composed in {id(group.composed): group.composed for group in going_on.plan.groups}.values():
+            _move_to_directory(composed, sweep, num_overrides)
         going_on.say()
         return going_on.plan
 
@@ -166,7 +169,7 @@ class Sweeping:
         """Notes why runs are left that have not been tried."""
         self._stopped = reason
 
-    def finish(self) -> int:
+    def finish(self, *, is_cut_short: bool = False) -> int:
         """Writes the sweep's table and says how its runs ended; the exit status for that. Does nothing before a sweep
         has begun."""
         if self._sweep is None or (self._going_on is not None and not self._going_on.is_begun):
@@ -176,7 +179,7 @@ class Sweeping:
         from simplenn.command.finishing import finish
 
         with signals.deferred():
-            return finish(self._sweep, self._going_on, self._attempt, self._stopped)
+            return finish(self._sweep, self._going_on, self._attempt, self._stopped, is_cut_short=is_cut_short)
 
 
 def batched_by(batched: Any) -> Callable[[Any], Any]:
@@ -201,7 +204,7 @@ def finished(main: Callable[[], Any], sweeping: Sweeping) -> Callable[[], None]:
             sweeping.stop(error.reason)
         except BaseException:
             try:
-                sweeping.finish()
+                sweeping.finish(is_cut_short=True)
             except Exception as error:  # not instead of the first one, but beside it
                 log.error("the sweep's files could not all be written: %s", in_one_line(error))
             raise
@@ -221,10 +224,10 @@ def _refuse_shared_subdirs(groups: Sequence[RunGroup]) -> None:
             )
 
 
-def _move_to_directory(group: RunGroup, sweep: DictConfig, num_overrides: int) -> None:
+def _move_to_directory(composed: DictConfig, sweep: DictConfig, num_overrides: int) -> None:
     """Gives jobs that were composed before the sweep claimed its directory that directory. Of the overrides that the
     sweep has for Hydra, they have the first `num_overrides`, and their own behind them."""
-    with read_write(group.composed):
-        group.composed.hydra.sweep.dir = sweep.hydra.sweep.dir
-        own = overrides_given(group.composed)[num_overrides:]
-        group.composed.hydra.overrides.hydra = [*overrides_given(sweep), *own]
+    with read_write(composed):
+        composed.hydra.sweep.dir = sweep.hydra.sweep.dir
+        own = overrides_given(composed)[num_overrides:]
+        composed.hydra.overrides.hydra = [*overrides_given(sweep), *own]

@@ -107,6 +107,12 @@ def restore_directory(path: Path) -> None:
             rename(before, path)
 
 
+def restore_directories(folder: Path) -> None:
+    """Does so for all that are in the folder."""
+    for entry in sorted(folder.glob(".*.before")):
+        restore_directory(folder / entry.name.removeprefix(".").removesuffix(".before"))
+
+
 def remove_left_overs(directory: Path) -> None:
     """Removes what processes that are no more had begun to write in a directory, which no one else is at work in.
 

@@ -58,6 +58,13 @@ class Lock:
                     self._path.unlink(missing_ok=True)
 
 
+def remove_dead(directory: Path) -> None:
+    """Removes the lock of a process that was killed, if there is one; one that a process holds stays."""
+    if (directory / NAME).exists():
+        with suppress(ConfigError, OSError):
+            Lock(directory).release()
+
+
 # Locks of `lock`, by directory: a second lock of one directory in one process would be refused, too.
 _handed_over: dict[Path, Lock] = {}
 

@@ -92,7 +92,7 @@ class Inventory:
 
     def _take_continuations(self, parts: list[Part]) -> None:
         """Where a finished part has a longer one beside it that isn't finished, training goes on from that."""
-        known = {part.path for part in parts}
+        known = {part.path for part in parts} | {path for path, _ in self.damaged}
         for part in self._sound([part for part in resumable(self.sweep) if part.path not in known]):
             rows = {own: row for row, own in enumerate(part.runs()["identity"].to_list())}
             for key, run in self.runs.items():
@@ -116,7 +116,25 @@ class Inventory:
         key = with_length(own, _there(cfg)) if self.with_lengths else own
         self.origins[subdir] = Origin({}, {}, cfg) if result is None else Origin(result.versions, result.code, cfg)
         status, epoch = ("interrupted", 0) if result is None else (result.status, result.epoch)
+        other = self.runs.get(key)
+        if other is not None and other.part is None and other.subdir != subdir:
+            if not self._is_its_own(run, own):
+                return
+            if not self._is_its_own(Run(self.sweep / other.subdir), own):
+                del self.origins[other.subdir]
         self.runs[key] = StoredRun(subdir, _num_of(run), status, epoch)
+
+    def _is_its_own(self, run: Run, own: str) -> bool:
+        """Whether a result is of the run whose configuration lies beside it. That takes long to say, and so is asked
+        only where two directories claim to hold one run."""
+        try:
+            found = identity(check_config(run.config))
+        except ConfigError as error:
+            self.damaged.append((run.directory, str(error)))
+            return False
+        if found != own.partition(LENGTH)[0]:
+            self.damaged.append((run.directory, f"{run.directory / 'result.json'} is damaged: it is of another run"))
+        return found == own.partition(LENGTH)[0]
 
 
 def with_length(own: str, cfg: DictConfig) -> str:

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
-from simplenn.rundir import remove_left_overs, replacing_directory, restore_directory
-from simplenn.rundir.atomic import remove_tree, rename
+from simplenn.rundir import remove_left_overs, replacing_directory
+from simplenn.rundir.atomic import remove_tree, rename, restore_directories
 
 if TYPE_CHECKING:
     import polars
@@ -168,9 +168,7 @@ def tidy(sweep: Path) -> None:
     stacks = sweep / STACKS
     remove_left_overs(sweep)
     if stacks.is_dir():
-        for entry in sorted(stacks.iterdir()):
-            if entry.name.endswith(".before"):
-                restore_directory(stacks / entry.name.removeprefix(".").removesuffix(".before"))
+        restore_directories(stacks)
         remove_left_overs(stacks)
         parts = _all(sweep)
         _remove(old for old in parts if any(_is_superseded(old, new) for new in parts))
