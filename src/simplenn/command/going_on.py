@@ -4,16 +4,18 @@ be done."""
 import hashlib
 import logging
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn.command import directory, sweep_directory
+from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
 from simplenn.planning import Plan
-from simplenn.rundir import Run, package_versions, write_atomically
-from simplenn.rundir.atomic import remove_left_overs, remove_tree
+from simplenn.rundir import Run, package_versions, remove_left_overs, restore_directory, write_atomically
+from simplenn.rundir.atomic import remove_tree
 from simplenn.rundir.lock import Lock
 from simplenn.sweep.growth import Growth, grown, lengths_are_swept, with_lengths, without_twins
 from simplenn.sweep.inventory import Inventory, StoredRun, differences
@@ -116,6 +118,11 @@ class GoingOn:
         ]
         for folder in {(self.path / subdir).parent for subdir in subdirs}:
             remove_left_overs(folder)
+            for aside in folder.glob(".*.before"):  # a directory whose replacement a kill has cut short
+                restore_directory(folder / aside.name.removeprefix(".").removesuffix(".before"))
+        for run in self.inventory.runs.values():
+            if run.part is None and (self.path / run.subdir / ".lock").exists():
+                _unlock(self.path / run.subdir)
 
     def say(self) -> None:
         """How much of what the command asks for is there."""
@@ -164,6 +171,14 @@ class GoingOn:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _unlock(directory: Path) -> None:
+    """Removes what a killed process has left in a run's directory, unless another one is at work in it."""
+    with suppress(ConfigError):
+        lock = Lock(directory)
+        Run(directory).tidy()
+        lock.release()
 
 
 def go_on_singly(group: RunGroup, sweep: Path) -> None:
