@@ -109,10 +109,10 @@ def test_a_run_leaves_just_its_files_and_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "stdin", "message"),
     [
-        (["1", "x", "3"], "", "row 1 of the arguments must be numbers, got '1,x,3'"),
+        (["1", "x", "3"], "", "row 1 must be numbers, got '1,x,3'"),
         (["1", "nan", "3"], "", "must be finite numbers"),
         (["nope.csv"], "", "nope.csv must be a readable .csv file"),
-        ([], "1,2,3\n4,oops,6\n", "row 2 of standard input must be numbers, got '4,oops,6'"),
+        ([], "1,2,3\n4,oops,6\n", "line 2 of standard input must be numbers, got '4,oops,6'"),
         ([], "", "there must be at least one row of numbers"),
     ],
 )
@@ -320,7 +320,7 @@ def test_a_failed_jobs_traceback_is_in_its_own_log(tmp_path: Path) -> None:
     assert "2 runs: 1 done, 1 failed" in swept.stdout
     refused = script("evaluate.py", str(done.directory), cwd=tmp_path)
     assert refused.returncode == 2
-    assert "model._target_ must name a class in torch, lightning, simplenn" in refused.stderr
+    assert "model._target_ must name a class in torch.nn, torch.optim, simplenn" in refused.stderr
 
 
 def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_changed_configuration_is_noticed(name: str, place: Path) -> None:
     path.with_name("sha256sums").unlink()
     for content in ("", "a: [1", "- {", "\0"):
         path.write_text(content)
-        with pytest.raises(ConfigError, match=f"{name} must hold a run's") as refusal:
+        with pytest.raises(ConfigError, match=f"{name} must hold a (run's|configuration)") as refusal:
             READ[name](run)
         assert "\n" not in str(refusal.value)
 
@@ -216,7 +216,7 @@ def test_readers_secrets_stay_with_the_reader(place: Path) -> None:
     for name, words in {"evaluate.py": ["outputs/runs/x"], "train.py": ["name=x", "resume=true"]}.items():
         refused = script(name, *words, cwd=place, environment=environ | {"SECRET": "sesame"})
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-        assert "got model.activation: ${oc.env:SECRET}" in refused.stderr
+        assert "model.activation in " in refused.stderr and "must refer to keys alone" in refused.stderr
         assert "sesame" not in refused.stdout + refused.stderr
 
 

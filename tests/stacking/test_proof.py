@@ -127,7 +127,7 @@ def test_weights_of_two_precisions_take_numbers_of_their_own() -> None:
 
 DATA: list[tuple[str, str | None]] = [
     ("Products", EQUAL),
-    ("FromGlobalState", "the data module draws from the global random state"),
+    ("FromGlobalState", "depends on the seed"),
     ("FromItsRunsSeed", "depends on the seed"),
     ("Unseeded", "drawn anew each time"),
     ("ChangesSamples", "the data module's train is not a TensorDataset"),

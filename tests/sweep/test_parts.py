@@ -287,14 +287,14 @@ def test_extracting_gives_the_directory_that_bulk_writing_gives(runs: list[Run],
     for number, group in enumerate(groups):
         write_part(tmp_path, number, group, finished=True)
         write_directories(group, tmp_path, *build_run(group.cfg))
-    (tmp_path / "runs").rename(tmp_path / "bulk")
+    (tmp_path / "runs").rename(tmp_path / ".bulk")
     wanted = [groups[1].names[1], groups[0].names[0], groups[0].names[1]]
     assert list(extract(tmp_path, wanted)) == [tmp_path / "runs" / name for name in wanted]
     for name in wanted:
         paths = sorted(path for path in (tmp_path / "runs" / name).rglob("*") if path.is_file())
         assert len(paths) >= 7
         for path in paths:
-            twin = tmp_path / "bulk" / path.relative_to(tmp_path / "runs")
+            twin = tmp_path / ".bulk" / path.relative_to(tmp_path / "runs")
             if path.suffix == ".ckpt":
                 assert str(checkpoint.load(path)) == str(checkpoint.load(twin))
             else:
