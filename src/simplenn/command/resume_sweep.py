@@ -28,13 +28,13 @@ def resume_sweep(config: DictConfig, config_name: str) -> None:
             "leave resume=true out to begin it"
         )
     task, hydras = _overrides_of(sweep_directory.read_multirun(path), str(path / sweep_directory.MULTIRUN))
-    now = overrides_given(config, "task")
-    given = set(map(key_of, now))
-    kept = [o for o in task if key_of(o) not in given and key_of(o) not in OF_THE_COMMAND]
+    # Without resume=true itself and in the order of then, so that runs have the configurations of the whole command.
+    now = [o for o in overrides_given(config, "task") if key_of(o) != "resume"]
+    told = _merged([o for o in task if key_of(o) not in OF_THE_COMMAND or key_of(o) in map(key_of, now)], now)
     hydras = [o for o in hydras if key_of(o).startswith(HYDRAS)]
     own = overrides_given(config)
     loader = GlobalHydra.instance().config_loader()
-    composed = loader.load_configuration(config_name, [*kept, *now, *hydras, *own], run_mode=RunMode.MULTIRUN)
+    composed = loader.load_configuration(config_name, [*told, *hydras, *own], run_mode=RunMode.MULTIRUN)
     raw: Any = OmegaConf.to_container(composed, resolve=False)  # what Hydra resolves for each job stays unresolved
     with read_write(config), open_dict(config):
         for key in [key for key in raw if key != "hydra"]:
@@ -45,6 +45,15 @@ def resume_sweep(config: DictConfig, config_name: str) -> None:
         config.hydra.overrides.task = raw["hydra"]["overrides"]["task"]
         config.hydra.overrides.hydra = raw["hydra"]["overrides"]["hydra"]
         config.hydra.job.override_dirname = raw["hydra"]["job"]["override_dirname"]
+
+
+def _merged(then: list[str], now: list[str]) -> list[str]:
+    """Those of now, each in the place of the one of its key, if there was one; the rest behind."""
+    given: dict[str, list[str]] = {}
+    for override in now:
+        given.setdefault(key_of(override), []).append(override)
+    merged = [new for old in then for new in given.pop(key_of(old), [] if key_of(old) in map(key_of, now) else [old])]
+    return merged + [override for overrides in given.values() for override in overrides]
 
 
 def _overrides_of(multirun: dict[str, Any], file: str) -> tuple[list[str], list[str]]:
