@@ -93,6 +93,13 @@ class GoingOn:
     def begin(self) -> None:
         """Takes the directory, which no other process works in from now on. Raises `ConfigError` where one does, and
         `Unwritable`."""
+        try:
+            self._begin()
+        except BaseException:
+            self.end()
+            raise
+
+    def _begin(self) -> None:
         if self.path is None:
             self.path = directory.claim(self._sweep, "sweep")
             self._lock = Lock(self.path)
