@@ -14,6 +14,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from simplenn.errors import ConfigError
 from simplenn.planning import key_of, overrides_given, quoted_path
 from simplenn.rundir import Run, is_unused, writing
+from simplenn.rundir.lock import NAME as LOCK
 
 SECONDS_TO_WAIT = 1800  # as long as torch lets processes wait for each other
 
@@ -129,7 +130,7 @@ def _is_left_over(config: DictConfig, kind: str) -> bool:
     """Whether the directory is that of a run which was killed before it began. An empty one that is named by its path
     may be anyone's."""
     directory = requested_directory(config, kind)
-    is_ours = not _by_hydras_key(config, kind) or (directory / ".lock").exists()
+    is_ours = not _by_hydras_key(config, kind) or (directory / LOCK).exists()
     return kind == "run" and is_ours and is_unused(directory)
 
 

@@ -29,20 +29,26 @@ class Failures:
     _any_other: bool = False
 
     def ended(self, run: Run, status: str, message: str) -> None:
-        """Takes note of a run. Raises `Stopped` where it was the last that is tried."""
-        if status != "failed":
-            self._any_other = True
-            return
-        self._messages.append(message)
-        log.error("failed: %s: %s (see %s)", shown(run.directory), message, shown(run.directory / "train.log"))
-        if reason := self._reason_to_stop():
-            raise Stopped(reason)
+        """Takes note of a run, and tells of one that failed. Raises `Stopped` where it was the last that is tried."""
+        self.note(status, message)
+        if status == "failed":
+            log.error("failed: %s: %s (see %s)", shown(run.directory), message, shown(run.directory / "train.log"))
+            if reason := self.reason_to_stop:
+                raise Stopped(reason)
 
     def stacked(self) -> None:
         """Takes note of a stack that has ended."""
         self._any_other = True
 
-    def _reason_to_stop(self) -> str:
+    def note(self, status: str, message: str) -> None:
+        if status == "failed":
+            self._messages.append(message)
+        else:
+            self._any_other = True
+
+    @property
+    def reason_to_stop(self) -> str:
+        """Empty where the sweep goes on."""
         if self.on_error == "stop" and self._messages:
             return "a run has failed, and on_error=stop"
         first = self._messages[:SAME_FAILURES]
@@ -66,8 +72,5 @@ def reason_not_to_begin(sweep: Path, on_error: str) -> str:
         if number > 10 * SAME_FAILURES and on_error == "auto":
             break
         if file.stat().st_mtime >= begun and (result := Run(file.parent).result()) is not None:
-            if result.status == "failed":
-                failures._messages.append(result.message)
-            else:
-                failures._any_other = True
-    return failures._reason_to_stop()
+            failures.note(result.status, result.message)
+    return failures.reason_to_stop

@@ -1,7 +1,6 @@
 """A sweep in its directory: new, or gone on with, by the runs that are there. Imports no torch where nothing is left to
 be done."""
 
-import hashlib
 import logging
 from collections import Counter
 from contextlib import suppress
@@ -21,7 +20,7 @@ from simplenn.rundir.lock import Lock, remove_dead
 from simplenn.sweep.growth import Growth, grown, lengths_are_swept, with_lengths, without_twins
 from simplenn.sweep.inventory import Inventory, StoredRun, differences
 from simplenn.sweep.parts import set_aside, tidy
-from simplenn.sweep.results import RESULTS
+from simplenn.sweep.results import RESULTS, reason_not_as_written
 from simplenn.sweep.run_directories import are_wanted
 
 log = logging.getLogger(__name__)
@@ -170,9 +169,7 @@ class GoingOn:
         """What the kept runs were trained with, where that is something else than now."""
         assert self.inventory is not None
         versions = package_versions()
-        known: dict[
-            tuple[int | str, str], list[str]
-        ] = {}  # by the origin of the runs, and the group that asks for them
+        known: dict[tuple[int | str, str], list[str]] = {}  # by the runs' origin, and the group that asks for them
         found: Counter[str] = Counter()
         for stored, group in self.growth.kept:
             key = stored.origin, group.subdirs[0]
@@ -200,24 +197,17 @@ def go_on_singly(group: RunGroup, sweep: Path) -> None:
     """Writes the directories of runs whose training as a stack was left, so that each goes on from there by itself."""
     if group.part is None:
         return
-    from simplenn.setup import build_run, share_data
-    from simplenn.sweep.parts import read_group, resumable
-    from simplenn.sweep.run_files.directories import write_directories
+    from simplenn.sweep.parts import left_part, read_group
+    from simplenn.sweep.record import write_directories_of
 
-    part = next(part for part in resumable(sweep) if part.number == group.part)
-    stored = read_group(part, group.rows)
-    write_directories(stored, sweep, *build_run(stored.cfg, share_data(stored.cfg)))
+    write_directories_of(read_group(left_part(sweep, group.part), group.rows), sweep)
 
 
 def _table_is_whole(inventory: Inventory) -> bool:
     """Whether `results.csv` is as it was written, and has all runs."""
-    path = inventory.sweep / RESULTS
-    try:
-        content = path.read_bytes()
-        digest = path.with_name(f"{RESULTS}.sha256").read_text().split()[0]
-    except (OSError, IndexError, ValueError):
+    if reason_not_as_written(inventory.sweep):
         return False
-    return hashlib.sha256(content).hexdigest() == digest and content.count(b"\n") == len(inventory.runs) + 1
+    return (inventory.sweep / RESULTS).read_bytes().count(b"\n") == len(inventory.runs) + 1
 
 
 def _has_directory(path: Path, run: StoredRun) -> bool:

@@ -94,9 +94,9 @@ class PreparedGroup:
         """What the training goes on from; `None` where it begins."""
         if self.group.part is None:
             return None
-        from simplenn.sweep.parts import read_group, resumable
+        from simplenn.sweep.parts import left_part, read_group
 
-        part = next(part for part in resumable(self._sweep) if part.number == self.group.part)
+        part = left_part(self._sweep, self.group.part)
         if len(part.runs()) == len(self.group):
             self._number = part.number  # whole, and so it takes its predecessor's place
         return read_group(part, self.group.rows).outcome

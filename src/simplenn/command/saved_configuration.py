@@ -1,4 +1,4 @@
-"""A job's configuration in its directory: what `.hydra` holds, and a process that takes it on from there."""
+"""A job's configuration: what `.hydra` in its directory holds, and one in the place of another."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,8 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from simplenn.config import values_to_save
-from simplenn.rundir import Run, find_run
-from simplenn.rundir.hydra_folder import hydra_file
+from simplenn.rundir import Run
 
 if TYPE_CHECKING:
     from simplenn.command.resume import Resumed
@@ -30,14 +29,6 @@ def save(config: DictConfig, resumed: "Resumed | None") -> None:
     }
     texts = {name: OmegaConf.to_yaml(OmegaConf.create(values)).encode() for name, values in files.items()}
     Run(Path(config.hydra.runtime.output_dir)).write_hydra_folder(texts)
-
-
-def take_on(config: DictConfig) -> None:
-    """Gives a process that another has started for its run that run's own configuration, whatever this command's
-    overrides and the files of `conf/` say by now. Raises `ConfigError`."""
-    directory = Path(config.hydra.run.dir)
-    if hydra_file(directory, "config.yaml").exists():
-        put_in(config, find_run(directory).config)
 
 
 def put_in(config: DictConfig, job: DictConfig) -> None:

@@ -9,10 +9,9 @@ from omegaconf import DictConfig
 from simplenn.command import directory
 from simplenn.config import root_keys
 from simplenn.errors import ConfigError
+from simplenn.sweep.parts import refuse_old_layout
 
 MULTIRUN = "multirun.yaml"
-OLD_LAYOUT = "structures.json"  # of releases that kept all runs of a sweep in a few files
-OF_A_START = (".lock", MULTIRUN)  # what a sweep has that was killed before any run had begun
 
 
 def existing(sweep: DictConfig) -> Path | None:
@@ -28,11 +27,7 @@ def existing(sweep: DictConfig) -> Path | None:
     fix = "try another name" if sweep.name is not None else "try another hydra.sweep.dir"
     if not path.is_dir():
         raise ConfigError(f"{path} must be a sweep's directory or new, and is a file; {fix}")
-    if (path / OLD_LAYOUT).exists():
-        raise ConfigError(
-            f"{path} was written by an earlier release, whose sweeps can't be gone on with; {fix}, "
-            "or move the directory away and train the sweep anew"
-        )
+    refuse_old_layout(path)
     if not is_empty(path) and not has_parts(path) and not is_sweep(path):
         raise ConfigError(f"{path} must be a sweep of this repo's or new, and holds other files; {fix}")
     return path

@@ -22,7 +22,7 @@ def values_to_save(cfg: DictConfig) -> dict[str, Any]:
     values: Any = OmegaConf.to_container(cfg, resolve=False, enum_to_str=True)
     values.pop("hydra", None)
     for key, value in values.items():
-        if any(outside_references(value)):
+        if any(_outside_references(value)):
             node = cfg[key]
             is_group = OmegaConf.is_config(node)
             values[key] = _put_in(value, OmegaConf.to_container(node, resolve=True) if is_group else node)
@@ -39,7 +39,7 @@ def _put_in(value: Any, resolved: Any) -> Any:
     return value
 
 
-def outside_references(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def _outside_references(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """The values among plain ones that refer to what is outside of the configuration, by full key."""
     return ((key, text) for key, text in texts(node, key) if OUTSIDE.search(text))
 

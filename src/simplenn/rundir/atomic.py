@@ -71,7 +71,7 @@ def replacing_directory(path: Path, durable: bool = True) -> Iterator[Path]:
     A folder can't take the place of another in one step: that one is moved aside first, and a kill between the two
     steps leaves neither at `path`. Whoever replaces folders calls `restore_directory` before reading them.
     """
-    temporary, before = temporary_beside(path), before_replacement(path)
+    temporary = temporary_beside(path)
     try:
         with writing(path):
             remove_tree(temporary)
@@ -83,18 +83,24 @@ def replacing_directory(path: Path, durable: bool = True) -> Iterator[Path]:
                 for file in sorted(temporary.rglob("*"), reverse=True):  # what is in a folder before the folder
                     synchronize(file)
                 synchronize(temporary)
-            if path.exists():
-                remove_tree(before)
-                rename(path, before)
-            rename(temporary, path)
-            if durable:
-                synchronize(path.parent)
-            remove_tree(before)
+            take_place(temporary, path, durable=durable)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         with suppress(OSError):
             restore_directory(path)
         raise
+
+
+def take_place(whole: Path, path: Path, *, durable: bool) -> None:
+    """Puts a folder that is whole where none is, or in the place of another, which a kill in between leaves beside."""
+    before = before_replacement(path)
+    if os.path.lexists(path):
+        remove_tree(before)
+        rename(path, before)
+    rename(whole, path)
+    if durable:
+        synchronize(path.parent)
+    remove_tree(before)
 
 
 def restore_directory(path: Path) -> None:
@@ -160,11 +166,17 @@ def rename(source: Path, target: Path) -> None:
 def set_aside(path: Path) -> Path:
     """Renames what is damaged to `<name>.damaged`, `.damaged_2` and so on, and returns that path. A file that the
     system lets no one rename stays."""
+    aside = place_aside(path)
+    with suppress(OSError):
+        rename(path, aside)
+    return aside
+
+
+def place_aside(path: Path) -> Path:
+    """The first free one of these names."""
     aside, number = path.with_name(f"{path.name}.damaged"), 2
     while aside.exists():
         aside, number = path.with_name(f"{path.name}.damaged_{number}"), number + 1
-    with suppress(OSError):
-        rename(path, aside)
     return aside
 
 

@@ -6,9 +6,9 @@ Shapes: R runs, T epochs.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -32,6 +32,8 @@ from simplenn.stacking.recorder import CheckpointCapture, StackRecorder
 from simplenn.stacking.stack import Stack
 from simplenn.training import make_trainer, without_tips
 
+P = ParamSpec("P")
+
 
 class Attempt(NamedTuple):
     """What became of training a stack: its outcome, or where it raised `error`, what its runs had after their last
@@ -39,30 +41,6 @@ class Attempt(NamedTuple):
 
     outcome: Outcome | None
     error: Exception | None = None
-
-
-def train_stack(
-    cfg: DictConfig,
-    columns: Columns,
-    callbacks: Sequence[Callback] = (),
-    directory: Path | None = None,
-    initial: InitialWeights | None = None,
-    start: Outcome | None = None,
-    keep: Callable[[Outcome], None] | None = None,
-) -> Outcome:
-    """Trains the R runs of `columns` as one stack; that they are stackable is for `proof.prove` to find out.
-
-    It goes on from `start`, the outcome of just these runs, as if they had been trained at once. `keep` is called about
-    once a minute, at an epoch's end, with what another training could go on from.
-
-    A signal ends the training, and is in the outcome for the caller to raise again; one that comes before training
-    begins is raised. Raises `CannotCompile` where `trainer.compile` asks for what can't be done.
-    """
-    attempt = attempt_stack(cfg, columns, callbacks, directory, initial, start, keep)
-    if attempt.error is not None:
-        raise attempt.error
-    assert attempt.outcome is not None
-    return attempt.outcome
 
 
 def attempt_stack(
@@ -74,7 +52,14 @@ def attempt_stack(
     start: Outcome | None = None,
     keep: Callable[[Outcome], None] | None = None,
 ) -> Attempt:
-    """As `train_stack`, but an error is returned, together with what there was before it."""
+    """Trains the R runs of `columns` as one stack; that they are stackable is for `proof.prove` to find out.
+
+    It goes on from `start`, the outcome of just these runs, as if they had been trained at once. `keep` is called about
+    once a minute, at an epoch's end, with what another training could go on from.
+
+    A signal ends the training, and is in the outcome for the caller to raise again; one that comes before training
+    begins is raised. An error is returned: `CannotCompile` where `trainer.compile` asks for what can't be done.
+    """
     begun = time.monotonic()
     if start is not None and not start.steps:
         start = None  # not one epoch was completed
@@ -124,6 +109,23 @@ def attempt_stack(
         data.trainer = None  # the data outlive the stack, and must not keep its tensors alive
         del data.make_batches
     return Attempt(outcome(("done", "")))
+
+
+def _raising(attempt: Callable[P, Attempt]) -> Callable[P, Outcome]:
+    """The same function with the outcome as its result, which raises an error instead of returning it."""
+
+    @wraps(attempt)
+    def train(*arguments: P.args, **named: P.kwargs) -> Outcome:
+        outcome, error = attempt(*arguments, **named)
+        if error is not None:
+            raise error
+        assert outcome is not None
+        return outcome
+
+    return train
+
+
+train_stack = _raising(attempt_stack)
 
 
 def _ended(start: Outcome) -> Outcome:

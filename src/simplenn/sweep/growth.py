@@ -26,10 +26,6 @@ class Growth:
     num_others: int = 0  # runs of the directory that this command doesn't ask for
 
     @property
-    def num_to_train(self) -> int:
-        return len(self.plan.jobs)
-
-    @property
     def kept_by_status(self) -> Counter[str]:
         return Counter(run.status for run, _ in self.kept)
 

@@ -5,23 +5,21 @@ identity (`with_length`).
 """
 
 import logging
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config import check_config, identity
+from simplenn.config import Kind, check_config, flat, identity, kind_of
 from simplenn.errors import ConfigError
 from simplenn.rundir import Run, code_of
 from simplenn.sweep.parts import Damaged, Part, find_parts, resumable
-from simplenn.sweep.run_directories import run_directories
+from simplenn.sweep.run_directories import num_of, run_directories
 
 log = logging.getLogger(__name__)
 
 LENGTH = "-"  # before the number of epochs
-NUM = re.compile(r"^    num: (\d+)$", re.MULTILINE)  # of hydra.job, in hydra.yaml
 
 
 class StoredRun(NamedTuple):
@@ -122,7 +120,7 @@ class Inventory:
                 return
             if not self._is_its_own(Run(self.sweep / other.subdir), own):
                 del self.origins[other.subdir]
-        self.runs[key] = StoredRun(subdir, _num_of(run), status, epoch)
+        self.runs[key] = StoredRun(subdir, num_of(run.directory), status, epoch)
 
     def _is_its_own(self, run: Run, own: str) -> bool:
         """Whether a result is of the run whose configuration lies beside it. That takes long to say, and so is asked
@@ -144,8 +142,6 @@ def with_length(own: str, cfg: DictConfig) -> str:
 
 def differences(then: Origin, cfg: DictConfig, versions: dict[str, str]) -> list[str]:
     """What is other now than it was for runs of this origin: code, packages, machinery; each in a few words."""
-    from simplenn.config import Kind, flat, kind_of
-
     found = [
         f"{name} {then.versions.get(name, 'none')} (now {new})"
         for name, new in versions.items()
@@ -162,14 +158,6 @@ def differences(then: Origin, cfg: DictConfig, versions: dict[str, str]) -> list
             if kind_of(key) is Kind.EXECUTION and key != "max_stack" and old.get(key) != value
         ]
     return found
-
-
-def _num_of(run: Run) -> int:
-    try:
-        found = NUM.search((run.directory / ".hydra" / "hydra.yaml").read_text())
-    except (OSError, UnicodeDecodeError):
-        found = None
-    return int(found[1]) if found else -1
 
 
 def _there(cfg: Any) -> DictConfig:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
 from simplenn.rundir import remove_left_overs, replacing_directory
-from simplenn.rundir.atomic import remove_tree, rename, restore_directories
+from simplenn.rundir.atomic import place_aside, remove_tree, rename, restore_directories
 
 if TYPE_CHECKING:
     import polars
@@ -128,6 +128,11 @@ def resumable(sweep: Path) -> list[Part]:
     return _one_of_each(sweep, lambda part: (part.epochs, part.finished))
 
 
+def left_part(sweep: Path, number: int) -> Part:
+    """What the training of this number goes on from."""
+    return next(part for part in resumable(sweep) if part.number == number)
+
+
 def next_number(sweep: Path) -> int:
     return max((part.number for part in _all(sweep)), default=-1) + 1
 
@@ -183,10 +188,8 @@ def remove_others(sweep: Path, numbers: Container[int]) -> bool:
 
 
 def set_aside(path: Path, reason: str) -> None:
-    """Renames what can't be trusted, with a warning."""
-    target, number = path.with_name(f"{path.name}.damaged"), 2
-    while target.exists():
-        target, number = path.with_name(f"{path.name}.damaged_{number}"), number + 1
+    """Renames what can't be trusted, with a warning. Raises `OSError` where that can't be done."""
+    target = place_aside(path)
     rename(path, target)
     log.warning("%s; set aside as %s", reason, target.name)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError
 from simplenn.rundir import replacing, write_atomically
+from simplenn.sweep.cells import harmless
 from simplenn.sweep.parts import file_digest
 
 if TYPE_CHECKING:
@@ -68,17 +69,22 @@ def read_results(sweep: Path) -> "polars.DataFrame":
     """
     import polars
 
-    path = sweep / RESULTS
-    try:
-        known = (sweep / DIGEST).read_text().split()[0]
-        if known == file_digest(path):
-            return polars.read_csv(path, infer_schema_length=None)
-        reason = f"{path} doesn't match its checksum"
-    except (OSError, ValueError, IndexError):
-        reason = f"{path} or its checksum is missing"
+    reason = reason_not_as_written(sweep)
+    if not reason:
+        return polars.read_csv(sweep / RESULTS, infer_schema_length=None)
     refuse_no_sweep(sweep)
     log.warning("%s; the table is made anew from the runs", reason)
     return results_of(sweep)
+
+
+def reason_not_as_written(sweep: Path) -> str:
+    """Why the file isn't what `write_results` has written; empty where it is."""
+    path = sweep / RESULTS
+    try:
+        is_same = (sweep / DIGEST).read_text().split()[0] == file_digest(path)
+    except (OSError, ValueError, IndexError):
+        return f"{path} or its checksum is missing"
+    return "" if is_same else f"{path} doesn't match its checksum"
 
 
 def refuse_no_sweep(sweep: Path) -> None:
@@ -96,11 +102,6 @@ def _harmless(table: "polars.DataFrame") -> "polars.DataFrame":
         if suspects:
             changed[column.name] = column.replace(suspects, [harmless(text) for text in suspects])
     return table.with_columns(**changed)
-
-
-def harmless(text: str) -> str:
-    """The text as no spreadsheet takes it for a formula."""
-    return "'" + text if text[:1] in "=+-@\t\r" else text
 
 
 def _sweeps_near(sweep: Path) -> str:

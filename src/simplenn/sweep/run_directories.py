@@ -1,10 +1,13 @@
-"""Where the run directories of a sweep are. Imports no torch."""
+"""Where the run directories of a sweep are, and what is read of many of them in a hurry. Imports no torch."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 MOST_BY_ITSELF = 500  # runs; TensorBoard's Time Series view selects nothing by itself above this
+NUM = re.compile(rb"^    num: (\d+)$", re.MULTILINE)  # of hydra.job, in hydra.yaml
+HEAD = re.compile(rb'\{\s*"status": "(\w+)",\s*"epoch": (\d+),')  # of result.json
 NOT_RUNS = ("stacks", "tensorboard", "figures")  # folders of the sweep's own
 
 
@@ -35,3 +38,22 @@ def _below(folder: str, *, is_sweep: bool = False) -> Iterator[Path]:
             yield Path(path)
         else:
             yield from _below(path)
+
+
+def num_of(directory: Path) -> int:
+    """Hydra's number of the run's job; -1 where nothing says it."""
+    try:
+        found = NUM.search((directory / ".hydra" / "hydra.yaml").read_bytes())
+    except OSError:
+        return -1
+    return int(found[1]) if found else -1
+
+
+def status_and_epoch(directory: Path | str) -> tuple[str, int] | None:
+    """The first two things that the run's result says, unchecked; `None` where there are none to read."""
+    try:
+        with open(f"{directory}/result.json", "rb") as stream:
+            found = HEAD.match(stream.read(256))
+    except OSError:
+        return None
+    return (found[1].decode(), int(found[2])) if found else None

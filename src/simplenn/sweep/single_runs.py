@@ -12,11 +12,10 @@ from omegaconf import OmegaConf
 
 from simplenn.planning import values_of
 from simplenn.rundir import Run
+from simplenn.sweep.run_directories import num_of, status_and_epoch
 
-NUM = re.compile(rb"^    num: (\d+)$", re.MULTILINE)  # of hydra.job, in hydra.yaml
 PLAIN = re.compile(r"- ([A-Za-z+~/][\w./,+~-]*=[\w./=,+-]*)", re.ASCII)  # an override that YAML reads as it stands
-HEAD = re.compile(rb'\{\s*"status": "(\w+)",\s*"epoch": (\d+),')  # of result.json
-ENDED = (b"done", b"diverged", b"failed")
+ENDED = ("done", "diverged", "failed")
 
 
 class SingleRun:
@@ -38,8 +37,8 @@ class SingleRun:
         row: dict[str, Any] = {
             "run": self._subdir.removeprefix("runs/"),
             "subdir": self._subdir,
-            "num": _num(self._run.directory),
-            "identity": self._identity or getattr(result, "identity", ""),
+            "num": num_of(self._run.directory),
+            "identity": self._identity or (result.identity if result else ""),
             "status": result.status if result else "interrupted",
             "message": result.message if result else "",
             "epoch": result.epoch if result else _num_rows(self._run.metrics_file),
@@ -69,12 +68,8 @@ class SingleRun:
 
 def ended_later(directory: Path, status: str, epoch: int) -> bool:
     """Whether the run's result says that it has ended since it was of this status, after so many epochs."""
-    try:
-        with (directory / "result.json").open("rb") as stream:
-            found = HEAD.match(stream.read(256))
-    except OSError:
-        return False
-    if found is None or found[1] not in ENDED or int(found[2]) + (status == "interrupted") <= epoch:
+    ended = status_and_epoch(directory)
+    if ended is None or ended[0] not in ENDED or ended[1] + (status == "interrupted") <= epoch:
         return False
     return Run(directory).result() is not None
 
@@ -103,15 +98,6 @@ def _overrides(directory: Path) -> list[str]:
         return [str(override) for override in yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or []]
     except (OSError, ValueError, TypeError, yaml.YAMLError):
         return []
-
-
-def _num(directory: Path) -> int:
-    """Hydra's job number; -1 where nothing says it."""
-    try:
-        found = NUM.search((directory / ".hydra" / "hydra.yaml").read_bytes())
-    except OSError:
-        return -1
-    return int(found[1]) if found else -1
 
 
 def _num_rows(path: Path) -> int:

@@ -19,8 +19,8 @@ from simplenn.groups.metrics import runs_by_metrics
 from simplenn.regressor import Regressor
 from simplenn.rundir import atomic, writing
 from simplenn.rundir.crash_points import crash_point
+from simplenn.sweep.run_directories import status_and_epoch
 from simplenn.sweep.run_files.contents import Contents, Files, MetricsPerEpoch
-from simplenn.sweep.single_runs import HEAD
 
 RUNS_AT_ONCE = 500  # whose files one thread has in memory
 BYTES_AT_ONCE = 1 << 27
@@ -62,14 +62,10 @@ def is_missing(directory: str, status: str, epoch: int) -> bool:
     """Whether there is no such directory, or one of a run that had not come so far."""
     if not os.path.lexists(directory):
         return True
-    try:
-        with open(f"{directory}/result.json", "rb") as stream:
-            found = HEAD.match(stream.read(256))
-    except OSError:
+    ended = status_and_epoch(directory)
+    if ended is None:
         return False
-    if found is None:
-        return False
-    return int(found[2]) < epoch or (found[1] == b"interrupted" and status != "interrupted")
+    return ended[1] < epoch or (ended[0] == "interrupted" and status != "interrupted")
 
 
 def _write(directory: Path, files: Files, status: str, epoch: int) -> bool:
@@ -82,7 +78,7 @@ def _write(directory: Path, files: Files, status: str, epoch: int) -> bool:
         with writing(directory):
             _write_whole(temporary, files)
             if os.path.lexists(path):
-                _replace(directory, Path(temporary))
+                atomic.take_place(Path(temporary), directory, durable=False)
             else:
                 crash_point("before rename", path)
                 os.rename(temporary, path)
@@ -91,15 +87,6 @@ def _write(directory: Path, files: Files, status: str, epoch: int) -> bool:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return True
-
-
-def _replace(directory: Path, whole: Path) -> None:
-    """Puts the directory that is whole in the place of the other, which a kill in between leaves beside it."""
-    before = directory.with_name(f".{directory.name}.before")  # as `atomic.restore_directory` looks for it
-    atomic.remove_tree(before)
-    atomic.rename(directory, before)
-    atomic.rename(whole, directory)
-    atomic.remove_tree(before)
 
 
 def _write_whole(directory: str, files: Files) -> None:
