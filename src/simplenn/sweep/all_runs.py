@@ -23,19 +23,35 @@ FIRST = ("run", "subdir", "num", "identity", "status", "message", "epoch")
 def all_runs(sweep: Path) -> polars.DataFrame:
     """Of several parts that hold a run the one with the highest number counts, and a directory only where its run has
     come further than in the part. Raises `Damaged`, and `ConfigError` for a sweep of an earlier release."""
+    return all_runs_of([sweep]).drop("sweep")
+
+
+def all_runs_of(sweeps: Sequence[Path]) -> polars.DataFrame:
+    """The runs of several sweeps, with the place of each run's sweep among them as `sweep`. A key counts as swept where
+    two runs differ in it, also if no single sweep goes over it. A run that two sweeps have is there twice."""
+    sources: list[PartValues | SingleRun] = []
+    frames, are_last = [], []
+    for number, sweep in enumerate(sweeps):
+        own, frame = _gathered(sweep)
+        sources += own
+        frames.append(frame.with_columns(sweep=polars.lit(number, polars.Int64)))
+        are_last.append(_is_last(frame))
+    keys = _swept(sources)
+    values = {f"{KEY}{key}": _joined([source.values(key) for source in sources]) for key in keys}
+    runs = polars.concat(frames, how="diagonal_relaxed").with_columns(**values)
+    runs = runs.filter(polars.concat(are_last)).sort("sweep", "num", maintain_order=True)
+    ordered = ["sweep", *FIRST, "part", "row", *values]
+    return runs.select(*ordered, *_metrics(runs.columns, FINAL), *_metrics(runs.columns, BEST))
+
+
+def _gathered(sweep: Path) -> "tuple[list[PartValues | SingleRun], polars.DataFrame]":
+    """What has the runs of a sweep, and a row for each of their runs in the same order; some of them twice."""
     parts = [PartValues(part) for part in find_parts(sweep)]
     frames = [_of_part(values.part) for values in parts]
     stacked = polars.concat(frames, how="diagonal_relaxed") if frames else _nothing()
-    stacked = stacked.with_columns(place=polars.int_range(len(stacked)))
     singles = _singles(sweep, stacked)
-    keys = _swept([*parts, *singles])
-    values = {key: _joined([source.values(key) for source in (*parts, *singles)]) for key in keys}
     alone = polars.DataFrame([single.row for single in singles], infer_schema_length=None) if singles else _nothing()
-    runs = polars.concat([stacked.drop("place"), alone], how="diagonal_relaxed")
-    runs = runs.with_columns(**{f"{KEY}{key}": column for key, column in values.items()})
-    runs = runs.filter(_is_last(runs)).sort("num", maintain_order=True)
-    ordered = [*FIRST, "part", "row", *(name for name in runs.columns if name.startswith(KEY))]
-    return runs.select(*ordered, *_metrics(runs.columns, FINAL), *_metrics(runs.columns, BEST))
+    return [*parts, *singles], polars.concat([stacked, alone], how="diagonal_relaxed")
 
 
 def _of_part(part: Part) -> polars.DataFrame:
