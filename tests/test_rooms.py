@@ -22,6 +22,7 @@ FLOORS = (
     ("stacking", "sweep", "evaluation"),
     ("report",),
     ("command",),
+    ("notebook", "explanation"),
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))

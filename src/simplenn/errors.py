@@ -13,3 +13,7 @@ class Refused(SystemExit):
         super().__init__(status)
         self.status = status
         self.message = message
+
+
+class TrainingFailed(RuntimeError):
+    """A training that was started from Python and came to no result, in one line."""

@@ -11,12 +11,14 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
 from simplenn.command.refusals import in_one_line, is_the_systems, is_the_users
+from simplenn.command.worked_in import directories
 from simplenn.errors import ConfigError, Refused
 from simplenn.planning import key_of, overrides_given
 from simplenn.rank import is_main_process, started_by_user
@@ -36,6 +38,7 @@ class Gate(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         with closed_on_errors():
             self._resumed = _pass_run(config, kwargs["config_name"])
+            directories["run"] = Path(config.hydra.run.dir)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra has made the run's directory and opened its log by now; what it would write of the configuration is

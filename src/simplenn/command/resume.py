@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from simplenn.command import directory
 from simplenn.command.saved_configuration import put_in
+from simplenn.command.worked_in import directories
 from simplenn.config import COMMAND_WIDE, GroupFiles, Kind, check_config, flat, kind_of, root_keys, without_hydra
 from simplenn.errors import ConfigError
 from simplenn.planning import is_for_hydra, key_of, overrides_given
@@ -64,6 +65,7 @@ def resume(config: DictConfig, config_name: str) -> Resumed:
     before = run.result()
     if before is not None and before.reaches(num_epochs):
         log_nothing_to_do(before, quiet=config.quiet)
+        directories["run"] = run.directory
         sys.exit()
     resumed = Resumed(_note(changed), *_history(config, run), files)
     put_in(config, job)

@@ -17,6 +17,7 @@ from simplenn.command.going_on import GoingOn, go_on_singly
 from simplenn.command.prepared_group import PreparedGroup
 from simplenn.command.proofs import Proofs
 from simplenn.command.refusals import in_one_line
+from simplenn.command.worked_in import directories
 from simplenn.command.workers import made_in_worker, write_failure
 from simplenn.errors import Refused
 from simplenn.groups import RunGroup
@@ -104,6 +105,7 @@ class Sweeping:
 
     def _take_on(self, groups: Sequence[RunGroup], sweep: DictConfig) -> None:
         self._sweep = sweep
+        directories["sweep"] = Path(sweep.hydra.sweep.dir)
         self.failures = self.failures or Failures(sweep.on_error)
         for group in groups:
             self._proofs.plan(group)

@@ -81,6 +81,18 @@ def read_group(
     return group
 
 
+def read_weights(folder: Path, rows: Sequence[int], which: str) -> dict[str, Tensor]:
+    """[R, ...]: the last or the best weights of the runs in these rows; NaN where a run has no such state."""
+    if which == "last":
+        return _load(folder / "weights.safetensors", rows)
+    path = folder / "checkpoints.safetensors"
+    best = _below(_load(path, rows, "best/weights/"), "best/weights/")
+    has_none = _load(path, rows, "best/epoch")["best/epoch"] < 0
+    for tensor in best.values():
+        tensor[has_none] = torch.nan
+    return best
+
+
 def _states(group: RunGroup) -> dict[str, Tensor]:
     """The last and best snapshots, but for the last weights, which are in a file of their own."""
     states = {}
@@ -116,13 +128,18 @@ def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     path.chmod(mode)
 
 
-def _load(path: Path, rows: Sequence[int]) -> dict[str, Tensor]:
-    """These rows of each tensor, and of the file no more than lies between the first and the last of them."""
+def _load(path: Path, rows: Sequence[int], prefix: str = "") -> dict[str, Tensor]:
+    """These rows of each tensor whose name begins so, and of the file no more than lies between the first and the last
+    of them."""
     first, after = min(rows), max(rows) + 1
     places = np.asarray(rows) - first
     in_order = np.array_equal(places, np.arange(after - first))
     with safe_open(path, framework="pt") as file:
-        found = {name: file.get_slice(name)[first:after] for name in file.keys()}  # noqa: SIM118
+        found = {
+            name: file.get_slice(name)[first:after]
+            for name in file.keys()  # noqa: SIM118
+            if name.startswith(prefix)
+        }
     return found if in_order else {name: tensor[torch.as_tensor(places)] for name, tensor in found.items()}
 
 

@@ -1,0 +1,6 @@
+"""Runs and sweeps in Python: what `simplenn.Sweep`, `simplenn.load_run` and `simplenn.train` are. Must not know how
+runs are trained: `train` starts the command. Nothing is imported here, as `simplenn` imports each name when it is asked
+for.
+
+May import: errors, config, setup, rundir, groups, sweep, evaluation, report, command.
+"""
