@@ -7,13 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from simplenn.command import directory, sweep_directory
 from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
 from simplenn.planning import Plan
-from simplenn.rundir import Run, package_versions, remove_left_overs, write_atomically
+from simplenn.rundir import Run, package_versions, remove_left_overs
 from simplenn.rundir.atomic import remove_tree, restore_directories
 from simplenn.rundir.lock import NAME as LOCK
 from simplenn.rundir.lock import Lock, remove_dead
@@ -117,7 +117,7 @@ class GoingOn:
             if not hasattr(get_class(self._sweep.hydra.launcher._target_), "launch_groups"):
                 for group in self.plan.groups:
                     go_on_singly(group, self.path)
-        write_atomically(self.path / sweep_directory.MULTIRUN, OmegaConf.to_yaml(self._sweep).encode())
+        sweep_directory.write_multirun(self.path, self._sweep)
 
     def _tidy(self) -> None:
         """Removes what a killed process has left, wherever runs have their places."""
