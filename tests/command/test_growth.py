@@ -141,6 +141,35 @@ def test_a_sweep_goes_on_with_what_its_last_command_asked_for(whole: Path, tmp_p
     assert "6 of 8 done, 2 to train" in done.stdout
 
 
+def test_a_changed_multirun_file_is_not_obeyed(whole: Path, tmp_path: Path) -> None:
+    """One bit makes another grid of it, as good YAML as before. The whole command writes it anew."""
+    file = copied(whole, tmp_path) / "multirun.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("seed=1,2,3", "seed=1,2,7"))
+    assert file.read_text() != text
+    done = script("train.py", "-m", "name=study", "resume=true", cwd=tmp_path)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "multirun.yaml must be as the sweep's command wrote it" in done.stderr
+    text = sweep(tmp_path, *GRID)
+    assert "multirun.yaml is damaged; set aside as multirun.yaml.damaged" in text and "nothing to do" in text
+    assert "nothing to do" in script("train.py", "-m", "name=study", "resume=true", cwd=tmp_path).stdout
+
+
+def test_results_that_were_exchanged_are_noticed(tmp_path: Path) -> None:
+    """Each is whole, and each is of a run of the sweep."""
+    grid = ("optimizer=sgd", "seed=1,2", "hydra/launcher=basic")
+    sweep(tmp_path, *grid)
+    directory = tmp_path / NAME
+    before = tree(directory)
+    one, other = (directory / "runs" / f"seed={seed}" / "result.json" for seed in (1, 2))
+    content = one.read_bytes(), other.read_bytes()
+    one.write_bytes(content[1])
+    other.write_bytes(content[0])
+    text = sweep(tmp_path, *grid)
+    assert text.count("result.json is damaged: it is another run's; set aside") == 2
+    assert {name: found for name, found in tree(directory).items() if ".damaged" not in name} == before
+
+
 def test_runs_are_trained_again_where_that_is_asked_for(tmp_path: Path) -> None:
     grid = ("optimizer=sgd", "optimizer.lr=0.01,1e5", "seed=1,2")
     assert "2 done, 2 diverged" in sweep(tmp_path, *grid, status=1)
