@@ -155,6 +155,20 @@ def test_a_changed_multirun_file_is_not_obeyed(whole: Path, tmp_path: Path) -> N
     assert "nothing to do" in script("train.py", "-m", "name=study", "resume=true", cwd=tmp_path).stdout
 
 
+def test_a_stacked_runs_directory_without_its_result_is_written_anew(whole: Path, tmp_path: Path) -> None:
+    """But not that of a run which somebody goes on with by itself, and which has come further."""
+    directory = copied(whole, tmp_path)
+    run, further = (directory / "runs" / f"optimizer=sgd,seed={seed}" for seed in (1, 2))
+    for path in (run, further):
+        (path / "result.json").unlink()
+    rows = (further / "metrics.csv").read_text()
+    (further / "metrics.csv").write_text(rows + "5,5,1.0\n")
+    sweep(tmp_path, *GRID)
+    assert differences(tree(run), tree(whole / NAME / "runs" / run.name)) == []
+    assert not (further / "result.json").exists()
+    assert "nothing to do" in sweep(tmp_path, *GRID)
+
+
 def test_results_that_were_exchanged_are_noticed(tmp_path: Path) -> None:
     """Each is whole, and each is of a run of the sweep."""
     grid = ("optimizer=sgd", "seed=1,2", "hydra/launcher=basic")

@@ -21,7 +21,7 @@ from simplenn.sweep.growth import Growth, grown, lengths_are_swept, with_lengths
 from simplenn.sweep.inventory import Inventory, StoredRun, differences
 from simplenn.sweep.parts import set_aside, tidy
 from simplenn.sweep.results import RESULTS, reason_not_as_written
-from simplenn.sweep.run_directories import are_wanted
+from simplenn.sweep.run_directories import are_wanted, is_missing
 
 log = logging.getLogger(__name__)
 
@@ -211,5 +211,5 @@ def _table_is_whole(inventory: Inventory) -> bool:
 
 
 def _has_directory(path: Path, run: StoredRun) -> bool:
-    result = Run(path).result()
-    return result is not None and result.epoch >= run.epoch
+    Run(path).result()  # which sets it aside, where it is not what was written
+    return not is_missing(str(path), run.status, run.epoch)
