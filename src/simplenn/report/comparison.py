@@ -54,10 +54,7 @@ class Rivalry:
     @property
     def p(self) -> float:
         """The p-value of the comparison, for the choice among all pairs."""
-        if self.share is None:
-            own = sign_test(self.wins, self.losses)
-        else:
-            own = 2 * min(self.share, 1 - self.share)
+        own = sign_test(self.wins, self.losses) if self.share is None else 2 * min(self.share, 1 - self.share)
         return min(1.0, own * self.num_pairs)
 
     @property

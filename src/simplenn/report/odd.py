@@ -33,7 +33,7 @@ class Odd:
 
     setting: str
     name: str
-    kind: str  # diverged, dead, far
+    kind: str  # diverged, dead (explains nothing), far
     count: int
     n: int
     example: str
@@ -43,23 +43,12 @@ class Odd:
     def is_all(self) -> bool:
         return self.count == self.n
 
-    @property
-    def sentence(self) -> str:
-        which = f"all {self.n:,}" if self.is_all else f"{self.count:,} of {self.n:,}"
-        what = {
-            "diverged": "diverged",
-            "dead": "answer every input alike, or no better (R2 of 0 or less)",
-            "far": "ended far from the others",
-            "failed": "failed",
-        }[self.kind]
-        return f"{self.name}: {which} {what}"
-
 
 def odd_ones(study: Study) -> list[Odd]:
     """By kind, then in the order of the settings."""
     names = short_names(study)
     order = {name: place for place, name in enumerate(study.settings["setting"])}
-    runs = study.runs.with_columns(sweep=study.places["sweep"]).filter(polars.col("value").is_not_null())
+    runs = study.runs.with_columns(_sweep=study.places["sweep"]).filter(polars.col("value").is_not_null())
     found = []
     flags = {"diverged": polars.col("value") == study.worst, "dead": _is_dead(study), "far": _is_far(study)}
     counts = dict(study.settings.select("setting", "n").iter_rows())
@@ -73,7 +62,7 @@ def odd_ones(study: Study) -> list[Odd]:
         own = own.sort("_cost", descending=True, maintain_order=True)
         for setting, count, example, sweep in (
             own.group_by("setting", maintain_order=True)
-            .agg(polars.len(), polars.col("run").first(), polars.col("sweep").first())
+            .agg(polars.len(), polars.col("run").first(), polars.col("_sweep").first())
             .iter_rows()
         ):
             found.append(Odd(setting, names[setting], kind, count, counts[setting], example, sweep))
