@@ -209,7 +209,7 @@ def test_the_script_explains_a_run_and_draws_it(trained: Path) -> None:
     assert "figure: outputs/runs/post/explanation.png" in done.stdout
     regressor, _, _ = load_run(Run(trained / "outputs/runs/post"))
     said = regressor.predict(torch.tensor([[10.0, 20.0, 30.0]])).item()
-    assert re.search(rf"10 20 30 .* 60 │ +{said:.2f} │ +{said - 60:+.2f} │", done.stdout)
+    assert re.search(rf"10 20 30 .* 60 │ +{said:.2f} │ +\+?{said - 60:.2f} │", done.stdout)
     picture = imread(trained / "outputs/runs/post/explanation.png")
     assert picture.shape[1] > 1000 and len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 100
     again = script("explain.py", "outputs/runs/post", "--figure", "docs/x.png", "--checkpoint=last", cwd=trained)
