@@ -3,5 +3,5 @@ measured by `units` (what each hidden unit does), `linear` (what each input coun
 inputs), `surface` (the loss around its weights) and `standing` (where its run stands among those of a sweep). Nothing
 is imported here: a path that isn't a run's is refused without torch.
 
-May import: errors, metric, network, data, regressor, config, setup, rundir, sweep, evaluation.
+May import: errors, metric, network, data, regressor, config, setup, rundir, sweep, report, evaluation.
 """

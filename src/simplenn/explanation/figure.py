@@ -3,31 +3,23 @@
 Shapes: N samples.
 """
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from simplenn.explanation.subject import Subject
 from simplenn.explanation.surface import Surface, surface
-from simplenn.rundir import write_atomically
+from simplenn.report.style import FAINT, FONT, INK, LOOKS, SCALE, head, new_figure, png_of, tidy
+from simplenn.rundir import write_atomically, writing
 
-# Told apart by colour-blind people, and in black and white by their marks (Okabe and Ito's palette).
-SETS = {
-    "extrapolation": ("#999999", "x"),
-    "test": ("#E69F00", "^"),
-    "validation": ("#009E73", "s"),
-    "training": ("#0072B2", "o"),
-}
-LEARNED, EXACT = "#D55E00", "black"
+# Colour and mark of each set of samples; those that are drawn last stand in front.
+SETS = {"extrapolation": ("#999999", "x"), "test": ("#E69F00", "^"), "validation": ("#009E73", "s")}
+SETS["training"] = (LOOKS[0].color, LOOKS[0].marker)
 MOST_POINTS = 256  # of a set
-PANEL = 4.3, 3.9  # inches
-DPI = 110
+PANEL = 4.4, 4.3  # inches
 
 
 def write_figure(subject: Subject, path: Path, title: str) -> str:
@@ -38,16 +30,14 @@ def write_figure(subject: Subject, path: Path, title: str) -> str:
         panels.append(_along_diagonal)
     if landscape is not None:
         panels.append(lambda axes, subject: _landscape(axes, landscape))
-    figure = Figure(figsize=(PANEL[0] * max(1, len(panels)), PANEL[1]), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(PANEL[0] * max(1, len(panels)), PANEL[1])
     for axes, draw in zip(np.ravel(figure.subplots(1, max(1, len(panels)))), panels, strict=False):
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
         draw(axes, subject)
-    figure.suptitle(title, fontsize=11)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue(), durable=False)
+    figure.suptitle(title, fontsize=FONT, color=INK, x=0.01, ha="left")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, png_of(figure), durable=False)
     return "" if landscape is None else _axes_in_words(landscape)
 
 
@@ -62,9 +52,10 @@ def _predictions(axes: Any, subject: Subject) -> None:
         size = 48 if len(target) <= 10 else 14
         axes.scatter(target, subject.predict(x).numpy(), s=size, c=colour, marker=marker, label=name, linewidths=0.8)
     ends = [min(own.min() for own in targets), max(own.max() for own in targets)]
-    axes.plot(ends, ends, color=EXACT, linewidth=1, label="exact", zorder=0)
-    axes.set(xlabel="target", ylabel="what it says", title="Predictions")
-    axes.legend(frameon=False, fontsize=8)
+    axes.plot(ends, ends, color=INK, linewidth=1, linestyle="--", label="exact", zorder=0.9)
+    axes.set(xlabel="target", ylabel="what it says")
+    head(axes, "Predictions", "for each sample")
+    axes.legend(frameon=False, fontsize=FONT - 2)
 
 
 def _along_diagonal(axes: Any, subject: Subject) -> None:
@@ -75,12 +66,13 @@ def _along_diagonal(axes: Any, subject: Subject) -> None:
     numbers = torch.linspace(low - 1.2 * width, high + 2 * width, 600)
     said = subject.predict(numbers[:, None].expand(-1, x.shape[1]).contiguous()).numpy()
     sums = numbers.numpy() * x.shape[1]
-    axes.axvspan(low * x.shape[1], high * x.shape[1], color="#dddddd", label="range of training")
-    axes.plot(sums, sums, color=EXACT, linewidth=1, linestyle="--", label="exact")
-    axes.plot(sums, said, color=LEARNED, linewidth=2, label="what it says")
+    axes.axvspan(low * x.shape[1], high * x.shape[1], color=FAINT, label="range of training", zorder=0.5)
+    axes.plot(sums, sums, color=INK, linewidth=1, linestyle="--", label="exact")
+    axes.plot(sums, said, color=LOOKS[1].color, linewidth=2.5, label="what it says")
     alike = ", ".join(["t"] * x.shape[1]) if x.shape[1] <= 4 else "t, ..., t"
-    axes.set(xlabel=f"sum of the inputs ({alike})", ylabel="output", title="The function that it learned")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set(xlabel=f"sum of the inputs ({alike})", ylabel="what it says")
+    head(axes, "The function that it learned", "where all inputs are the same number")
+    axes.legend(frameon=False, fontsize=FONT - 2)
 
 
 def _landscape(axes: Any, landscape: Surface) -> None:
@@ -92,18 +84,21 @@ def _landscape(axes: Any, landscape: Surface) -> None:
     lowest = max(float(finite.min()), float(finite.max()) * 1e-5, landscape.at_end / 10)
     heights = np.log10(np.clip(np.nan_to_num(landscape.loss, nan=np.inf), lowest, finite.max()))
     levels = MaxNLocator(12).tick_values(heights.min(), heights.max())
-    filled = axes.contourf(landscape.steps, landscape.steps, heights, levels=levels, cmap="cividis_r")
-    axes.contour(landscape.steps, landscape.steps, heights, levels=levels, colors="black", linewidths=0.3)
+    filled = axes.contourf(landscape.steps, landscape.steps, heights, levels=levels, cmap=SCALE)
+    axes.contour(landscape.steps, landscape.steps, heights, levels=levels, colors="white", linewidths=0.3)
     scale = axes.figure.colorbar(filled, ax=axes, label="training loss, mean squared error")
     scale.ax.yaxis.set_major_formatter(FuncFormatter(lambda height, _: _short(10**height)))
     outline = {"edgecolor": "black", "zorder": 3, "clip_on": False}
     if not any(landscape.random):
-        axes.plot([0, 1], [0, 1], color="white", linewidth=1, linestyle=":")
+        axes.plot([0, 1], [0, 1], color="white", linewidth=1.2, linestyle=":")
         axes.scatter(0, 0, s=60, c="white", marker="o", label="initial weights", **outline)
     axes.scatter(1, 1, s=130, c="white", marker="*", label="trained weights", **outline)
     axes.set(xlabel=_axis(landscape.first, landscape.random[0]), ylabel=_axis(landscape.last, landscape.random[1]))
-    axes.set_title("The loss around its weights")
-    axes.legend(fontsize=8, loc="lower left", framealpha=0.9)
+    ticks = np.arange(landscape.steps[0], landscape.steps[-1] + 1e-9, 0.5)
+    axes.set(xticks=ticks, yticks=ticks)
+    head(axes, "The loss around its weights", "all other weights as trained")
+    axes.grid(False)
+    axes.legend(fontsize=FONT - 2, loc="lower left", framealpha=0.9)
 
 
 def _short(loss: float) -> str:
