@@ -81,7 +81,7 @@ def _landscape(axes: Any, landscape: Surface) -> None:
         axes.text(0.5, 0.5, "the loss is not finite here", ha="center", transform=axes.transAxes)
         return
     # What is far below the trained loss is no more told apart: in a narrow valley, between the points, it is unknown.
-    lowest = max(float(finite.min()), float(finite.max()) * 1e-5, landscape.at_end / 10)
+    lowest = max(float(finite.min()), float(finite.max()) * 1e-5, landscape.at_end / 2)
     heights = np.log10(np.clip(np.nan_to_num(landscape.loss, nan=np.inf), lowest, finite.max()))
     levels = MaxNLocator(12).tick_values(heights.min(), heights.max())
     filled = axes.contourf(landscape.steps, landscape.steps, heights, levels=levels, cmap=SCALE)

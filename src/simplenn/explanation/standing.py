@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from simplenn.config import identities
 from simplenn.errors import ConfigError
 from simplenn.metric import cost, objective_of
+from simplenn.report.study import quantiles
 from simplenn.rundir import Result
 from simplenn.sweep.results import refuse_no_sweep
 
@@ -32,7 +33,8 @@ class Standing:
         return float(((self.costs > own).mean() + (self.costs >= own).mean()) / 2)
 
     def quantile(self, share: float) -> float:
-        return float(cost(self.tag, np.quantile(self.costs, share, method="nearest")))
+        own = quantiles(self.costs, np.zeros(1, np.int64), np.array([len(self.costs)]), share)
+        return float(cost(self.tag, own[0]))
 
 
 def standing(cfg: DictConfig, result: Result, sweep: Path) -> Standing | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 
 from simplenn.explanation.subject import Subject, as_input
 
@@ -20,6 +20,7 @@ LOW, HIGH = -0.5, 1.75  # in steps of the direction, at 0 the initial weights an
 MOST_POINTS, FEWEST_POINTS = 46, 10
 MOST_PRODUCTS = 1e12  # of a weight and a number of a sample, in all; about 10 seconds
 MOST_SAMPLES = 2048
+POINTS_AT_ONCE = 64
 
 
 @dataclass
@@ -53,20 +54,27 @@ def surface(subject: Subject, seed: int = 0) -> Surface | None:
         directions.append(own)
         random.append(is_random)
 
-    def loss(along_first: float, along_last: float) -> float:
+    def loss(along_first: Tensor, along_last: Tensor) -> Tensor:
         weights = dict(trained)
         for along, direction in zip((along_first, along_last), directions, strict=True):
             for key, step in direction.items():
                 weights[key] = weights[key] + (along - 1) * step
         prediction = functional_call(subject.regressor, weights, (x,))
-        return float(subject.regressor.metrics(prediction, y)["loss"])
+        return subject.regressor.metrics(prediction, y)["loss"]
 
     with torch.no_grad():
-        at_start, at_end = loss(0, 0), loss(1, 1)
+        at_start, at_end = (loss(along, along).item() for along in torch.tensor([0.0, 1.0]).to(x))
         products = len(x) * sum(parameter.numel() for parameter in subject.regressor.parameters())
         num_points = int(np.clip(np.sqrt(MOST_PRODUCTS / products), FEWEST_POINTS, MOST_POINTS))
         steps = np.linspace(LOW, HIGH, num_points)
-        losses = np.array([[loss(first, last) for first in steps] for last in steps])
+        last_steps, first_steps = (
+            grid.flatten() for grid in torch.meshgrid([torch.tensor(steps).to(x)] * 2, indexing="ij")
+        )
+        try:
+            found = vmap(loss, chunk_size=POINTS_AT_ONCE)(first_steps, last_steps)
+        except RuntimeError:  # a network that torch.func can't stack
+            found = torch.stack([loss(*point) for point in zip(first_steps, last_steps, strict=True)])
+        losses = found.double().cpu().numpy().reshape(num_points, num_points)
     return Surface(steps, losses, names[0], names[1], (random[0], random[1]), at_start, at_end)
 
 
