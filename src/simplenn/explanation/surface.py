@@ -63,17 +63,17 @@ def surface(subject: Subject, seed: int = 0) -> Surface | None:
         return subject.regressor.metrics(prediction, y)["loss"]
 
     with torch.no_grad():
-        at_start, at_end = (loss(along, along).item() for along in torch.tensor([0.0, 1.0]).to(x))
+        like = next(subject.regressor.parameters())  # the inputs may be whole numbers
+        at_start, at_end = (loss(along, along).item() for along in torch.tensor([0.0, 1.0]).to(like))
         products = len(x) * sum(parameter.numel() for parameter in subject.regressor.parameters())
         num_points = int(np.clip(np.sqrt(MOST_PRODUCTS / products), FEWEST_POINTS, MOST_POINTS))
         steps = np.linspace(LOW, HIGH, num_points)
-        last_steps, first_steps = (
-            grid.flatten() for grid in torch.meshgrid([torch.tensor(steps).to(x)] * 2, indexing="ij")
-        )
+        axis = torch.tensor(steps).to(like)
+        along_last, along_first = (grid.flatten() for grid in torch.meshgrid(axis, axis, indexing="ij"))
         try:
-            found = vmap(loss, chunk_size=POINTS_AT_ONCE)(first_steps, last_steps)
+            found = vmap(loss, chunk_size=POINTS_AT_ONCE)(along_first, along_last)
         except RuntimeError:  # a network that torch.func can't stack
-            found = torch.stack([loss(*point) for point in zip(first_steps, last_steps, strict=True)])
+            found = torch.stack([loss(*point) for point in zip(along_first, along_last, strict=True)])
         losses = found.double().cpu().numpy().reshape(num_points, num_points)
     return Surface(steps, losses, names[0], names[1], (random[0], random[1]), at_start, at_end)
 
