@@ -31,11 +31,12 @@ pre { background: #f4f4f4; padding: .6rem .8rem; overflow-x: auto; font-size: .8
 figure { margin: 1.4rem 0; }
 img { max-width: 100%; height: auto; display: block; }
 """
+MOST_ROWS = 200
 HEADINGS = {"best:": "Which is best", "sure:": "How sure that is", "odd:": "The odd ones", "note:": "Before comparing"}
 
 
-def page_of(report: Report, drawn: Sequence[Drawing], most_rows: int | None = None) -> str:
-    """The page's text; all settings are in its table unless `most_rows` says how many."""
+def page_of(report: Report, drawn: Sequence[Drawing], most_rows: int = MOST_ROWS) -> str:
+    """The page's text; its table has at most so many settings."""
     name = ", ".join(sweep.resolve().name for sweep in report.study.sweeps)
     body = [f"<h1>{_text(name)}</h1>", f'<p class="counts">{_text(report.counts())}</p>']
     said = list(report.said())
@@ -43,10 +44,7 @@ def page_of(report: Report, drawn: Sequence[Drawing], most_rows: int | None = No
         body += _part(part, said)
     figures = [f'<figure><img alt="{_text(d.words)}" src="{_uri(d.png)}"></figure>' for d in drawn]
     body += figures[:1]
-    body += ["<h2>All settings</h2>", *_table(report, most_rows)]
-    body += _part("odd:", said)
-    if figures[1:]:
-        body += ["<h2>More figures</h2>", *figures[1:]]
+    body += [*_part("odd:", said), *figures[1:], "<h2>Settings</h2>", *_table(report, most_rows)]
     for label, heading in (("alone:", "Train its median run alone"), ("runs:", "Run directories")):
         body += _part(label, said, heading)
     places = ", ".join(shown(sweep) for sweep in report.study.sweeps)
@@ -69,7 +67,7 @@ def _part(label: str, said: Sequence[Said], heading: str | None = None) -> list[
     return [f"<h2>{_text(heading or HEADINGS[label])}</h2>", *texts]
 
 
-def _table(report: Report, most_rows: int | None) -> list[str]:
+def _table(report: Report, most_rows: int) -> list[str]:
     table = table_of(report.study, report.best_settings, most_rows)
     kinds = ['class="left"' if place < table.num_left else "" for place in range(len(table.heads))]
     lines = [f'<div class="scroll"><table><caption>{_text(table.title)}</caption>']
