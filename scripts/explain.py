@@ -46,7 +46,7 @@ def main() -> None:
         print(f"\n{line}")
     path = arguments.figure or run.directory / "explanation.png"
     words = write_figure(subject, path, title)
-    print(f"\nfigure: {path}\n{words}")
+    print("\nno figure: there is nothing to draw" if words is None else f"\nfigure: {path}\n{words}".rstrip())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from simplenn.explanation.subject import Subject
 from simplenn.explanation.units import activity
 
 MOST_UNITS = 16  # rows of the table of hidden units
-MOST_WEIGHTS = 6  # numbers in a cell
+MOST_TERMS = 6  # of a formula
+MOST_NUMBERS = 4  # in a cell
 MOST_NAMED = 12
 
 
@@ -36,7 +37,11 @@ def explain(subject: Subject) -> Iterator[str | Table]:
 
 
 def _what_inputs_count(subject: Subject, x: Tensor) -> Iterator[str]:
-    found = linear_map(subject, x)
+    try:
+        found = linear_map(subject, x)
+    except RuntimeError:  # as where an embedding looks its inputs up
+        yield "What each input counts can't be said, as its output has no gradient with respect to them."
+        return
     formula = _formula(found.weights, found.offset)
     if found.share is None:
         yield f"On average over its {len(x):,} training samples it computes\n  {formula}"
@@ -61,8 +66,8 @@ def _what_inputs_count(subject: Subject, x: Tensor) -> Iterator[str]:
 
 def _formula(weights: Tensor, offset: float) -> str:
     terms = [f"{weight:.4g} x{number}" for number, weight in enumerate(weights.tolist(), 1)]
-    if len(terms) > MOST_WEIGHTS:
-        terms = [*terms[:MOST_WEIGHTS], "..."]
+    if len(terms) > MOST_TERMS:
+        terms = [*terms[:MOST_TERMS], "..."]
     return " + ".join([*terms, f"{offset:.4g}"]).replace("+ -", "- ")
 
 
@@ -81,7 +86,11 @@ def _unit_table(subject: Subject, x: Tensor) -> Iterator[str | Table]:
     shares = next(iter(activity(subject, x).values())) if is_relu else torch.empty(0)
     exact = _exact_solution(inner)
     for unit in range(min(len(inner), MOST_UNITS)):
-        own = [str(unit + 1), _signed(inner[unit].tolist()), f"{biases[unit]:+.2f}", f"{outer[unit]:+.2f}"]
+        own = [
+            str(unit + 1),
+            _signed(inner[unit].tolist()),
+            *(_signed([own.item()]) for own in (biases[unit], outer[unit])),
+        ]
         table.add_row(*own, *([_share(shares[unit].item()), *exact[unit]] if is_relu else []))
     if len(inner) > MOST_UNITS:
         table.add_row(f"{len(inner) - MOST_UNITS} more")
@@ -97,13 +106,15 @@ def _unit_table(subject: Subject, x: Tensor) -> Iterator[str | Table]:
 def _exact_solution(inner: Tensor) -> list[tuple[str, str]]:
     """For each unit, weights and output weight; the two that it takes stand beside the units most like them."""
     num_features = inner.shape[1]
+    ones = min(num_features, MOST_NUMBERS - 1)
+    more = " ..." if num_features > ones else ""
     sums = inner.sum(dim=1)
     plus = int(sums.argmax())
     cells = [("not needed", "0")] * len(inner)
-    cells[plus] = " ".join(["+1"] * min(num_features, MOST_WEIGHTS)), "+1"
+    cells[plus] = " ".join(["+1"] * ones) + more, "+1"
     if len(inner) > 1:
         sums[plus] = torch.inf
-        cells[int(sums.argmin())] = " ".join(["-1"] * min(num_features, MOST_WEIGHTS)), "-1"
+        cells[int(sums.argmin())] = " ".join(["-1"] * ones) + more, "-1"
     return cells
 
 
@@ -117,7 +128,7 @@ def _dead_units(subject: Subject, x: Tensor) -> Iterator[str]:
         layer = f" of {name}" if len(layers) > 1 or subject.simple is None else ""
         dead = [unit for unit, share in enumerate(shares.tolist()) if share == 0]
         if not dead:
-            yield f"None of the {len(shares)} hidden units{layer} is dead: each is active at some training sample."
+            yield f"No hidden unit{layer} is dead: each is active at some training sample."
             continue
         which = ", ".join(str(unit + 1) for unit in dead[:MOST_NAMED]) + (", ..." if len(dead) > MOST_NAMED else "")
         said = (
@@ -152,13 +163,14 @@ def _example_table(subject: Subject) -> Iterator[str | Table]:
 
 
 def _signed(values: Sequence[float]) -> str:
-    shown = " ".join(f"{value:+.2f}" for value in values[:MOST_WEIGHTS])
-    return f"{shown} ..." if len(values) > MOST_WEIGHTS else shown
+    most = MOST_NUMBERS - 1
+    shown = " ".join(f"{value:+.2f}" if abs(value) < 100 else f"{value:+.3g}" for value in values[:most])
+    return f"{shown} ..." if len(values) > most else shown
 
 
 def _numbers(values: Sequence[float]) -> str:
-    shown = " ".join(f"{value:.3g}" for value in values[:MOST_WEIGHTS])
-    return f"{shown} ..." if len(values) > MOST_WEIGHTS else shown
+    shown = " ".join(f"{value:.3g}" for value in values[:MOST_NUMBERS])
+    return f"{shown} ..." if len(values) > MOST_NUMBERS else shown
 
 
 def _share(share: float) -> str:

@@ -22,16 +22,18 @@ MOST_POINTS = 256  # of a set
 PANEL = 4.4, 4.3  # inches
 
 
-def write_figure(subject: Subject, path: Path, title: str) -> str:
-    """Writes the PNG; what its axes are, in words. Raises `Unwritable`."""
+def write_figure(subject: Subject, path: Path, title: str) -> str | None:
+    """Writes the PNG; what its axes are, in words. `None` where there is nothing to draw. Raises `Unwritable`."""
     landscape = surface(subject)
     panels: list[Any] = [_predictions] if subject.sets else []
     if subject.is_sum:
         panels.append(_along_diagonal)
     if landscape is not None:
         panels.append(lambda axes, subject: _landscape(axes, landscape))
-    figure = new_figure(PANEL[0] * max(1, len(panels)), PANEL[1])
-    for axes, draw in zip(np.ravel(figure.subplots(1, max(1, len(panels)))), panels, strict=False):
+    if not panels:
+        return None
+    figure = new_figure(PANEL[0] * len(panels), PANEL[1])
+    for axes, draw in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
         tidy(axes)
         draw(axes, subject)
     figure.suptitle(title, fontsize=FONT, color=INK, x=0.01, ha="left")

@@ -7,13 +7,13 @@ import json
 import sys
 from pathlib import Path
 
-from simplenn.command.worked_in import directories
-
 
 def main() -> None:
     _, told, script, *words = sys.argv
     sys.argv = [script, *words]
-    sys.path[0] = str(Path(script).parent)
+    sys.path[0] = str(Path(script).parent)  # before anything is imported that has to be found
+    from simplenn.command.worked_in import directories
+
     # In the namespace that the script has as a command: Hydra finds conf/ by its __file__, joblib pickles by its names.
     namespace = vars(sys.modules["__main__"])
     namespace["__file__"] = script

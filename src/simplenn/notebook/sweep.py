@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from simplenn.errors import ConfigError
 from simplenn.notebook.arguments import packages
 from simplenn.report import Study, study_of
+from simplenn.report.study import study_of_runs
 from simplenn.sweep.choosing import find
 from simplenn.sweep.results import refuse_no_sweep, table_of
 
@@ -137,7 +138,7 @@ class Sweep:
 
     @cached_property
     def _study(self) -> Study:
-        return study_of([self.path])
+        return study_of_runs([self.path], self._runs) if len(self._runs) else study_of([self.path])
 
     def _rows_of(self, names: Sequence[str]) -> "polars.DataFrame":
         """The rows of `_runs` that these names have, in their order."""
