@@ -80,22 +80,19 @@ def _unit_table(subject: Subject, x: Tensor) -> Iterator[str | Table]:
     is_relu = isinstance(simple.activation, nn.ReLU)
     name = str(subject.cfg.model.activation)
     yield f"Its hidden units. Each adds {name}(weights . inputs + bias), times its output weight:"
-    table = Table("unit")
-    for heading in ("weights", "bias", "output", *(["active", "exact: weights", "output"] if is_relu else [])):
+    table = Table()
+    table.add_column("unit", no_wrap=True)
+    for heading in ("weights", "bias", "output", *(["active", "exact weights", "output"] if is_relu else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     shares = next(iter(activity(subject, x).values())) if is_relu else torch.empty(0)
     exact = _exact_solution(inner)
     for unit in range(min(len(inner), MOST_UNITS)):
-        own = [
-            str(unit + 1),
-            _signed(inner[unit].tolist()),
-            *(_signed([own.item()]) for own in (biases[unit], outer[unit])),
-        ]
-        table.add_row(*own, *([_share(shares[unit].item()), *exact[unit]] if is_relu else []))
+        own = [_signed(inner[unit].tolist()), _signed([biases[unit].item()]), _signed([outer[unit].item()])]
+        table.add_row(str(unit + 1), *own, *([_share(shares[unit].item()), *exact[unit]] if is_relu else []))
     if len(inner) > MOST_UNITS:
-        table.add_row(f"{len(inner) - MOST_UNITS} more")
+        table.add_row("...", f"{len(inner) - MOST_UNITS} more")
     table.add_section()
-    table.add_row("", "output bias", "", f"{offset:+.2f}", *(["", "output bias", "0"] if is_relu else []))
+    table.add_row("", "output bias", "", _signed([offset]), *(["", "output bias", "0"] if is_relu else []))
     yield table
     if is_relu:
         yield "The exact solution is one of many: relu(s) - relu(-s) = s. One unit alone is exact for sums above 0."
@@ -106,8 +103,7 @@ def _unit_table(subject: Subject, x: Tensor) -> Iterator[str | Table]:
 def _exact_solution(inner: Tensor) -> list[tuple[str, str]]:
     """For each unit, weights and output weight; the two that it takes stand beside the units most like them."""
     num_features = inner.shape[1]
-    ones = min(num_features, MOST_NUMBERS - 1)
-    more = " ..." if num_features > ones else ""
+    ones, more = (num_features, "") if num_features < MOST_NUMBERS else (MOST_NUMBERS - 2, " ...")
     sums = inner.sum(dim=1)
     plus = int(sums.argmax())
     cells = [("not needed", "0")] * len(inner)
@@ -163,9 +159,9 @@ def _example_table(subject: Subject) -> Iterator[str | Table]:
 
 
 def _signed(values: Sequence[float]) -> str:
-    most = MOST_NUMBERS - 1
-    shown = " ".join(f"{value:+.2f}" if abs(value) < 100 else f"{value:+.3g}" for value in values[:most])
-    return f"{shown} ..." if len(values) > most else shown
+    """With at most `MOST_NUMBERS` words, so that a table of hidden units has its place in 80 columns."""
+    texts = [f"{value:+.2f}" if abs(value) < 100 else f"{value:+.0e}" for value in values[:MOST_NUMBERS]]
+    return " ".join(texts if len(values) < MOST_NUMBERS else [*texts[:-2], "..."])
 
 
 def _numbers(values: Sequence[float]) -> str:
