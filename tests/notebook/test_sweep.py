@@ -54,6 +54,7 @@ def test_the_summary_has_a_row_for_each_setting_and_best_is_its_first(grown: Pat
     assert best.name == sweep.summary["setting"][0]
     assert best.median == sweep.summary["median"].min() == best.runs["train/loss"].median()
     assert len(best.runs) == best.n and best.diverged == 0
+    assert [word for word in best.overrides if "=" in word and not word.startswith("seed=")]
     for key, value in best.values.items():
         assert set(best.runs[key]) == {value}
 

@@ -75,6 +75,16 @@ def test_a_sweep_is_given_as_one() -> None:
         assert sorted(sweep.results["status"]) == ["diverged", "diverged", "done", "done"]
 
 
+def test_the_best_setting_of_a_sweep_trains_alone() -> None:
+    """Its overrides give the run that has the median, to the bit."""
+    sweep: Any = simplenn.train(["-m", "experiment=post", *QUICK[:2], "optimizer.lr=0.01,0.003", "seed=range(3)"])
+    best = sweep.best()
+    run: Any = simplenn.train([*best.overrides, "name=alone"], show=False)
+    assert run.metrics["train/loss"] == best.median
+    seed = best.runs.filter(best.runs["train/loss"] == best.median)["seed"][0]
+    assert run.result.seed == seed and run.curves["lr"][0] == best.values["optimizer.lr"]
+
+
 def test_a_run_that_diverges_is_a_result() -> None:
     run = simplenn.train([*QUICK, "optimizer.lr=1e9"], show=False)
     assert isinstance(run, simplenn.TrainedRun) and run.status == "diverged" and run.directory.is_dir()

@@ -65,7 +65,7 @@ def standing(cfg: DictConfig, result: Result, sweep: Path) -> Standing | None:
 
 def find_standing(cfg: DictConfig, result: Result, run: Path) -> Standing | None:
     """In the sweep near the run's directory that has most runs of its setting; `None` where none has enough."""
-    beside = [parent / "sweeps" for parent in run.absolute().parents[:3]]
+    beside = [parent / "sweeps" for parent in run.absolute().parents[:4]]
     folder = next((folder for folder in beside if folder.is_dir()), None)
     found = []
     for sweep in sorted(folder.iterdir()) if folder is not None else ():

@@ -59,9 +59,9 @@ class TrainedNetwork(nn.Module):
         if len(x) == 1 and isinstance(x[0], Tensor):
             return self.network(x[0])
         values = _as_numbers(x[0] if len(x) == 1 else x)
-        rows = values.reshape(1 if values.ndim < 2 else len(values), -1)
-        if not len(rows):
+        if not values.size:
             return np.empty(0, np.float32)
+        rows = values.reshape(1 if values.ndim < 2 else len(values), -1)
         predictions = predict(*self._read_back, rows.tolist())[:, 0]
         return predictions.item() if values.ndim < 2 else predictions.numpy()
 

@@ -5,6 +5,7 @@ Shapes: R runs.
 """
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from simplenn.errors import ConfigError
 from simplenn.notebook.arguments import packages
 from simplenn.report import Study, study_of
+from simplenn.report.commands import Commands
 from simplenn.report.study import study_of_runs
 from simplenn.sweep.choosing import find
 from simplenn.sweep.results import refuse_no_sweep, table_of
@@ -28,7 +30,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Setting:
     """Runs that differ in their seeds alone: the swept values that they share, the `median` of their objectives with
-    its 10 % and 90 % quantiles over the `n` that are done or diverged, and their rows of `Sweep.results`."""
+    its 10 % and 90 % quantiles over the `n` that are done or diverged, and their rows of `Sweep.results`.
+
+    `overrides` train the run that has the median alone: `simplenn.train(setting.overrides)`; they are empty where the
+    sweep doesn't say how it was told.
+    """
 
     name: str
     values: dict[str, Any]
@@ -39,6 +45,7 @@ class Setting:
     n: int
     diverged: int
     runs: "polars.DataFrame" = field(repr=False)
+    overrides: list[str] = field(repr=False)
 
 
 class Sweep:
@@ -107,10 +114,14 @@ class Sweep:
         if not rows or not rows[0]["n"]:
             raise ConfigError(f"{self.path} must have a run that is done for a best setting, and has none")
         study, row = self._study, rows[0]
-        own = self.results.filter(study.runs["setting"] == row["setting"])
+        is_own = study.runs["setting"] == row["setting"]
         statistics = {name: row[name] for name in ("median", "q10", "q90", "n", "diverged")}
         values = {key: row[key] for key in study.keys}
-        return Setting(row["setting"], values, study.objective, **statistics, runs=own)
+        ranked = study.runs.filter(is_own).drop_nulls("value").sort("value", descending=not study.less_is_better)
+        command = Commands(study).alone(ranked["run"][(len(ranked) - 1) // 2], 0)
+        overrides = shlex.split(command)[2:] if command is not None else []
+        own = self.results.filter(is_own)
+        return Setting(row["setting"], values, study.objective, **statistics, runs=own, overrides=overrides)
 
     def run(self, name: str, checkpoint: str = "best") -> "TrainedNetwork":
         """The trained network of this run, ready to call, read without a directory being written for it.
