@@ -143,3 +143,11 @@ def test_a_table_that_lies_alone_is_read(tmp_path: Path) -> None:
     (tmp_path / "results.csv").write_text("run,lr,seed,status,epoch,val/loss\na,1,0,done,3,1.5\nb,1,1,diverged,3,\n")
     study = study_of([tmp_path])
     assert study.keys == ["lr"] and study.runs["value"].to_list() == [1.5, np.inf]
+
+
+def test_a_sweep_whose_runs_have_all_failed_has_settings_without_numbers() -> None:
+    """It is no error: how they failed is what there is to tell."""
+    runs = runs_of(status=["failed"] * 4, key_lr=[0.1, 0.1, 0.2, 0.2])
+    study = study_of_runs([Path("s")], runs)
+    assert study.settings["failed"].to_list() == [2, 2] and study.settings["n"].to_list() == [0, 0]
+    assert study.settings["median"].null_count() == 2 and study.runs["value"].null_count() == 4

@@ -135,7 +135,7 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
         polars.when(runs["status"] == "diverged")
         .then(worst)
         .when(runs["status"] == "done")
-        .then(runs[f"final/{objective}"].cast(polars.Float64).fill_nan(None))
+        .then(_finals(runs, objective))
     )
     table = table.with_columns(value.alias("value"))
     own = _settings_of(table, keys, worst)
@@ -147,6 +147,15 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
     columns = [name for name in table.columns if name not in ("setting", "value")]
     places = runs.select("sweep", "subdir", "identity", "message", "part", "row")
     return Study(list(sweeps), table.select(*columns, "setting", "value"), places, keys, objective, own, notes)
+
+
+def _finals(runs: "polars.DataFrame", tag: str) -> "polars.Series":
+    """[R], of numbers or null."""
+    import polars
+
+    if f"final/{tag}" not in runs.columns:
+        return polars.Series([None] * len(runs), dtype=polars.Float64)
+    return runs[f"final/{tag}"].cast(polars.Float64).fill_nan(None)
 
 
 def _of_table(sweep: Path) -> "polars.DataFrame":
@@ -199,6 +208,8 @@ def _objective_of(runs: "polars.DataFrame") -> tuple[str, list[str]]:
     }
     if f"final/{validated}" in runs.columns and (counts[validated] == len(done) or counts[validated] > counts[trained]):
         return validated, []
+    if f"final/{trained}" not in runs.columns and not len(done):
+        return trained, []  # as where all runs have failed
     if f"final/{trained}" not in runs.columns:
         raise ConfigError(f"a sweep's runs must have {validated} or {trained} to be compared, and have neither yet")
     if not counts[validated]:
