@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from simplenn.errors import ConfigError
 from simplenn.notebook.arguments import packages
-from simplenn.report import Study, study_of
-from simplenn.report.commands import Commands
-from simplenn.report.study import study_of_runs
+from simplenn.report import Study, study_of, study_of_runs
 from simplenn.sweep.choosing import find
 from simplenn.sweep.results import refuse_no_sweep, table_of
 
@@ -110,6 +108,8 @@ class Sweep:
 
     def best(self) -> Setting:
         """The setting whose runs have the best median. Raises `ConfigError` where no run has come to an end."""
+        from simplenn.report.commands import Commands
+
         rows = self.summary.head(1).rows(named=True)
         if not rows or not rows[0]["n"]:
             raise ConfigError(f"{self.path} must have a run that is done for a best setting, and has none")
