@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -195,6 +196,15 @@ def script(
         process.kill()
     assert process.returncode is not None
     return subprocess.CompletedProcess([name, *arguments], process.returncode, out, err)
+
+
+def popen(command: list[str], env: Mapping[str, str], **kind: Any) -> Forked:
+    """In place of `subprocess.Popen`, for a command that Python runs in this interpreter."""
+    return start(*command[1:], cwd=Path.cwd(), environment=env)
+
+
+PIPES = {"PIPE": subprocess.PIPE, "DEVNULL": subprocess.DEVNULL}
+FORKING = SimpleNamespace(Popen=popen, **PIPES)  # of the module `subprocess`, what a module uses that starts commands
 
 
 def free_port() -> int:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from commands import ROOT, script, start
+from commands import FORKING, ROOT, script, start
 from matplotlib import pyplot
+
+from simplenn.notebook import training
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([\w./-]+?)(?:#L(\d+))?\)")
@@ -27,6 +29,7 @@ def test_the_notebook_page_runs(
 ) -> None:
     """All of its blocks in their order, as in a notebook, with what they say of the values."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "subprocess", FORKING)
     matplotlib.use("agg")
     cells: dict = {}
     text = (ROOT / "docs" / "notebook.md").read_text()

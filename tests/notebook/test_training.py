@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from commands import start
+from commands import FORKING, PIPES, popen
 from conftest import script
 
 import simplenn
@@ -23,19 +23,9 @@ QUICK = ("trainer=cpu", "trainer.max_epochs=2", "data.num_train=64")
 
 @pytest.fixture(autouse=True)
 def forked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In a directory of its own; the command in a process that has imported what it needs. docs/notebook.md is run
-    without this, in `test_docs`."""
+    """In a directory of its own; the command in a process that has imported what it needs."""
     monkeypatch.chdir(tmp_path)
-    use(popen, monkeypatch)
-
-
-def use(popen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipes = {"PIPE": subprocess.PIPE, "DEVNULL": subprocess.DEVNULL}
-    monkeypatch.setattr(training, "subprocess", SimpleNamespace(Popen=popen, **pipes))
-
-
-def popen(command: list[str], env: dict[str, str], **kind: Any) -> Any:
-    return start(*command[1:], cwd=Path.cwd(), environment=env)
+    monkeypatch.setattr(training, "subprocess", FORKING)
 
 
 def test_a_run_is_the_one_that_the_command_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,8 +48,11 @@ def test_a_run_is_the_one_that_the_command_trains(tmp_path: Path, capsys: pytest
     assert run.load()([1, 2, 3]) == simplenn.load_run("outputs/runs/command")([1, 2, 3])
 
 
-def test_a_finished_run_is_given_back(capsys: pytest.CaptureFixture[str]) -> None:
-    simplenn.train([*QUICK, "name=a"], show=False)
+def test_a_finished_run_is_given_back(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """First by a command that starts afresh, as a notebook's does."""
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "subprocess", subprocess)
+        simplenn.train([*QUICK, "name=a"], show=False)
     assert capsys.readouterr() == ("", "")
     again: Any = simplenn.train("name=a resume=true")
     assert again.epoch == 2
@@ -142,7 +135,7 @@ def test_an_interrupt_ends_the_run_in_order(monkeypatch: pytest.MonkeyPatch) -> 
             pass
         os.kill(os.getpid(), signal.SIGINT)
 
-    use(interrupted, monkeypatch)
+    monkeypatch.setattr(training, "subprocess", SimpleNamespace(Popen=interrupted, **PIPES))
     with pytest.raises(KeyboardInterrupt):
         simplenn.train(["trainer=cpu", "trainer.max_epochs=100000", "name=a", "progress=none"], show=False)
     assert '"interrupted"' in Path("outputs/runs/a/result.json").read_text()
