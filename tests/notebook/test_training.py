@@ -75,7 +75,7 @@ def test_the_best_setting_of_a_sweep_trains_alone() -> None:
     run: Any = simplenn.train([*best.overrides, "name=alone"], show=False)
     assert run.metrics["train/loss"] == best.median
     seed = best.runs.filter(best.runs["train/loss"] == best.median)["seed"][0]
-    assert run.result.seed == seed and run.curves["lr"][0] == best.values["optimizer.lr"]
+    assert run.result.seed == seed and run.load().config["optimizer"]["lr"] == best.values["optimizer.lr"]
 
 
 def test_a_run_that_diverges_is_a_result() -> None:

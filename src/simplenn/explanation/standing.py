@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from simplenn.config import identities
+from simplenn.config import identities, without_length
 from simplenn.errors import ConfigError
 from simplenn.metric import cost, objective_of
 from simplenn.report.study import quantiles
@@ -53,7 +53,8 @@ def standing(cfg: DictConfig, result: Result, sweep: Path) -> Standing | None:
         return None
     seeds = runs[f"{KEY}seed"].cast(polars.Int64, strict=False).drop_nulls().unique().to_list()
     own = identities(cfg, {"seed": seeds}) if seeds else []
-    same = runs.filter(polars.col("identity").str.split("-").list.first().is_in(own))
+    identity = runs["identity"].map_elements(without_length, return_dtype=polars.String)
+    same = runs.filter(identity.is_in(own))
     has_diverged = same["status"] == "diverged"
     same = same.filter(has_diverged | ((same["status"] == "done") & (same["epoch"] == result.epoch)))
     if len(same) < FEWEST:
