@@ -14,14 +14,17 @@ from matplotlib import pyplot
 from simplenn.notebook import training
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([\w./-]+?)(?:#L(\d+))?\)")
+LINK = re.compile(r"\]\(([\w./-]+)(?:#([\w-]+))?\)")
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_to_files_and_pictures(page: Path) -> None:
-    for path, _ in LINK.findall(page.read_text()):
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for path, anchor in LINK.findall(page.read_text()):
         assert (page.parent / path).exists(), path
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", (page.parent / path).read_text(), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings], anchor
 
 
 def test_the_notebook_page_runs(

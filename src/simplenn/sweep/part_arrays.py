@@ -90,7 +90,7 @@ def read_weights(folder: Path, rows: Sequence[int], which: str) -> dict[str, Ten
     best = _below(_load(path, rows, "best/weights/"), "best/weights/")
     has_none = _load(path, rows, "best/epoch")["best/epoch"] < 0
     for tensor in best.values():
-        tensor[has_none] = torch.nan
+        tensor[has_none] = torch.nan if tensor.is_floating_point() else 0
     return best
 
 
