@@ -91,3 +91,14 @@ def test_a_run_is_extracted_in_seconds(tmp_path: Path) -> None:
     (seconds,) = json.loads(done.stdout.splitlines()[-1])
     assert seconds > 0
     assert (tmp_path / "outputs" / "sweeps" / "x" / "runs" / "seed=1" / "result.json").exists()
+
+
+def test_a_long_stack_takes_its_time_between_checkpoints(tmp_path: Path) -> None:
+    """With 0 seconds one is written after each epoch but the last, and the sweep is as it is without."""
+    process = str(ROOT / "scripts" / "benchmarks" / "processes" / "long_stack.py")
+    arguments = ("-m", "experiment=post", "seed=1,2", "trainer.max_epochs=3", "run_dirs=none")
+    for name, seconds in (("often", "0"), ("never", "inf")):
+        done = script(process, seconds, *arguments, f"name={name}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    often, never = (tmp_path / "outputs" / "sweeps" / name / "results.csv" for name in ("often", "never"))
+    assert often.read_text() == never.read_text()
