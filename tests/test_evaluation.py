@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,22 @@ def test_a_run_is_evaluated_in_its_own_precision(
     tolerance = {"32-true": 1e-5, "64-true": 1e-12, "bf16-mixed": 0.1}[precision]
     assert math.isclose(loss, expected, rel_tol=tolerance), (loss, expected)
     assert not list(run.directory.glob("lightning_logs"))
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+@pytest.mark.parametrize("other", ["seed=2", "optimizer.lr=0.02"])
+def test_another_runs_checkpoint_is_refused(
+    which: str, other: str, train_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Whole as it is, its numbers would be taken for this run's."""
+    setting = ("trainer=cpu", "trainer.max_epochs=2", "data.num_train=64", "seed=1")
+    train_run("run", *setting)
+    train_run("other", *setting, other)
+    run = readable(tmp_path / "run", *setting)
+    assert load_run(run, which)[2] >= 1
+    shutil.copy(Run(tmp_path / "other").checkpoint(which), run.checkpoint(which))
+    with pytest.raises(ConfigError, match="ckpt is another run's: its seed or a setting is not the one in config"):
+        load_run(run, which)
 
 
 def test_data_without_a_test_set_are_refused_with_the_fix(tmp_path: Path) -> None:

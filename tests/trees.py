@@ -40,7 +40,7 @@ def content_of(path: Path) -> Any:
     if path.name.startswith(EVENTS):
         return _events(path)
     if path.name == "sha256sums":
-        return [line.split()[1] for line in path.read_text().splitlines()]
+        return [line.split()[-1] for line in path.read_text().splitlines()]
     match path.suffix:
         case ".ckpt":
             return _plain(checkpoint.load(path))
@@ -59,7 +59,7 @@ def content_of(path: Path) -> Any:
 
 def _placeless(text: str) -> str:
     """Hydra's configuration, but for where the sweep lies, and where its command was given."""
-    return re.sub(r"(?m)(?<=cwd: ).*|(?<=output_dir: ).*/", "", text)
+    return re.sub(r"(?m)(?<=cwd: ).*|(?<=output_dir: ).*/|^# sha256 .*", "", text)
 
 
 def _events(path: Path) -> list[Any]:

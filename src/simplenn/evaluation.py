@@ -7,7 +7,7 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor
 
-from simplenn.config import check_config
+from simplenn.config import check_config, identity
 from simplenn.data import TensorDataModule
 from simplenn.errors import ConfigError
 from simplenn.metric import metrics_of_epoch
@@ -29,16 +29,16 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
     cfg = check_config(run.config)
     cfg.allow = list(allow)
     regressor, data = build_run(cfg)
-    path = run.checkpoint(which)
+    path, own = run.checkpoint(which), identity(cfg)
     try:
-        state = checkpoint.load(path)
+        state = checkpoint.load(path, of=own)
         regressor.load_state_dict(state["state_dict"], assign=True)  # in the precision that they have
     except FileNotFoundError:
         raise ConfigError(f"{run.directory} must have a checkpoint checkpoints/{which}.ckpt; train it first") from None
     except Exception as error:
         reason, other = " ".join(str(error).split()), "last" if which == "best" else "best"
         raise ConfigError(f"{path} can't be used: {reason}; try --checkpoint {other}") from error
-    if which == "best" and (reason := stale_best(run, state)):
+    if which == "best" and (reason := stale_best(run, own, state)):
         raise ConfigError(f"{path} can't be used: {reason}; go on with the run, or try --checkpoint last")
     return regressor.eval(), data, checkpoint.epochs_completed(state)
 

@@ -141,6 +141,49 @@ def test_a_sweep_goes_on_with_what_its_last_command_asked_for(whole: Path, tmp_p
     assert "6 of 8 done, 2 to train" in done.stdout
 
 
+def test_a_changed_multirun_file_is_not_obeyed(whole: Path, tmp_path: Path) -> None:
+    """One bit makes another grid of it, as good YAML as before. The whole command writes it anew."""
+    file = copied(whole, tmp_path) / "multirun.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("seed=1,2,3", "seed=1,2,7"))
+    assert file.read_text() != text
+    done = script("train.py", "-m", "name=study", "resume=true", cwd=tmp_path)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "multirun.yaml must be as the sweep's command wrote it" in done.stderr
+    text = sweep(tmp_path, *GRID)
+    assert "multirun.yaml is damaged; set aside as multirun.yaml.damaged" in text and "nothing to do" in text
+    assert "nothing to do" in script("train.py", "-m", "name=study", "resume=true", cwd=tmp_path).stdout
+
+
+def test_a_stacked_runs_directory_without_its_result_is_written_anew(whole: Path, tmp_path: Path) -> None:
+    """But not that of a run which somebody goes on with by itself, and which has come further."""
+    directory = copied(whole, tmp_path)
+    run, further = (directory / "runs" / f"optimizer=sgd,seed={seed}" for seed in (1, 2))
+    for path in (run, further):
+        (path / "result.json").unlink()
+    rows = (further / "metrics.csv").read_text()
+    (further / "metrics.csv").write_text(rows + "5,5,1.0\n")
+    sweep(tmp_path, *GRID)
+    assert differences(tree(run), tree(whole / NAME / "runs" / run.name)) == []
+    assert not (further / "result.json").exists()
+    assert "nothing to do" in sweep(tmp_path, *GRID)
+
+
+def test_results_that_were_exchanged_are_noticed(tmp_path: Path) -> None:
+    """Each is whole, and each is of a run of the sweep."""
+    grid = ("optimizer=sgd", "seed=1,2", "hydra/launcher=basic")
+    sweep(tmp_path, *grid)
+    directory = tmp_path / NAME
+    before = tree(directory)
+    one, other = (directory / "runs" / f"seed={seed}" / "result.json" for seed in (1, 2))
+    content = one.read_bytes(), other.read_bytes()
+    one.write_bytes(content[1])
+    other.write_bytes(content[0])
+    text = sweep(tmp_path, *grid)
+    assert text.count("result.json is damaged: it is another run's; set aside") == 2
+    assert {name: found for name, found in tree(directory).items() if ".damaged" not in name} == before
+
+
 def test_runs_are_trained_again_where_that_is_asked_for(tmp_path: Path) -> None:
     grid = ("optimizer=sgd", "optimizer.lr=0.01,1e5", "seed=1,2")
     assert "2 done, 2 diverged" in sweep(tmp_path, *grid, status=1)

@@ -16,6 +16,7 @@ from conftest import composed, script
 from omegaconf import OmegaConf
 
 from simplenn import signals
+from simplenn.config import check_config, identity
 from simplenn.errors import ConfigError
 from simplenn.evaluation import load_run
 from simplenn.rundir import atomic, checkpoint, events, metrics
@@ -181,6 +182,24 @@ def test_a_run_with_damaged_checkpoints_only_is_left_as_it_is(train_run: Callabl
     assert {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()} == before
 
 
+def test_another_runs_files_are_not_gone_on_from(
+    train_run: Callable[..., Result], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its `last` is set aside for the run's own `best`; its rows are refused, which would stand before the run's."""
+    train_run("whole", *SETTING, "trainer.max_epochs=4")
+    for name, epochs in (("run", 3), ("rows", 3)):
+        train_run(name, *SETTING, f"trainer.max_epochs={epochs}")
+    train_run("other", *SETTING, "seed=6", "trainer.max_epochs=3")
+    whole, run, rows, other = (Run(tmp_path / name) for name in ("whole", "run", "rows", "other"))
+    shutil.copy(other.checkpoint("last"), run.checkpoint("last"))
+    train_run("run", *SETTING, "trainer.max_epochs=4")
+    assert "last.ckpt is another run's" in caplog.text and "going on from the one before it" in caplog.text
+    assert run.metrics_file.read_text() == whole.metrics_file.read_text()
+    shutil.copy(other.metrics_file, rows.metrics_file)
+    with pytest.raises(ConfigError, match=r"must end with the metrics that result\.json has, but is another run's"):
+        train_run("rows", *SETTING, "trainer.max_epochs=4")
+
+
 @pytest.mark.parametrize("validated", [True, False])
 def test_a_stale_best_checkpoint_is_noticed_and_mended(
     validated: bool, train_run: Callable[..., Result], tmp_path: Path
@@ -192,19 +211,21 @@ def test_a_stale_best_checkpoint_is_noticed_and_mended(
     train_run("before", *setting, "trainer.max_epochs=3")
     train_run("killed", *setting)
     whole, before, killed = (Run(tmp_path / name) for name in ("whole", "before", "killed"))
-    assert stale_best(whole, checkpoint.load(whole.checkpoint("best"))) is None
+    cfg = composed("trainer=cpu", *setting)
+    own = identity(check_config(cfg))
+    assert stale_best(whole, own, checkpoint.load(whole.checkpoint("best"), of=own)) is None
     killed.result_file.unlink()
     shutil.copy(before.checkpoint("best"), killed.checkpoint("best"))
     if not validated:  # the best weights are those before the last epoch, which `last` still is
         killed.checkpoint("last").rename(killed.checkpoint("next"))
         for which in ("best", "last"):
             shutil.copy(before.checkpoint("last"), killed.checkpoint(which))
-    killed.write_hydra_folder({"config.yaml": OmegaConf.to_yaml(composed("trainer=cpu", *setting)).encode()})
+    killed.write_hydra_folder({"config.yaml": OmegaConf.to_yaml(cfg).encode()}, own)
     if validated:
         with pytest.raises(ConfigError, match=r"it is of epoch 3, and the best of metrics\.csv is epoch 4"):
             load_run(killed)
-    rewind(killed)
-    assert stale_best(killed, checkpoint.load(killed.checkpoint("best"))) is None
+    rewind(killed, own)
+    assert stale_best(killed, own, checkpoint.load(killed.checkpoint("best"))) is None
     train_run("killed", *setting)
     for which in ("best", "last"):
         mended, expected = (checkpoint.load(run.checkpoint(which)) for run in (killed, whole))
@@ -223,7 +244,7 @@ def test_a_damaged_best_checkpoint_is_set_aside(
     path = Run(tmp_path / "hurt").checkpoint("best")
     path.write_bytes(flipped(path.read_bytes()))
     train_run("hurt", *setting, "trainer.max_epochs=5")
-    assert "best.ckpt is damaged: set aside as best.ckpt.damaged" in caplog.text
+    assert "best.ckpt is damaged or another run's: set aside as best.ckpt.damaged" in caplog.text
     assert path.with_name("best.ckpt.damaged").exists()
 
 

@@ -104,7 +104,7 @@ def test_places_of_the_users_own_are_those_of_hydras_launcher(tmp_path: Path) ->
             cwd.mkdir(parents=True)
             done = script("train.py", "-m", f"hydra/launcher={launcher}", "hydra.sweep.dir=out", *words, cwd=cwd)
             assert done.returncode == 0, done.stdout + done.stderr
-            assert ("training 4:" in done.stdout) == (launcher == "vectorized")
+            assert ("stack 1 of 4:" in done.stdout) == (launcher == "vectorized")
         stacked, alone = (tmp_path / launcher / str(count) / "out" for launcher in ("vectorized", "basic"))
         assert table(stacked) == table(alone)
         assert list(table(alone)[0])[:4] == ["run", "optimizer.lr", "seed", "status"]
@@ -180,7 +180,7 @@ def test_hydras_own_sweeper_drives_stacks(tmp_path: Path) -> None:
     words = ["-m", "hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2", "optimizer.lr=0.1,0.01,0.02,0.03"]
     done = script("train.py", *words, *SMALL, "trainer.max_epochs=2", "name=basic", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("training 2: epoch 2/2") == 2 and "one by one" not in done.stdout
+    assert done.stdout.count("of 2: epoch 2/2") == 2 and "one by one" not in done.stdout
     rows = table(tmp_path / "outputs" / "sweeps" / "basic")
     assert [(row["run"], row["optimizer.lr"]) for row in rows] == [
         ("0", "0.1"),

@@ -19,6 +19,8 @@ from simplenn.config import (
     kind_of,
     setting,
     setting_identity,
+    with_length,
+    without_length,
 )
 
 CHECKED = check_config(composed("optimizer=adam"))
@@ -41,7 +43,6 @@ def test_identities_stay_what_they_are() -> None:
     on with would train all of its runs anew.
     """
     assert identity(PINNED) == "330f6301e913b2e7f24fbd445d656ec7"
-    assert identity(PINNED, length_is_swept=True) == "0374e2a95d836f7d7ed46e2e59336ff4"
     assert setting_identity(PINNED) == "1e16bbc482c41b48f13d5179ffc50e74"
     assert identities(PINNED, {"seed": [4], "optimizer.betas": [[0.0, 0.5]]}) == ["8093229edd77b4aed1ed7cbe60106afb"]
 
@@ -73,9 +74,11 @@ def test_in_a_sweep_over_lengths_each_length_is_a_run_of_its_own() -> None:
     """Otherwise a longer run is the same run, gone on with."""
     short, long = (check_config(composed(f"trainer.max_epochs={epochs}")) for epochs in (40, 41))
     assert identity(short) == identity(long)
-    assert identity(short, length_is_swept=True) != identity(long, length_is_swept=True)
-    assert setting_identity(short, length_is_swept=True) != setting_identity(long, length_is_swept=True)
-    assert setting(long, length_is_swept=True)["trainer.max_epochs"] == 41
+    assert "trainer.max_epochs" not in setting(long)
+    lengths = [with_length(identity(cfg), cfg.trainer.max_epochs) for cfg in (short, long)]
+    assert lengths[0] != lengths[1]
+    assert with_length(lengths[0], 7) == lengths[0]
+    assert [without_length(own) for own in lengths] == [identity(short)] * 2
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,8 @@ class Finished:
         return script("train.py", "-m", "name=study", *QUICK, *self.words, cwd=cwd)
 
     def cases(self) -> list[tuple[Path, Callable[..., None]]]:
-        """All damages to the files of one run, of one part, and of the sweep itself.
-
-        Nothing in a checkpoint says whose it is: that one lies in the place of another run's goes unnoticed.
-        """
-        cases = [(file, damage) for file in self._of_one() for damage in DAMAGES]
-        return [(file, damage) for file, damage in cases if (file.suffix, damage) != (".ckpt", swapped)]
+        """All damages to the files of one run, of one part, and of the sweep itself."""
+        return [(file, damage) for file in self._of_one() for damage in DAMAGES]
 
     def _of_one(self) -> list[Path]:
         chosen = [path for path in self.files if len(path.parts) == 1 or path.is_relative_to(RUN)]

@@ -42,7 +42,7 @@ class Launcher:
                     self.directory(num + 1).mkdir(exist_ok=True)
                 raise TerminatedWorkerError("A worker was killed. The cause may be anything.")
             self.directory(num).mkdir(exist_ok=True)
-            (self.directory(num) / "result.json").touch()
+            (self.directory(num) / "result.json").write_text("done")
             returns.append(JobReturn(status=JobStatus.COMPLETED, _return_value=num))
         return returns
 
@@ -60,6 +60,17 @@ def test_a_lost_job_is_tried_once_more_and_no_finished_one_is(tmp_path: Path) ->
     returns, failed = launched(launcher)
     assert [job.status for job in returns] == [JobStatus.COMPLETED] * 6 and failed == []
     assert launcher.tried == [0, 1, 2, 4, 5, 2, 3]
+
+
+def test_a_result_of_before_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    """A run that goes on has the result of its last session until it has begun."""
+    launcher = Launcher(tmp_path, {2: 1})
+    for num in (2, 3):
+        launcher.directory(num).mkdir()
+        (launcher.directory(num) / "result.json").write_text("interrupted")
+    returns, failed = launched(launcher)
+    assert [job.status for job in returns] == [JobStatus.COMPLETED] * 6 and failed == []
+    assert launcher.tried.count(2) == 2 and launcher.tried.count(3) == 1
 
 
 def test_a_job_that_kills_its_process_twice_fails_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

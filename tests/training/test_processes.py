@@ -290,7 +290,7 @@ def test_a_failed_job_does_not_end_the_sweep(tmp_path: Path, monkeypatch: pytest
     watch = _ChildProcessObserver(os.getpid(), launcher.procs)
     trainer: Any = SimpleNamespace(strategy=SimpleNamespace(launcher=launcher), is_global_zero=True)
     module: Any = None
-    Recorder(Run(tmp_path)).on_exception(trainer, module, RuntimeError())
+    Recorder(Run(tmp_path), "").on_exception(trainer, module, RuntimeError())
     assert waiting.returncode == -signal.SIGKILL
     killed: list[int] = []
     monkeypatch.setattr(os, "kill", lambda number, signum: killed.append(number))

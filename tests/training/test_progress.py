@@ -35,6 +35,11 @@ def shown(terminal: io.StringIO) -> str:
     return re.sub(r"\x1b\[[\d;?]*\w", "", terminal.getvalue()).strip().splitlines()[-1]
 
 
+def seen(terminal: io.StringIO) -> str:
+    """What stands on the last line, once what was erased is gone."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue().rpartition("\x1b[2K")[2]).strip()
+
+
 def test_a_run_has_lines_where_there_is_no_terminal(
     train_run: Callable[..., Result], terminal: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,15 +101,16 @@ def test_quiet_and_none_show_nothing(
 class Stack:
     """A stack in training, as its callbacks see it: each of its runs' losses is the epoch's number."""
 
-    def __init__(self, progress: SweepProgress, num_runs: int, num_epochs: int) -> None:
-        self.progress, self.num_epochs = progress, num_epochs
-        self.trainer: Any = SimpleNamespace(max_epochs=num_epochs, current_epoch=0, check_val_every_n_epoch=1)
-        self.trainer.is_global_zero = True
+    def __init__(self, progress: SweepProgress, num_runs: int, num_epochs: int, begins_after: int = 0) -> None:
+        self.progress, self.epochs = progress, range(begins_after, num_epochs)
+        self.trainer: Any = SimpleNamespace(
+            max_epochs=num_epochs, current_epoch=begins_after, check_val_every_n_epoch=1, is_global_zero=True
+        )
         self.module: Any = SimpleNamespace(num_runs=num_runs)
 
     def train(self, fails_after: int | None = None) -> None:
         self.progress.on_train_start(self.trainer, self.module)
-        for epoch in range(self.num_epochs):
+        for epoch in self.epochs:
             if epoch == fails_after:
                 self.progress.on_exception(self.trainer, self.module, MemoryError())
                 return
@@ -112,6 +118,10 @@ class Stack:
             self.trainer.callback_metrics = {"train/loss": torch.tensor(epoch + 1.0)}
             self.progress.on_train_epoch_end(self.trainer, self.module)
         self.progress.on_train_end(self.trainer, self.module)
+
+
+def percents(lines: list[str]) -> list[int]:
+    return [int(line[len("Sweep [") :].split()[0]) for line in lines]
 
 
 def test_a_sweep_has_lines_over_all_of_its_stacks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,31 +133,38 @@ def test_a_sweep_has_lines_over_all_of_its_stacks(capsys: pytest.CaptureFixture[
     Stack(progress, 10, 4).train()
     progress.close()
     lines = capsys.readouterr().out.splitlines()
-    assert [int(line[len("Sweep [") :].split()[0]) for line in lines] == [12, 24, 30, 42, 54, 60, 70, 80, 90, 100]
-    assert lines[0] == "Sweep [12 %] 0 of 16 runs done, training 6: epoch 2/10, median Loss: 2.0000"
-    assert lines[-1] == "Sweep [100 %] 6 of 16 runs done, training 10: epoch 4/4, median Loss: 4.0000"
+    assert percents(lines) == [12, 24, 30, 42, 54, 60, 70, 80, 90, 100]
+    assert lines[0] == "Sweep [12 %] 0 of 16 runs done; stack 1 of 6: epoch 2/10, median Loss: 2.0000"
+    assert lines[-1] == "Sweep [100 %] 6 of 16 runs done; stack 2 of 10: epoch 4/4, median Loss: 4.0000"
 
 
-@pytest.mark.parametrize("style", ["lines", "bar"])
-def test_a_stack_that_does_not_fit_counts_once_its_halves_have_trained(
-    style: str, terminal: io.StringIO, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What it had done is taken back, and the sweep ends at its end, not past it."""
-    progress = SweepProgress(style)
-    progress.expect(4, 4 * 10)
+@pytest.mark.parametrize("begins_after", [0, 6])
+def test_what_a_stack_goes_on_from_counts_as_done(begins_after: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that failed, in halves from its last epoch or from the beginning, or one of an earlier command: the sweep
+    ends at its end, and no line comes twice."""
+    progress = SweepProgress("lines")
+    progress.expect(8, 8 * 10)
     Stack(progress, 4, 10).train(fails_after=6)
-    Stack(progress, 2, 10).train()
-    Stack(progress, 2, 10).train()
-    progress.close()
+    Stack(progress, 2, 10, begins_after).train()
+    Stack(progress, 2, 10, begins_after).train()
+    Stack(progress, 4, 10, begins_after).train()
     lines = capsys.readouterr().out.splitlines()
-    if style == "bar":
-        assert lines == []
-        assert re.fullmatch(
-            r"Sweep \S+ 2 of 4 runs done, training 2: epoch 10/10, median Loss: 10.0000 0:00:00", shown(terminal)
-        )
-    else:
-        assert lines[-1] == "Sweep [100 %] 2 of 4 runs done, training 2: epoch 10/10, median Loss: 10.0000"
-        percents = [int(line[len("Sweep [") :].split()[0]) for line in lines]
-        again = percents.index(10, 1)
-        assert percents == sorted(percents[:again]) + sorted(percents[again:])
-        assert terminal.getvalue() == ""
+    assert lines[-1] == "Sweep [100 %] 4 of 8 runs done; stack 4 of 4: epoch 10/10, median Loss: 10.0000"
+    assert percents(lines) == sorted(set(percents(lines)))
+
+
+def test_the_bar_says_where_the_sweep_is_and_leaves_no_trace(terminal: io.StringIO) -> None:
+    """On 80 columns; between two stacks, and once the sweep has been interrupted, the line is empty, as others write
+    to the terminal then."""
+    rich.reconfigure(file=terminal, force_terminal=True, width=80)
+    progress = SweepProgress("bar")
+    progress.expect(2000, 2000 * 10)
+    Stack(progress, 1000, 10).train()
+    assert seen(terminal) == ""
+    stack = Stack(progress, 1000, 10)
+    stack.train(fails_after=5)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    drawn = re.findall(r"Sweep[^\r\n]*", plain)
+    assert drawn and max(map(len, drawn)) <= 80, drawn
+    assert any(re.match(r"Sweep \S+ +\d+% stack 2: epoch 5, Loss: 5.0000", line) for line in drawn), drawn
+    assert seen(terminal) == ""

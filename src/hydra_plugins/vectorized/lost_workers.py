@@ -38,15 +38,16 @@ def launch_with_retry(
     """The returns of `launch(jobs, initial_job_idx=...)`, in order; `nums` are the jobs' numbers, and
     `directory_of(num)` is where a job leaves its result.
 
-    Where a process is lost, so are all jobs of that launch that have no result. Those that hadn't begun are launched
-    together again; each of the others, one of which may have killed its process, by itself, so that it costs no other
-    job if it does so again. Such a job is failed: it is logged, `fail(num, message)` is called, and its return raises
-    `WorkerLost`. What the launcher raises otherwise is raised.
+    Where a process is lost, so are all jobs of that launch that have left no result in it. Those that hadn't begun are
+    launched together again; each of the others, one of which may have killed its process, by itself, so that it costs
+    no other job if it does so again. Such a job is failed: it is logged, `fail(num, message)` is called, and its return
+    raises `WorkerLost`. What the launcher raises otherwise is raised.
     """
     returns: dict[int, JobReturn] = {}
     waiting: dict[int, Job] = dict(zip(nums, jobs, strict=True))
     alone: dict[int, Job] = {}
     tries = 0  # in a row of which no job so much as began
+    before = {num: _written(directory_of(num)) for num in nums}
     while waiting:
         try:
             returns |= _launched(launch, waiting)
@@ -55,7 +56,7 @@ def launch_with_retry(
             if not is_lost_worker(error):
                 raise
             reason = _said(error)
-        left = {num: job for num, job in waiting.items() if not (directory_of(num) / RESULT).is_file()}
+        left = {num: job for num, job in waiting.items() if _written(directory_of(num)) in (None, before[num])}
         returns |= {num: _return_of_finished(job) for num, job in waiting.items() if num not in left}
         begun = {num: job for num, job in left.items() if directory_of(num).exists()}
         log.warning("%s; %d of %d jobs have no result and are tried once more", reason, len(left), len(waiting))
@@ -73,6 +74,15 @@ def launch_with_retry(
                 raise
             returns[num] = _failed(num, job, _said(error), fail)
     return [returns[num] for num in nums]
+
+
+def _written(directory: Path) -> tuple[int, int] | None:
+    """What tells a result from one that was there before; `None` where there is none."""
+    try:
+        found = (directory / RESULT).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def _launched(launch: Launch, jobs: dict[int, Job]) -> dict[int, JobReturn]:

@@ -43,7 +43,7 @@ def finish(
         if stopped or is_open or record.interrupted or record.attempt.failed:
             log.info("go on with: python scripts/train.py -m %s resume=true", _named(sweep, record.directory))
         elif sweep.verify:
-            record.attempt("verify", _verify, record, sweep.verify)
+            record.attempt("verify", _verify, record, going_on, sweep.verify)
     finally:
         if going_on is not None:
             going_on.end()
@@ -65,9 +65,10 @@ def _named(sweep: DictConfig, directory: Path) -> str:
     return shlex.quote(f"hydra.sweep.dir={shown(directory)}")
 
 
-def _verify(record: "SweepRecord", count: int) -> None:
+def _verify(record: "SweepRecord", going_on: GoingOn | None, count: int) -> None:
     from simplenn.command.verification import verify_parts
     from simplenn.sweep.parts import find_parts
 
-    if not verify_parts(find_parts(record.directory), count):
+    trained = None if going_on is None else {own for group in going_on.plan.groups for own in group.identities}
+    if not verify_parts(find_parts(record.directory), count, trained):
         record.attempt.failed = True

@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from simplenn.command import directory, sweep_directory
 from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
 from simplenn.planning import Plan
-from simplenn.rundir import Run, package_versions, remove_left_overs, write_atomically
+from simplenn.rundir import Run, package_versions, remove_left_overs
 from simplenn.rundir.atomic import remove_tree, restore_directories
 from simplenn.rundir.lock import NAME as LOCK
 from simplenn.rundir.lock import Lock, remove_dead
@@ -22,7 +22,7 @@ from simplenn.sweep.growth import Growth, grown, lengths_are_swept, with_lengths
 from simplenn.sweep.inventory import Inventory, StoredRun, differences
 from simplenn.sweep.parts import set_aside, tidy
 from simplenn.sweep.results import RESULTS, reason_not_as_written
-from simplenn.sweep.run_directories import are_wanted
+from simplenn.sweep.run_directories import are_wanted, is_missing
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class GoingOn:
             if not hasattr(get_class(self._sweep.hydra.launcher._target_), "launch_groups"):
                 for group in self.plan.groups:
                     go_on_singly(group, self.path)
-        write_atomically(self.path / sweep_directory.MULTIRUN, OmegaConf.to_yaml(self._sweep).encode())
+        sweep_directory.write_multirun(self.path, self._sweep)
 
     def _tidy(self) -> None:
         """Removes what a killed process has left, wherever runs have their places."""
@@ -212,5 +212,5 @@ def _table_is_whole(inventory: Inventory) -> bool:
 
 
 def _has_directory(path: Path, run: StoredRun) -> bool:
-    result = Run(path).result()
-    return result is not None and result.epoch >= run.epoch
+    Run(path).result()  # which sets it aside, where it is not what was written
+    return not is_missing(str(path), run.status, run.epoch)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from simplenn.config import values_to_save
+from simplenn.config import check_config, identity, values_to_save
 from simplenn.rundir import Run
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def save(config: DictConfig, resumed: "Resumed | None") -> None:
         "overrides.yaml": node["hydra"]["overrides"]["task"],
     }
     texts = {name: OmegaConf.to_yaml(OmegaConf.create(values)).encode() for name, values in files.items()}
-    Run(Path(config.hydra.runtime.output_dir)).write_hydra_folder(texts)
+    values: Any = OmegaConf.create(files["config.yaml"])
+    own = identity(check_config(values))
+    Run(Path(config.hydra.runtime.output_dir)).write_hydra_folder(texts, own)
 
 
 def put_in(config: DictConfig, job: DictConfig) -> None:

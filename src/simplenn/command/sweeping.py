@@ -55,7 +55,7 @@ class Sweeping:
         for group in self._going_on.plan.groups:
             if num in group.nums:
                 run = group.nums.index(num)
-                write_failure(Path(self._sweep.hydra.sweep.dir) / group.subdirs[run], group.seeds[run], message)
+                write_failure(Path(self._sweep.hydra.sweep.dir) / group.subdirs[run], group, run, message)
 
     def per_run(self, key: str, value: Any) -> bool:
         """Seed and optimizer numbers are each run's own."""

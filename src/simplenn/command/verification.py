@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,15 @@ def verify(groups: Sequence[RunGroup], count: int) -> bool:
     return are_good
 
 
-def verify_parts(parts: Sequence[Part], count: int) -> bool:
-    """As `verify`, of runs in the parts of a sweep, of which only those are read that are trained again."""
-    places = [(part, row) for part in parts for row in range(len(part.runs()))]
-    rates = [rate for part in parts for rate in _learning_rates(part)]
+def verify_parts(parts: Sequence[Part], count: int, trained: Container[str] | None = None) -> bool:
+    """As `verify`, of runs in the parts of a sweep, of which only those are read that are trained again: those of the
+    identities in `trained`, where it is given, as what was there before may have been trained by other code."""
+    places, rates = [], []
+    for part in parts:
+        for row, (own, rate) in enumerate(zip(part.runs()["identity"], _learning_rates(part), strict=True)):
+            if trained is None or own in trained:
+                places.append((part, row))
+                rates.append(rate)
     runs = [places[place] for place in chosen(rates, count)]
     return verify([read_group(part, [row]) for part, row in runs], len(runs))
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from simplenn import rank
+from simplenn.config import without_length
+from simplenn.groups import RunGroup
 
 
 def made_in_worker(make: Callable[[], Any], parent: int) -> Any:
@@ -25,25 +27,26 @@ def _is_lokys() -> bool:
     return "Loky" in type(multiprocessing.current_process()).__name__ + multiprocessing.current_process().name
 
 
-def write_failure(directory: Path, seed: int, message: str) -> None:
-    """The result of a run whose process was killed: failed, with the epochs that it has done."""
-    from simplenn.rundir import Result, Run, package_versions, read_rows
+def write_failure(directory: Path, group: RunGroup, run: int, message: str) -> None:
+    """The result of a run of the group whose process was killed: failed, with the epochs that it has done."""
+    from simplenn.rundir import Result, Run, code_of, package_versions, read_rows
 
     directory.mkdir(parents=True, exist_ok=True)
-    run = Run(directory)
-    rows = read_rows(run.metrics_file)
+    rows = read_rows(Run(directory).metrics_file)
     last: dict[str, float] = {"epoch": 0}
     for row in rows:
         last |= row
-    run.write_result(
+    Run(directory).write_result(
         Result(
             status="failed",
             epoch=int(last["epoch"]),
             metrics={name: value for name, value in last.items() if name not in ("epoch", "step")},
             best={},
-            seed=seed,
+            seed=group.seeds[run],
             seconds=0.0,
             versions=package_versions(),
             message=message,
+            identity=without_length(group.identities[run]),
+            code=code_of(group.cfg),
         )
     )

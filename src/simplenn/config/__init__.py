@@ -14,7 +14,7 @@ from simplenn.config.checking import (
     unset_keys,
 )
 from simplenn.config.group_files import GroupFiles
-from simplenn.config.identity import identities, identity, setting, setting_identity
+from simplenn.config.identity import identities, identity, setting, setting_identity, with_length, without_length
 from simplenn.config.places import place_in_users_code
 from simplenn.config.reading import parse_config, read_config, refuse_lookups
 from simplenn.config.rules import Kind
@@ -63,5 +63,7 @@ __all__ = [
     "unknown_key",
     "unset_keys",
     "values_to_save",
+    "with_length",
     "without_hydra",
+    "without_length",
 ]

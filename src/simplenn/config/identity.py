@@ -21,26 +21,37 @@ from simplenn.config.rules import Kind
 from simplenn.config.schema import kind_of
 from simplenn.config.values import flat
 
+LENGTH = "-"  # before the number of epochs, in the identity of a run of a sweep that goes over it
 ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str)
 DIGITS = 32  # hexadecimal: 128 bits, by which two of a million runs share an identity by chance once in 1e26 sweeps
 
 
-def identity(cfg: DictConfig, *, length_is_swept: bool = False) -> str:
+def identity(cfg: DictConfig) -> str:
     """The same for all configurations of one run. `cfg` is one as `check_config` returns it.
 
     The length is no part of it: a longer run is the same run, gone on with. But in a sweep that goes over the length,
-    the runs of each length are runs of their own.
+    the runs of each length are runs of their own, told apart by `with_length`.
     """
-    return _hash(_texts(cfg, _kinds(length_is_swept, with_seed=True)))
+    return _hash(_texts(cfg, {Kind.SETTING, Kind.SEED}))
 
 
-def identities(cfg: DictConfig, columns: Mapping[str, Sequence[Any]], *, length_is_swept: bool = False) -> list[str]:
+def with_length(own: str, num_epochs: int) -> str:
+    """The identity of a run in a sweep that goes over the length; `own` may be one already."""
+    return own if LENGTH in own else f"{own}{LENGTH}{num_epochs}"
+
+
+def without_length(own: str) -> str:
+    """What `identity` gives for the run."""
+    return own.partition(LENGTH)[0]
+
+
+def identities(cfg: DictConfig, columns: Mapping[str, Sequence[Any]]) -> list[str]:
     """The `identity` of each of R runs whose configurations differ in `columns` alone: R values by full key.
 
     `cfg` is the configuration of any one of them, and has all these keys; the values are as `check_values` returns
     them. Takes a few microseconds a run.
     """
-    kinds = _kinds(length_is_swept, with_seed=True)
+    kinds = {Kind.SETTING, Kind.SEED}
     texts = _texts(cfg, kinds)
     own = {key: [_text(key, value) for value in values] for key, values in columns.items() if kind_of(key) in kinds}
     assert own.keys() <= texts.keys()
@@ -51,19 +62,14 @@ def identities(cfg: DictConfig, columns: Mapping[str, Sequence[Any]], *, length_
     return result
 
 
-def setting(cfg: DictConfig, *, length_is_swept: bool = False) -> dict[str, Any]:
-    """What the run is configured with except its seed, by full key."""
-    kinds = _kinds(length_is_swept, with_seed=False)
-    return {key: value for key, value in flat(cfg).items() if kind_of(key) in kinds}
+def setting(cfg: DictConfig) -> dict[str, Any]:
+    """What the run is configured with except its seed and its length, by full key."""
+    return {key: value for key, value in flat(cfg).items() if kind_of(key) is Kind.SETTING}
 
 
-def setting_identity(cfg: DictConfig, *, length_is_swept: bool = False) -> str:
+def setting_identity(cfg: DictConfig) -> str:
     """The same for all runs of one setting, whatever their seeds; otherwise as `identity`."""
-    return _hash(_texts(cfg, _kinds(length_is_swept, with_seed=False)))
-
-
-def _kinds(length_is_swept: bool, *, with_seed: bool) -> set[Kind]:
-    return {Kind.SETTING} | ({Kind.LENGTH} if length_is_swept else set()) | ({Kind.SEED} if with_seed else set())
+    return _hash(_texts(cfg, {Kind.SETTING}))
 
 
 def _texts(cfg: DictConfig, kinds: set[Kind]) -> dict[str, str]:

@@ -19,11 +19,13 @@ log = logging.getLogger(__name__)
 
 LABEL = b"sha256:"
 SEAL = len(LABEL) + 64
-EPOCHS = "epochs_completed"  # beside the keys that Lightning saves
+# Beside the keys that Lightning saves:
+EPOCHS = "epochs_completed"
+IDENTITY = "identity"  # of the run, as `config.identity` has it
 
 
 class DamagedCheckpoint(ValueError):
-    """The file's content is not what was written."""
+    """The file's content is not what the run has written."""
 
 
 class SealedCheckpoint(CheckpointIO):
@@ -52,16 +54,20 @@ def seal_archive(archive: bytes) -> bytes:
     return body + LABEL + hashlib.sha256(body).hexdigest().encode()
 
 
-def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Plain numbers, strings and tensors only. Raises `DamagedCheckpoint`."""
+def load(path: Path, map_location: Any = "cpu", *, of: str | None = None) -> dict[str, Any]:
+    """Plain numbers, strings and tensors only. `of` is the identity that the run must have; a checkpoint of an earlier
+    release doesn't say its own. Raises `DamagedCheckpoint`."""
     data = path.read_bytes()
     body, found = data[:-SEAL], data[-SEAL:]
     if found != LABEL + hashlib.sha256(body).hexdigest().encode():
         raise DamagedCheckpoint(f"{path} is damaged: its checksum doesn't match")
     try:
-        return torch.load(io.BytesIO(data), map_location=map_location, weights_only=True)
+        content = torch.load(io.BytesIO(data), map_location=map_location, weights_only=True)
     except Exception as error:
         raise DamagedCheckpoint(f"{path} holds more than numbers, strings and tensors; it is not loaded") from error
+    if of is not None and content.get(IDENTITY, of) != of:
+        raise DamagedCheckpoint(f"{path} is another run's: its seed or a setting is not the one in config.yaml")
+    return content
 
 
 def epochs_completed(checkpoint: Mapping[str, Any]) -> int:
@@ -72,8 +78,9 @@ def epochs_completed(checkpoint: Mapping[str, Any]) -> int:
     return checkpoint["epoch"] + 1 if checkpoint["global_step"] else 0
 
 
-def latest(run: Run) -> tuple[Path, dict[str, Any]] | None:
-    """The last sound checkpoint of a run; a damaged one is set aside, with a warning, for the one before it.
+def latest(run: Run, own: str) -> tuple[Path, dict[str, Any]] | None:
+    """The last sound checkpoint of a run of this identity; a damaged one is set aside, with a warning, for the one
+    before it.
 
     Raises `ConfigError`, and touches nothing, where there are only damaged ones.
     """
@@ -82,7 +89,7 @@ def latest(run: Run) -> tuple[Path, dict[str, Any]] | None:
         if not path.exists():
             continue
         try:
-            found = path, load(path)
+            found = path, load(path, of=own)
         except DamagedCheckpoint as error:
             damaged.append((path, error))
             continue

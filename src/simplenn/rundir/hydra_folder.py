@@ -3,7 +3,8 @@
 config.yaml       the job's configuration
 hydra.yaml        Hydra's own node
 overrides.yaml    what was given on the command line
-sha256sums        of these three, as the program sha256sum writes them; a folder that Hydra made has none
+sha256sums        of these three, as the program sha256sum writes them, and in a comment the identity of
+                  their run; a folder that Hydra made has none
 """
 
 import time
@@ -16,20 +17,31 @@ from simplenn.rundir.atomic import before_replacement, replacing_directory
 
 NAME = ".hydra"
 SUMS = "sha256sums"
+IDENTITY = "# identity "
 READINGS = 3  # of a file and its sum, between which the run's own process may replace the folder
 
 
-def with_sums(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files, by name, and that of their sums."""
-    lines = [f"{sha256(content).hexdigest()}  {name}\n" for name, content in files.items()]
+def with_sums(files: Mapping[str, bytes], identity: str) -> dict[str, bytes]:
+    """The files of the run of this identity, by name, and that of their sums."""
+    lines = [f"{IDENTITY}{identity}\n"]
+    lines += [f"{sha256(content).hexdigest()}  {name}\n" for name, content in files.items()]
     return {**files, SUMS: "".join(lines).encode()}
 
 
-def write_hydra_folder(directory: Path, files: Mapping[str, bytes]) -> None:
+def write_hydra_folder(directory: Path, files: Mapping[str, bytes], identity: str) -> None:
     """Writes the files of a run's directory, or replaces all of them. Raises `Unwritable`."""
     with replacing_directory(directory / NAME) as temporary:
-        for name, content in with_sums(files).items():
+        for name, content in with_sums(files, identity).items():
             (temporary / name).write_bytes(content)
+
+
+def noted_identity(directory: Path) -> str:
+    """That of the run whose configuration the folder has; empty where it says none."""
+    try:
+        first = hydra_file(directory, SUMS).read_text(errors="replace").partition("\n")[0]
+    except OSError:
+        return ""
+    return first.removeprefix(IDENTITY) if first.startswith(IDENTITY) else ""
 
 
 def hydra_file(directory: Path, name: str) -> Path:

@@ -12,10 +12,11 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from simplenn.config import did_you_mean, parse_config
+from simplenn.config import check_config, did_you_mean, parse_config, without_length
+from simplenn.config import identity as identity_of
 from simplenn.errors import ConfigError
 from simplenn.rundir.atomic import remove_left_overs, rename, restore_directory, set_aside, write_atomically
-from simplenn.rundir.hydra_folder import NAME, hydra_file, read_hydra_file, write_hydra_folder
+from simplenn.rundir.hydra_folder import NAME, hydra_file, noted_identity, read_hydra_file, write_hydra_folder
 from simplenn.rundir.lock import lock, locked
 from simplenn.rundir.result import Result, parsed
 
@@ -61,9 +62,16 @@ class Run:
             node = node.get(key) if isinstance(node, dict) else None
         return {str(group): str(choice) for group, choice in node.items()} if isinstance(node, dict) else {}
 
-    def write_hydra_folder(self, files: Mapping[str, bytes]) -> None:
+    def write_hydra_folder(self, files: Mapping[str, bytes], identity: str) -> None:
         """Writes the files that `config`, `overrides` and `choices` are read from. Raises `Unwritable`."""
-        write_hydra_folder(self.directory, files)
+        write_hydra_folder(self.directory, files, identity)
+
+    def is_of(self, identity: str) -> bool:
+        """Whether this is the run's identity, as its configuration has it; so is any where there is none, as where a
+        run was trained from Python. Raises `ConfigError`."""
+        if noted_identity(self.directory) == identity or not hydra_file(self.directory, "config.yaml").exists():
+            return True
+        return identity_of(check_config(self.config)) == identity
 
     def _read(self, name: str, what: str, kind: type) -> Any:
         path = hydra_file(self.directory, name)
@@ -105,11 +113,17 @@ class Run:
         return self.directory / "result.json"
 
     def result(self) -> Result | None:
-        """`None` while the run is not finished. A damaged file is set aside, with a warning, and counts as none."""
+        """`None` while the run is not finished. A damaged file, or another run's, is set aside, with a warning, and
+        counts as none. Raises `ConfigError` where it is another's than the run's and the configuration is damaged."""
         try:
-            return parsed(self.result_file.read_text())
+            result = parsed(self.result_file.read_text())
+            if result.identity and not self.is_of(without_length(result.identity)):
+                raise ValueError("it is another run's")
+            return result
         except FileNotFoundError:
             return None
+        except ConfigError:
+            raise
         except ValueError as error:
             aside = set_aside(self.result_file)
             log.warning(

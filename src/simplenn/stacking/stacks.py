@@ -33,6 +33,10 @@ class _Stack(NamedTuple):
     runs: range
     start: Outcome | None
 
+    def after(self, attempt: Attempt) -> "_Stack":
+        """What is left to train of it after an attempt that raised."""
+        return _Stack(self.runs, attempt.outcome or self.start)
+
     def cut(self, size: int) -> "list[_Stack]":
         """In pieces of at most so many runs."""
         pieces = [self.runs[first : first + size] for first in range(0, len(self.runs), size)]
@@ -104,7 +108,7 @@ def train_in_stacks(
         if not is_known:
             log.warning("%s", _halved(stack, attempt))
         is_known = True
-        rest.extendleft(reversed(_Stack(stack.runs, attempt.outcome or stack.start).cut(half)))
+        rest.extendleft(reversed(stack.after(attempt).cut(half)))
 
 
 def _cut_smaller(stacks: Sequence[_Stack], size: int) -> "deque[_Stack]":
@@ -115,7 +119,8 @@ def _cut_smaller(stacks: Sequence[_Stack], size: int) -> "deque[_Stack]":
 
 
 def _halved(stack: _Stack, attempt: Attempt) -> str:
-    epochs = len(attempt.outcome.steps) if attempt.outcome is not None else 0
+    reached = stack.after(attempt).start
+    epochs = len(reached.steps) if reached is not None else 0
     reason = f"{type(attempt.error).__name__}: {' '.join(str(attempt.error).split())}"
     return (
         f"a stack of {len(stack.runs)} runs failed in epoch {epochs + 1} ({reason:.300}); it is halved until the run "

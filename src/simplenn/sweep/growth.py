@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from simplenn.config import with_length
 from simplenn.groups import RunGroup
 from simplenn.planning import SUBDIR, Job, Plan, subdirs_of
-from simplenn.sweep.inventory import Inventory, StoredRun, with_length
+from simplenn.sweep.inventory import Inventory, StoredRun
 
 AGAIN = {"failed": {"failed"}, "diverged": {"diverged"}, "all": {"failed", "diverged", "done"}}
 
@@ -45,7 +46,7 @@ def lengths_are_swept(groups: Sequence[RunGroup]) -> bool:
 def with_lengths(plan: Plan) -> None:
     """Makes the number of epochs a part of each run's identity, for a sweep that goes over it."""
     for group in plan.groups:
-        group.identities = [with_length(own, group.cfg) for own in group.identities]
+        group.identities = [with_length(own, group.cfg.trainer.max_epochs) for own in group.identities]
 
 
 def without_twins(plan: Plan) -> Plan:

@@ -11,15 +11,13 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config import Kind, check_config, flat, identity, kind_of
+from simplenn.config import Kind, check_config, flat, identity, kind_of, with_length, without_length
 from simplenn.errors import ConfigError
 from simplenn.rundir import Run, code_of
 from simplenn.sweep.parts import Damaged, Part, find_parts, resumable
 from simplenn.sweep.run_directories import num_of, run_directories
 
 log = logging.getLogger(__name__)
-
-LENGTH = "-"  # before the number of epochs
 
 
 class StoredRun(NamedTuple):
@@ -58,7 +56,9 @@ class Inventory:
         self.damaged: list[tuple[Path, str]] = []
         self.origins: dict[int | str, Origin] = {}  # by a part's number, or a run directory's place
         parts = list(self._sound(find_parts(sweep)))
-        self.with_lengths = with_lengths or any(LENGTH in own for part in parts for own in part.runs()["identity"][:1])
+        self.with_lengths = with_lengths or any(
+            without_length(own) != own for part in parts for own in part.runs()["identity"][:1]
+        )
         for part in parts:
             self._take_part(part)
         self._take_continuations(parts)
@@ -85,7 +85,7 @@ class Inventory:
         self.origins[part.number] = Origin(structure["versions"], structure["code"], cfg)
         columns = ["identity", "subdir", "num", "status", "epoch"]
         for row, (own, subdir, num, status, epoch) in enumerate(part.runs().select(columns).iter_rows()):
-            key = with_length(own, cfg) if self.with_lengths else own
+            key = with_length(own, cfg.trainer.max_epochs) if self.with_lengths else own
             self.runs[key] = StoredRun(subdir, num, status, epoch, part.number, row)
 
     def _take_continuations(self, parts: list[Part]) -> None:
@@ -111,33 +111,10 @@ class Inventory:
         except ConfigError as error:
             self.damaged.append((run.directory, str(error)))
             return
-        key = with_length(own, _there(cfg)) if self.with_lengths else own
+        key = with_length(own, _there(cfg).trainer.max_epochs) if self.with_lengths else own
         self.origins[subdir] = Origin({}, {}, cfg) if result is None else Origin(result.versions, result.code, cfg)
         status, epoch = ("interrupted", 0) if result is None else (result.status, result.epoch)
-        other = self.runs.get(key)
-        if other is not None and other.part is None and other.subdir != subdir:
-            if not self._is_its_own(run, own):
-                return
-            if not self._is_its_own(Run(self.sweep / other.subdir), own):
-                del self.origins[other.subdir]
         self.runs[key] = StoredRun(subdir, num_of(run.directory), status, epoch)
-
-    def _is_its_own(self, run: Run, own: str) -> bool:
-        """Whether a result is of the run whose configuration lies beside it. That takes long to say, and so is asked
-        only where two directories claim to hold one run."""
-        try:
-            found = identity(check_config(run.config))
-        except ConfigError as error:
-            self.damaged.append((run.directory, str(error)))
-            return False
-        if found != own.partition(LENGTH)[0]:
-            self.damaged.append((run.directory, f"{run.directory / 'result.json'} is damaged: it is of another run"))
-        return found == own.partition(LENGTH)[0]
-
-
-def with_length(own: str, cfg: DictConfig) -> str:
-    """The identity of a run in a sweep that goes over the length."""
-    return own if LENGTH in own else f"{own}{LENGTH}{cfg.trainer.max_epochs}"
 
 
 def differences(then: Origin, cfg: DictConfig, versions: dict[str, str]) -> list[str]:

@@ -19,7 +19,7 @@ from simplenn.sweep.all_runs import FINAL, all_runs, overrides_of
 from simplenn.sweep.attempts import Attempts
 from simplenn.sweep.parts import Part, find_parts, read_group, remove_others
 from simplenn.sweep.results import table_of, write_results
-from simplenn.sweep.run_directories import are_wanted
+from simplenn.sweep.run_directories import are_wanted, is_missing
 
 RUNS_AT_ONCE = 10_000  # whose arrays are in memory together to write directories
 
@@ -79,8 +79,6 @@ class SweepRecord:
         """The directories of stacked runs that are missing, by `run_dirs`: auto, all or none."""
         if not are_wanted(run_dirs, len(self.runs)):
             return
-        from simplenn.sweep.run_files.directories import is_missing
-
         for part in find_parts(self.directory):
             own = self.runs.filter(polars.col("part") == part.number).select("row", "subdir", "status", "epoch")
             rows = [

@@ -57,3 +57,25 @@ def status_and_epoch(directory: Path | str) -> tuple[str, int] | None:
     except OSError:
         return None
     return (found[1].decode(), int(found[2])) if found else None
+
+
+def is_missing(directory: str, status: str, epoch: int) -> bool:
+    """Whether there is no directory of a stacked run that ended so, or one of a run that had not come so far.
+
+    Without a result, one that has more epochs is of a run that goes on by itself.
+    """
+    if not os.path.lexists(directory):
+        return True
+    ended = status_and_epoch(directory)
+    if ended is None:
+        return num_rows(f"{directory}/metrics.csv") <= epoch and not os.path.lexists(f"{directory}/.lock")
+    return ended[1] < epoch or (ended[0] == "interrupted" and status != "interrupted")
+
+
+def num_rows(path: Path | str) -> int:
+    """Of a `metrics.csv`, unchecked; 0 where there is none."""
+    try:
+        with open(path, "rb") as stream:
+            return max(0, stream.read().count(b"\n") - 1)
+    except OSError:
+        return 0

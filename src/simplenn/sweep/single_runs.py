@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from simplenn.planning import values_of
 from simplenn.rundir import Run
-from simplenn.sweep.run_directories import num_of, status_and_epoch
+from simplenn.sweep.run_directories import num_of, num_rows, status_and_epoch
 
 PLAIN = re.compile(r"- ([A-Za-z+~/][\w./,+~-]*=[\w./=,+-]*)", re.ASCII)  # an override that YAML reads as it stands
 ENDED = ("done", "diverged", "failed")
@@ -41,7 +41,7 @@ class SingleRun:
             "identity": self._identity or (result.identity if result else ""),
             "status": result.status if result else "interrupted",
             "message": result.message if result else "",
-            "epoch": result.epoch if result else _num_rows(self._run.metrics_file),
+            "epoch": result.epoch if result else num_rows(self._run.metrics_file),
         }
         if result is not None:
             row |= {f"final/{name}": float(value) for name, value in result.metrics.items()}
@@ -98,13 +98,6 @@ def _overrides(directory: Path) -> list[str]:
         return [str(override) for override in yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or []]
     except (OSError, ValueError, TypeError, yaml.YAMLError):
         return []
-
-
-def _num_rows(path: Path) -> int:
-    try:
-        return max(0, path.read_bytes().count(b"\n") - 1)
-    except OSError:
-        return 0
 
 
 def _read(path: Path) -> Any:

@@ -5,7 +5,14 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from simplenn.training.rows import epoch_metrics
 
@@ -70,52 +77,63 @@ def _shown(loss: float) -> str:
 
 
 class SweepProgress(Callback):
-    """One bar, or a line every 10 %, over all the stacks of a sweep whose runs have been announced by `expect`."""
+    """One bar, or a line every 10 %, over all the stacks of a sweep whose runs have been announced by `expect`.
+
+    The bar is there while a stack trains, and gone once it has ended, however that was: what the command logs between
+    two stacks, or on its way out, has its own lines.
+    """
 
     def __init__(self, style: str) -> None:
         self._lines = _style(style) == "lines"
-        self._total = self._num_runs = self._finished_runs = 0
-        self._before = self._done = 0
+        self._total = self._num_runs = self._finished_runs = self._num_stacks = 0
+        self._before = self._done = 0  # epochs of all runs: before the present stack, and now
+        self._told = 0  # the last tenth that has a line
         self._bar: Progress | None = None
         if _style(style) == "bar":
-            columns = (TextColumn("Sweep"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-            self._bar = Progress(*columns)
+            columns = (TextColumn("Sweep"), BarColumn(20), TaskProgressColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, TimeRemainingColumn(compact=True), transient=True)
             self._task = self._bar.add_task("")
 
     def expect(self, num_runs: int, run_epochs: int) -> None:
         """Adds runs, and the epochs of all of them together."""
         self._num_runs += num_runs
         self._total += run_epochs
+        self._told = self._done * 10 // self._total
         if self._bar is not None:
             self._bar.update(self._task, total=self._total)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._num_stacks += 1
         self._before = self._done
+        self._done += trainer.current_epoch * pl_module.num_runs  # of a stack that goes on
         if self._bar is not None:
             self._bar.start()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        epoch, last = trainer.current_epoch + 1, trainer.max_epochs or 1
-        text = (
-            f"{self._finished_runs:,} of {self._num_runs:,} runs done, training {pl_module.num_runs:,}: "
-            f"epoch {epoch}/{last}, median {_losses(trainer)}"
-        )
-        self._advance(self._before + epoch * pl_module.num_runs, text)
+        epoch = trainer.current_epoch + 1
+        self._done = self._before + epoch * pl_module.num_runs
+        if self._bar is not None:
+            text = f"stack {self._num_stacks}: epoch {epoch}, {_losses(trainer)}"
+            self._bar.update(self._task, completed=self._done, description=text)
+        elif self._lines and self._done * 10 // self._total > self._told:
+            self._told = self._done * 10 // self._total
+            print(
+                f"Sweep [{100 * self._done // self._total} %] {self._finished_runs:,} of {self._num_runs:,} runs done; "
+                f"stack {self._num_stacks} of {pl_module.num_runs:,}: epoch {epoch}/{trainer.max_epochs}, "
+                f"median {_losses(trainer)}",
+                flush=True,
+            )
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._finished_runs += pl_module.num_runs
         self._done = self._before + (trainer.max_epochs or 1) * pl_module.num_runs
+        self.close()
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        self._done = self._before  # a stack that didn't fit is tried again in halves
+        self._done = self._before  # its halves count what it has done, where they go on from that
+        self.close()
 
     def close(self) -> None:
+        """Leaves the terminal to others."""
         if self._bar is not None:
             self._bar.stop()
-
-    def _advance(self, done: int, text: str) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, description=text)
-        elif self._lines and done * 10 // self._total > self._done * 10 // self._total:
-            print(f"Sweep [{100 * done // self._total} %] {text}", flush=True)
-        self._done = done

@@ -25,12 +25,13 @@ log = logging.getLogger(__name__)
 
 
 class Recorder(Rows):
-    """Rows to `metrics.csv`, scalars to the event file, `last` and `best` checkpoints."""
+    """Rows to `metrics.csv`, scalars to the event file, `last` and `best` checkpoints, which say whose they are."""
 
-    def __init__(self, run: Run, histograms: bool = False) -> None:
+    def __init__(self, run: Run, identity: str, histograms: bool = False) -> None:
         super().__init__(read_rows(run.metrics_file))
         self.best = Best(self.rows)
         self._run = run
+        self._identity = identity
         self._histograms = histograms
         self._has_warned_of_histograms = False
         self._events: events.EventFile | None = None
@@ -52,7 +53,7 @@ class Recorder(Rows):
             trainer.save_checkpoint(self._run.checkpoint("last"))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint.update(own_entries(int(self.rows[-1]["epoch"]) if self.rows else 0))
+        checkpoint.update(own_entries(int(self.rows[-1]["epoch"]) if self.rows else 0, self._identity))
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         if self._histograms:  # Lightning has cleared the gradients by the epoch's end

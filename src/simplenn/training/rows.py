@@ -9,7 +9,7 @@ from torch import Tensor
 
 from simplenn.metric import declared, metrics_of_epoch
 from simplenn.rundir import in_row_order
-from simplenn.rundir.checkpoint import EPOCHS
+from simplenn.rundir.checkpoint import EPOCHS, IDENTITY
 
 Row = dict[str, float]
 
@@ -19,9 +19,10 @@ def epoch_metrics(trainer: Trainer) -> dict[str, Tensor]:
     return metrics_of_epoch(trainer.callback_metrics)
 
 
-def own_entries(epochs: int) -> dict[str, int]:
-    """What a checkpoint has beside what Lightning saves, after so many completed epochs."""
-    return {EPOCHS: epochs}
+def own_entries(epochs: int, identity: str = "") -> dict[str, int | str]:
+    """What a checkpoint has beside what Lightning saves, after so many completed epochs. That of a stack is of no one
+    run; each run's own says whose it is."""
+    return {EPOCHS: epochs, IDENTITY: identity}
 
 
 class Rows(Checkpoint):

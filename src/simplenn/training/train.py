@@ -62,7 +62,7 @@ def train(cfg: DictConfig, directory: Path) -> Result:
         if before is not None and before.reaches(cfg.trainer.max_epochs):
             log_nothing_to_do(before, quiet=cfg.quiet)
             return before
-        return _train(cfg, run, before.seconds if before else 0.0)
+        return _train(cfg, run, before)
 
 
 def callbacks_of(cfg: DictConfig, rows: Rows) -> list[Callback]:
@@ -78,7 +78,7 @@ def _train_beside_main_process(cfg: DictConfig, run: Run) -> NoReturn:
         before = run.result()
         if before is None or not before.reaches(cfg.trainer.max_epochs):
             with suppress(Diverged):
-                _fit(cfg, run, Recorder(run), _status_of_lost)
+                _fit(cfg, run, Recorder(run, identity(cfg)), _status_of_lost)
     except Interrupted as error:
         sys.exit(error.code)
     except Exception as error:
@@ -93,11 +93,13 @@ def _status_of_lost(lost: ProcessLost) -> int:
     return 1
 
 
-def _train(cfg: DictConfig, run: Run, seconds_before: float) -> Result:
+def _train(cfg: DictConfig, run: Run, before: Result | None) -> Result:
     begun = time.monotonic()
+    seconds_before = before.seconds if before else 0.0
     signals.begin_work()
-    rewind(run)
-    recorder = Recorder(run, histograms=cfg.histograms)
+    own = identity(cfg)
+    rewind(run, own, before)
+    recorder = Recorder(run, own, histograms=cfg.histograms)
     outputs: list[str] = []
     cause: BaseException | None = None
 

@@ -9,7 +9,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,10 @@ class Archive:
     """The file of one checkpoint, with the places of its tensors and of some of its numbers.
 
     `checkpoint` holds, in the places that differ from run to run, tensors and `placeholder(0)`,
-    `placeholder(1)`, ... `tensors` are all of its tensors, in the order in which they are pickled.
+    `placeholder(1)`, ... and the texts of `texts`, each of which is in it once.
     """
 
-    def __init__(self, checkpoint: dict[str, Any], num_numbers: int) -> None:
+    def __init__(self, checkpoint: dict[str, Any], num_numbers: int, texts: Sequence[str] = ()) -> None:
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         content = buffer.getvalue()
@@ -42,12 +42,16 @@ class Archive:
         self._tensors = [spans[name] for name in files]
         pickled = spans["data.pkl"]
         self._numbers = [_only(self._bytes, _number(placeholder(k)), pickled) + 1 for k in range(num_numbers)]
-        changed = [*files, *(["data.pkl"] if num_numbers else [])]
+        self._texts = [_only(self._bytes, text.encode(), pickled) for text in texts]
+        changed = [*files, *(["data.pkl"] if num_numbers or texts else [])]
         # an entry's CRC-32 stands behind it, after a signature of 4 bytes, and in the directory
         self._checksums = [(spans[name], (spans[name].stop + 4, places[name])) for name in changed]
 
-    def filled(self, tensors: list[Tensor], numbers: list[np.ndarray]) -> Iterator[bytes]:
-        """The sealed files of R runs; each tensor is [R, ...], each array of numbers [R]."""
+    def filled(
+        self, tensors: list[Tensor], numbers: list[np.ndarray], texts: Sequence[Sequence[str]] = ()
+    ) -> Iterator[bytes]:
+        """The sealed files of R runs; each tensor is [R, ...], each array of numbers [R]. Of `texts`, each has R that
+        are as long as that of the archive."""
         num_runs = len(numbers[0]) if numbers else len(tensors[0])
         at_once = max(1, BYTES_AT_ONCE // len(self._bytes))
         for start in range(0, num_runs, at_once):
@@ -57,6 +61,9 @@ class Archive:
                 files[:, span] = tensor[runs].contiguous().view(-1).view(torch.uint8).reshape(len(files), -1).numpy()
             for values, place in zip(numbers, self._numbers, strict=True):
                 files[:, place : place + 8] = values[runs].astype(">f8")[:, None].view(np.uint8)
+            for own, place in zip(texts, self._texts, strict=True):
+                letters = np.array([list(text.encode()) for text in own[runs]], np.uint8)
+                files[:, place : place + letters.shape[1]] = letters
             for span, places in self._checksums:
                 sums = np.array([zlib.crc32(line) for line in np.ascontiguousarray(files[:, span])], "<u4")
                 for place in places:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from simplenn.config import without_length
 from simplenn.groups import RunGroup
 from simplenn.groups.outcome import Snapshot
 from simplenn.regressor import Regressor
+from simplenn.rundir.checkpoint import IDENTITY
 from simplenn.sweep.run_files.archives import Archive, placeholder
 
 PREFIX = "optimizer."
@@ -33,6 +35,7 @@ class Checkpoints:
         self._weights = list(regressor.state_dict())
         self._parameters = [name for name, _ in regressor.named_parameters()]
         self._numbers = _numbers(group, self._param_group)
+        self._identities = [without_length(own) for own in group.identities]
         self._archives: dict[Any, Archive] = {}
 
     def files(self, snapshot: Snapshot, runs: Iterable[int]) -> dict[int, bytes]:
@@ -52,7 +55,8 @@ class Checkpoints:
                 self._archives[kind] = self._archive(kind[0], kind[1], members[0], first)
             rows = torch.tensor(members)
             numbers = [values[members] for values in self._numbers.values() if values.dtype == np.float64]
-            filled = self._archives[kind].filled([tensor[rows] for tensor in tensors], numbers)
+            own = [self._identities[run] for run in members]
+            filled = self._archives[kind].filled([tensor[rows] for tensor in tensors], numbers, [own])
             files |= zip(members, filled, strict=True)
         return files
 
@@ -86,7 +90,8 @@ class Checkpoints:
         content["state_dict"] = OrderedDict(zip(self._weights, own[: len(self._weights)], strict=True))
         state = {number: {slot: next(states) for slot in slots} for number in range(len(self._parameters)) if slots}
         content["optimizer_states"] = [{"state": state, "param_groups": [param_group]}]
-        return Archive(content, count)
+        content[IDENTITY] = self._identities[run]
+        return Archive(content, count, [self._identities[run]])
 
 
 def _numbers(group: RunGroup, param_group: dict[str, Any]) -> dict[tuple[str, int | None], np.ndarray]:

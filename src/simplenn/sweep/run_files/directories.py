@@ -19,7 +19,7 @@ from simplenn.groups.metrics import runs_by_metrics
 from simplenn.regressor import Regressor
 from simplenn.rundir import atomic, writing
 from simplenn.rundir.crash_points import crash_point
-from simplenn.sweep.run_directories import status_and_epoch
+from simplenn.sweep.run_directories import is_missing
 from simplenn.sweep.run_files.contents import Contents, Files, MetricsPerEpoch
 
 RUNS_AT_ONCE = 500  # whose files one thread has in memory
@@ -56,16 +56,6 @@ def _portions(group: RunGroup, bytes_per_run: int) -> Iterator[Portion]:
     for metrics_per_epoch, runs in runs_by_metrics(group.ended):
         for start in range(0, len(runs), size):
             yield runs[start : start + size], metrics_per_epoch
-
-
-def is_missing(directory: str, status: str, epoch: int) -> bool:
-    """Whether there is no such directory, or one of a run that had not come so far."""
-    if not os.path.lexists(directory):
-        return True
-    ended = status_and_epoch(directory)
-    if ended is None:
-        return False
-    return ended[1] < epoch or (ended[0] == "interrupted" and status != "interrupted")
 
 
 def _write(directory: Path, files: Files, status: str, epoch: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from simplenn.config import values_to_save
+from simplenn.config import values_to_save, without_length
 from simplenn.groups import RunGroup
 from simplenn.planning import SUBDIR, literal_subdir, override_dirname
 from simplenn.rundir import with_sums
@@ -51,7 +51,7 @@ class HydraFiles:
             "hydra.yaml": self._hydra.filled(job),
             "overrides.yaml": ("".join(f"- {_scalar(override)}\n" for override in overrides) or "[]\n").encode(),
         }
-        return with_sums(files)
+        return with_sums(files, without_length(group.identities[run]))
 
 
 class _Template:
