@@ -12,11 +12,15 @@ if __name__ == "__main__":
 import argparse
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from simplenn.command import run_command
 from simplenn.errors import ConfigError
 from simplenn.sweep.choosing import find, parse, where
-from simplenn.sweep.results import refuse_no_sweep, results_of
+from simplenn.sweep.results import refuse_no_sweep, table_of
+
+if TYPE_CHECKING:
+    import polars
 
 MOST_SHOWN = 20
 
@@ -36,11 +40,16 @@ def main() -> None:
         "--allow", action="append", default=[], metavar="PACKAGE", help="a package whose code the runs may use"
     )
     arguments = parser.parse_intermixed_args()
-    names = chosen_runs(arguments.sweep, arguments.names, arguments.where)
+    refuse_no_sweep(arguments.sweep)
+
+    from simplenn.sweep.all_runs import all_runs
+
+    runs = all_runs(arguments.sweep)
+    names = chosen_runs(arguments.sweep, table_of(runs), arguments.names, arguments.where)
 
     from simplenn.sweep.extraction import extract
 
-    directories = extract(arguments.sweep, names, arguments.allow)
+    directories = extract(arguments.sweep, names, arguments.allow, runs)
     old = [directory for directory, new in directories.items() if not new]
     for directory in old[:MOST_SHOWN]:
         print(f"{directory} is there already; left as it is")
@@ -54,10 +63,9 @@ def main() -> None:
     print(f"review:   tensorboard --logdir {shlex.quote(str(next(iter(directories)).parent))}")
 
 
-def chosen_runs(sweep: Path, names: list[str], conditions: list[str]) -> list[str]:
-    """The names of the runs that the arguments choose. Raises `ConfigError` where there are none; imports no torch."""
-    refuse_no_sweep(sweep)
-    rows = results_of(sweep)
+def chosen_runs(sweep: Path, rows: "polars.DataFrame", names: list[str], conditions: list[str]) -> list[str]:
+    """The names of the runs that the arguments choose, of those in `rows`. Raises `ConfigError` where there are none;
+    imports no torch."""
     if not len(rows):
         raise ConfigError(f"{sweep} must have runs, and has none; run the sweep anew")
     names = [find(name, rows) for name in names]

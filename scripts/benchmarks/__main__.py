@@ -1,16 +1,20 @@
-"""What a command costs in seconds, start to end: python scripts/benchmarks start sweep --repeat 5
+"""What a command costs in seconds and memory, start to end: python scripts/benchmarks start sweep --repeat 5
 
 Each case is a whole process, started afresh and timed from outside. The cases of a group take turns, round
 after round, so that the noise of a shared machine hits all alike; what counts is a case's median over the
 rounds. A figure is made from these medians and stands beside its target. Outputs go to temporary directories.
 
-The groups, each in a file of its own: `start`, `sweep`, `proof` and, with the extra `benchmark`, `training`.
+The groups, each in a file of its own: `start`, `sweep`, `growth`, `large`, `proof` and, with the extra `benchmark`,
+`training`.
 """
 
 import argparse
+import io
 import json
+import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Mapping
@@ -18,7 +22,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from cases import Case, Group
+from cases import ROOT, Case, Group, memory_of
+from growth import GROWTH
+from large import LARGE
 from proof import PROOF
 from rich.console import Console
 from rich.progress import track
@@ -27,37 +33,69 @@ from start import START
 from sweep import SWEEP
 from training import TRAINING
 
-GROUPS = {"start": START, "sweep": SWEEP, "proof": PROOF, "training": TRAINING}
+GROUPS = {"start": START, "sweep": SWEEP, "growth": GROWTH, "large": LARGE, "proof": PROOF, "training": TRAINING}
 
 
-def seconds(name: str, case: Case, directory: Path) -> float:
-    """The wall time of one process, or what it tells. Ends the benchmark where it ends otherwise than it must."""
-    begun = time.perf_counter()
-    done = subprocess.run([sys.executable, *case.arguments], cwd=directory, capture_output=True, text=True)
-    elapsed = time.perf_counter() - begun
-    if done.returncode != case.status:
-        sys.exit(f"{name} ended with status {done.returncode}, expected {case.status}\n{done.stderr}")
-    return median(json.loads(done.stdout.splitlines()[-1])) if case.self_timed else elapsed
+def run(name: str, case: Case, directory: Path, root: Path) -> tuple[float, float]:
+    """The wall time of one process, or what it tells, and the most memory that it had at once, in GiB. Ends the
+    benchmark where it ends otherwise than it must."""
+    arguments, environment = list(case.arguments), dict(os.environ)
+    if case.commit is not None:
+        files = checked_out(case.commit, root)
+        arguments = [argument.replace(str(ROOT), str(files)) for argument in arguments]
+        environment["PYTHONPATH"] = str(files / "src")
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=directory, env=environment, stdout=output, stderr=errors
+        )
+        _, status, used = os.wait4(process.pid, 0)  # unlike `wait`, it tells what this one process has used
+        elapsed = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode != case.status:
+            sys.exit(f"{name} ended with status {process.returncode}, expected {case.status}\n{errors.read()}")
+        told = output.read()
+    return median(json.loads(told.splitlines()[-1])) if case.self_timed else elapsed, used.ru_maxrss / 2**20
+
+
+def checked_out(commit: str, root: Path) -> Path:
+    """The repository's files of a commit, below `root`."""
+    folder = root / commit
+    if not folder.exists():
+        folder.mkdir()
+        packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True)
+        if packed.returncode:
+            sys.exit(f"the history must have commit {commit}: {packed.stderr.decode().strip()}")
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as files:
+            files.extractall(folder, filter="data")
+    return folder
 
 
 def measure(name: str, group: Group, repeat: int) -> dict[str, list[float]]:
-    """The seconds of every case, one for each round."""
-    times: dict[str, list[float]] = {case: [] for case in group.cases}
+    """Of every case the seconds, and as `memory_of` it the GiB, one for each round."""
+    measured: dict[str, list[float]] = {case: [] for case in group.cases}
+    measured |= {memory_of(case): [] for case in group.cases}
     # deleting many files slows down making others for a minute: everything goes at the end
     with tempfile.TemporaryDirectory() as root:
         for number in track(range(-group.num_uncounted, repeat), description=name, transient=True):
+            directories: dict[str, Path] = {}
             for case_name, case in group.cases.items():
-                elapsed = seconds(case_name, case, Path(tempfile.mkdtemp(dir=root)))
+                directories[case_name] = directories[case.after] if case.after else Path(tempfile.mkdtemp(dir=root))
+                elapsed, memory = run(case_name, case, directories[case_name], Path(root))
                 if number >= 0:
-                    times[case_name].append(elapsed)
-    return times
+                    measured[case_name].append(elapsed)
+                    measured[memory_of(case_name)].append(memory)
+    return measured
 
 
 def tables(group: Group, times: Mapping[str, list[float]]) -> tuple[Table, Table]:
     medians = {name: median(values) for name, values in times.items()}
-    measured = Table("what", *(Column(header, justify="right") for header in ("median, s", "lowest, s")))
-    for name, values in times.items():
-        measured.add_row(name, f"{medians[name]:.2f}", f"{min(values):.2f}")
+    measured = Table("what", *(Column(header, justify="right") for header in ("median, s", "lowest, s", "GiB")))
+    for name in group.cases:
+        memory = medians[memory_of(name)]
+        measured.add_row(name, f"{medians[name]:.2f}", f"{min(times[name]):.2f}", f"{memory:.2f}")
     figures = Table("figure", *(Column(header, justify="right") for header in ("value", "target")), "")
     for name, figure in group.figures.items():
         value = figure.of(medians)

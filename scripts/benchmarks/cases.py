@@ -12,16 +12,26 @@ TRAIN = str(ROOT / "scripts" / "train.py")
 @dataclass(frozen=True)
 class Case:
     """Arguments to Python, and the exit status that they must end with. Where a case is `self_timed`, the process's
-    last line is a JSON list of seconds, whose median counts in place of the process's own."""
+    last line is a JSON list of seconds, whose median counts in place of the process's own.
+
+    A case `after` another works in the directory that this one has left in the same round. One of a `commit` is run by
+    the repository's files of that commit."""
 
     arguments: tuple[str, ...]
     status: int = 0
     self_timed: bool = False
+    after: str | None = None
+    commit: str | None = None
+
+
+def memory_of(case: str) -> str:
+    """By which the most memory that a case had, in GiB, is found beside its seconds."""
+    return f"{case}, GiB"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number made from the medians by case, in seconds or a ratio; `target` is the most it may be, or the least."""
+    """A number made from the medians by case, in seconds, GiB or a ratio; `target` is the most it may be, or least."""
 
     of: Callable[[Mapping[str, float]], float]
     unit: str = "x"

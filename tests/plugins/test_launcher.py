@@ -3,11 +3,12 @@
 import pytest
 from hydra import version
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobRuntime
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
-from hydra_plugins.vectorized.launcher import VectorizedLauncher
+from hydra_plugins.vectorized.launcher import Returns, VectorizedLauncher
 from hydra_plugins.vectorized.sweeper import VectorizedSweeper
 
 # Hydra's suites call applications without a version_base, of which Hydra itself warns.
@@ -24,6 +25,19 @@ def test_the_plugins_are_found_by_hydra() -> None:
     """Hydra's own discovery yields both plugins."""
     assert VectorizedLauncher.__name__ in [kind.__name__ for kind in Plugins.instance().discover(Launcher)]
     assert VectorizedSweeper.__name__ in [kind.__name__ for kind in Plugins.instance().discover(Sweeper)]
+
+
+def test_returns_are_in_the_order_of_the_jobs() -> None:
+    """Jobs that trained in stacks and jobs that ran one by one come back as one sequence, in the jobs' order."""
+    JobRuntime.instance().set("name", "train")
+    alone = JobReturn(overrides=["seed=7"], _return_value=0.7)
+    returns = Returns({4: ["seed=4"], 7: ["seed=7"], 9: ["seed=9"]}, {9: 0.9, 4: 0.4}, {7: alone})
+    assert [list(found.overrides or []) for found in returns] == [["seed=4"], ["seed=7"], ["seed=9"]]
+    assert len(returns) == 3
+    assert returns[-1]._return_value == 0.9
+    assert returns[1] is alone
+    assert [found._return_value for found in returns[:2]] == [0.4, 0.7]
+    assert returns.singles == [alone]
 
 
 @pytest.mark.parametrize(

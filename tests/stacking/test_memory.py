@@ -11,8 +11,10 @@ from torch import Tensor
 
 from simplenn.config.checking import check_config
 from simplenn.regressor import Batch, Regressor
-from simplenn.stacking import train_stack
+from simplenn.stacking import Outcome, train_in_stacks, train_stack
 from simplenn.stacking.memory import bytes_per_run
+from simplenn.stacking.recorder import StackRecorder
+from simplenn.stacking.stack import Stack
 
 
 def resident(kind: str) -> int:
@@ -50,6 +52,21 @@ def test_what_a_run_takes_is_estimated_from_above(overrides: list[str], num_runs
     taken = (resident("VmHWM") - before) / num_runs
     estimate = bytes_per_run(cfg, columns)
     assert estimate / 5 <= taken <= estimate
+
+
+def test_a_stack_leaves_nothing_in_memory_to_the_next_one() -> None:
+    """Once its outcome is dropped, no curve and no weight of a stack is there any more, even before the collector."""
+    cfg = check_config(composed("quiet=true", "trainer=cpu", "experiment=post", "trainer.max_epochs=2"))
+    gc.collect()
+    gc.disable()
+    try:
+        for _runs, outcome in train_in_stacks(cfg, {"seed": list(range(6))}, max_stack=2):
+            assert outcome is not None
+            del outcome
+            left = [kept for kept in gc.get_objects() if isinstance(kept, StackRecorder | Stack | Outcome)]
+            assert not left
+    finally:
+        gc.enable()
 
 
 def test_every_slot_of_the_optimizer_is_counted() -> None:

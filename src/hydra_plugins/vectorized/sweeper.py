@@ -66,7 +66,8 @@ class VectorizedSweeper(Sweeper):
         params = [f"{key}={value}" for key, value in self._params.items()]
         jobs: Sequence[Job] = jobs_of(parser.parse_overrides([*params, *arguments]), self._points, parser)
         returns = self._launch_all(jobs) if self._batched is None else self._launch_plan(self._plan(jobs))
-        for job in chain.from_iterable(returns):
+        # of the jobs of a stack none has raised
+        for job in chain.from_iterable(getattr(batch, "singles", batch) for batch in returns):
             if isinstance(job._return_value, WorkerLost):
                 continue  # it has been told of, and counts as failed
             _ = job.return_value  # raises what the job raised

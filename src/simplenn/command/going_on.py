@@ -2,6 +2,7 @@
 be done."""
 
 import logging
+import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -128,7 +129,7 @@ class GoingOn:
             *(run.subdir for run in self.inventory.runs.values()),
             *(subdir for group in self._asked.groups for subdir in group.subdirs),
         ]
-        for folder in {(self.path / subdir).parent for subdir in subdirs}:
+        for folder in {self.path / os.path.dirname(subdir) for subdir in subdirs}:
             restore_directories(folder)
             remove_left_overs(folder)
         for run in self.inventory.runs.values():

@@ -87,6 +87,7 @@ class PreparedGroup:
             if outcome.interruption is not None:
                 log.warning("interrupted by %s", outcome.interruption.signal_name)
                 raise outcome.interruption
+            del outcome, trained  # they would stay in memory while the next stack trains
             self._after_stack()
         return values
 

@@ -1,5 +1,6 @@
 """The resume of a sweep: what its last command asked for, together with what this one gives."""
 
+import re
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -7,6 +8,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from simplenn.command import directory, sweep_directory
+from simplenn.config import refuse_lookups
 from simplenn.errors import ConfigError
 from simplenn.planning import key_of, overrides_given
 
@@ -15,6 +17,7 @@ from simplenn.planning import key_of, overrides_given
 OF_THE_COMMAND = ("name", "resume", "rerun", "allow", "progress", "quiet")
 # Of Hydra's own keys only those that say which runs there are and where they lie: others name code or files.
 HYDRAS = ("hydra.sweeper.points", "hydra.sweeper.params", "hydra.sweeper.max_batch_size", "hydra.sweep.subdir")
+OF_THE_JOB = re.compile(r"\$\{hydra:(?=job\.)")  # what a place of the user's own may be made of
 
 
 def resume_sweep(config: DictConfig, config_name: str) -> None:
@@ -31,7 +34,6 @@ def resume_sweep(config: DictConfig, config_name: str) -> None:
     # Without resume=true itself and in the order of then, so that runs have the configurations of the whole command.
     now = [o for o in overrides_given(config, "task") if key_of(o) != "resume"]
     told = _merged([o for o in task if key_of(o) not in OF_THE_COMMAND or key_of(o) in map(key_of, now)], now)
-    hydras = [o for o in hydras if key_of(o).startswith(HYDRAS)]
     own = overrides_given(config)
     loader = GlobalHydra.instance().config_loader()
     composed = loader.load_configuration(config_name, [*told, *hydras, *own], run_mode=RunMode.MULTIRUN)
@@ -57,12 +59,19 @@ def _merged(then: list[str], now: list[str]) -> list[str]:
 
 
 def _overrides_of(multirun: dict[str, Any], file: str) -> tuple[list[str], list[str]]:
-    """Those of the task and Hydra's own, as they were typed."""
+    """Those of the task and of Hydra's own that count, as they were typed; none looks up anything of this machine."""
     try:
         overrides = multirun["hydra"]["overrides"]
-        found = [overrides["task"], overrides["hydra"]]
-        if all(isinstance(override, str) for part in found for override in part):
-            return found[0], found[1]
+        task, hydras = overrides["task"], overrides["hydra"]
     except (KeyError, TypeError):
-        pass
-    raise ConfigError(f"{file} must hold the command's overrides, and doesn't; give the whole command again")
+        task = hydras = None
+    if not all(isinstance(part, list) and all(isinstance(word, str) for word in part) for part in (task, hydras)):
+        raise ConfigError(f"{file} must hold the command's overrides, and doesn't; give the whole command again")
+    assert task is not None and hydras is not None
+    for override in task:  # among them, Hydra would obey those too
+        if "hydra" in re.split(r"\W+", key_of(override)):
+            raise ConfigError(f"{file} must have what is Hydra's apart from the sweep's own, got {override!r:.80}; "
+                              "give the whole command again")  # fmt: skip
+    hydras = [override for override in hydras if key_of(override).startswith(HYDRAS)]
+    refuse_lookups([*task, *(OF_THE_JOB.sub("${", override) for override in hydras)], file)
+    return task, hydras

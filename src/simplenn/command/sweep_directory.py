@@ -4,16 +4,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from simplenn.command import directory
-from simplenn.config import root_keys
+from simplenn.config import parse_plain, root_keys
 from simplenn.errors import ConfigError
 from simplenn.rundir import write_atomically
 from simplenn.sweep.parts import refuse_old_layout
 
 MULTIRUN = "multirun.yaml"
+MOST_BYTES = 2**24  # of it: the command may name each seed
 SUM = "# sha256 "  # in the last line, of all lines before it
 
 
@@ -73,11 +73,11 @@ def read_multirun(path: Path) -> dict[str, Any]:
     file = path / MULTIRUN
     try:
         text = file.read_text()
-        content = yaml.safe_load(text)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{file} must hold a sweep's configuration, but can't be read: {error}") from error
+    content = parse_plain(text, file, MOST_BYTES)
     body, label, digest = text.rpartition(SUM)
     if label and digest != f"{_digest(body)}\n":
         raise ConfigError(

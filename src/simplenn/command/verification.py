@@ -4,9 +4,6 @@ import logging
 import tempfile
 from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from simplenn.groups import RunGroup
 from simplenn.rundir import Run, checkpoint, read_rows
@@ -62,9 +59,7 @@ def _learning_rates(part: Part) -> list[float]:
     runs = part.runs()
     if "column/optimizer.lr" in runs.columns:
         return [float(rate) for rate in runs["column/optimizer.lr"].to_list()]
-    cfg = OmegaConf.to_container(OmegaConf.create(part.structure["cfg"]), resolve=False)
-    rate: Any = cfg.get("optimizer", {}).get("lr", 0.0) if isinstance(cfg, dict) else 0.0
-    return [float(rate)] * len(runs)
+    return [float(part.cfg.optimizer.get("lr", 0.0))] * len(runs)
 
 
 def compare(group: RunGroup, run: int) -> tuple[Difference | None, bool]:

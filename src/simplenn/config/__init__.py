@@ -16,7 +16,7 @@ from simplenn.config.checking import (
 from simplenn.config.group_files import GroupFiles
 from simplenn.config.identity import identities, identity, setting, setting_identity, with_length, without_length
 from simplenn.config.places import place_in_users_code
-from simplenn.config.reading import parse_config, read_config, refuse_lookups
+from simplenn.config.reading import parse_config, parse_plain, read_config, refuse_lookups
 from simplenn.config.rules import Kind
 from simplenn.config.schema import COMMAND_WIDE, kind_of
 from simplenn.config.suggestions import closest, did_you_mean, distance
@@ -52,6 +52,7 @@ __all__ = [
     "known_keys",
     "optimizer_factory",
     "parse_config",
+    "parse_plain",
     "place_in_users_code",
     "read_config",
     "refuse_lookups",

@@ -5,7 +5,7 @@ own keys alone: a resolver such as `oc.env` would put a secret of this machine i
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +39,30 @@ def read_config(path: Path) -> DictConfig:
 
 def parse_config(text: str, path: Path | str) -> DictConfig:
     """As `read_config`, of the text that a file has."""
+    config = _read(text, path, MOST_BYTES, OmegaConf.create)
+    if not isinstance(config, DictConfig) or not text.strip():
+        raise ConfigError(f"{path} must hold a configuration, a group of keys, and holds something else")
+    refuse_lookups(OmegaConf.to_container(config, resolve=False), path)
+    return config
+
+
+def parse_plain(text: str, path: Path | str, most_bytes: int = MOST_BYTES) -> Any:
+    """The content of a file of YAML, nothing of which is resolved. Raises `ConfigError` for the tricks that
+    `read_config` refuses."""
+    return _read(text, path, most_bytes, lambda sound: yaml.load(sound, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+
+def _read(text: str, path: Path | str, most_bytes: int, parse: Callable[[str], Any]) -> Any:
     try:
-        if len(text.encode()) > MOST_BYTES:
-            raise ConfigError(f"{path} must hold a configuration of at most {MOST_BYTES} bytes, and is larger")
+        if len(text.encode()) > most_bytes:
+            raise ConfigError(f"{path} must hold a configuration of at most {most_bytes} bytes, and is larger")
         _refuse_tricks(text, path)
-        config = OmegaConf.create(text)
+        return parse(text)
     except ConfigError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path} must hold a configuration, but can't be read: {reason:.200}") from error
-    if not isinstance(config, DictConfig) or not text.strip():
-        raise ConfigError(f"{path} must hold a configuration, a group of keys, and holds something else")
-    refuse_lookups(OmegaConf.to_container(config, resolve=False), path)
-    return config
 
 
 def refuse_lookups(node: Any, source: Path | str) -> None:

@@ -1,6 +1,7 @@
 """The jobs of a grid: every combination of the lists, ranges and intervals that a command names."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import product
@@ -13,6 +14,7 @@ from simplenn.planning.overrides import Job, values_of
 
 DIGITS = 4  # of a point in an interval, and more where two would be the same
 LONGEST_NAME = 200
+UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]")  # in a file's name
 
 
 def jobs_of(overrides: Iterable[Override], points: int | None, parser: OverridesParser) -> list[list[str]]:
@@ -86,7 +88,7 @@ def run_names(jobs: Sequence[Job], swept: Sequence[str]) -> list[str]:
 
 def _safe(name: str) -> str:
     """Made safe for a file name; a long one ends in a hash of the whole."""
-    safe = "".join(c if (c.isalnum() and c.isascii()) or c in "._=,+-" else "_" for c in name)
+    safe = UNSAFE.sub("_", name)
     if safe == name and len(name) <= LONGEST_NAME:
         return name
     return f"{safe[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"

@@ -1,6 +1,7 @@
 """What the overrides of a command (`++optimizer.lr=0.1`) say, as far as that takes none of Hydra's grammar."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ from omegaconf import DictConfig, OmegaConf
 from simplenn.config import Kind, kind_of
 
 Job = Sequence[str]  # the overrides of one job of a sweep
+CACHED = 2**16  # overrides; the jobs of a grid share theirs
 
 
+@lru_cache(CACHED)
 def key_of(override: str) -> str:
     """The key without Hydra's signs (`+`, `++`, `~`), so that it has one spelling."""
     return override.partition("=")[0].strip().lstrip("+~")
 
 
+@lru_cache(CACHED)
 def is_for_hydra(override: str) -> bool:
     """Whether it sets something of Hydra's own, and nothing of the job's."""
     return key_of(override).startswith(("hydra.", "hydra/"))
@@ -24,7 +28,13 @@ def is_for_hydra(override: str) -> bool:
 
 def values_of(job: Job) -> dict[str, str]:
     """What a job's own keys are set to, as text. Of several overrides of a key the last counts, as for Hydra."""
-    return {key_of(override): override.partition("=")[2] for override in job if not is_for_hydra(override)}
+    return dict(pair for override in job if (pair := _own(override)) is not None)
+
+
+@lru_cache(CACHED)
+def _own(override: str) -> tuple[str, str] | None:
+    """Key and text of an override of the job's own; `None` for one that is for Hydra."""
+    return None if is_for_hydra(override) else (key_of(override), override.partition("=")[2])
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:

@@ -9,19 +9,22 @@ from lightning.pytorch.callbacks import Callback
 from simplenn import signals
 
 SECONDS_BETWEEN = 60
+MOST_SECONDS = 1.2  # that keeping may take in so long; where it takes longer, it comes less often, for the same share
 IN_TRAINING = ("interrupted", "in training")  # status and message of a run of which no more is known than this
 
 
 class Keeping(Callback):
-    """Calls `keep` at the end of an epoch, once a minute, but not after the last one."""
+    """Calls `keep` at the end of an epoch, about once a minute, but not after the last one."""
 
     def __init__(self, keep: Callable[[], None]) -> None:
         self._keep = keep
-        self._last = time.monotonic()
+        self._next = time.monotonic() + SECONDS_BETWEEN
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         is_last = trainer.should_stop or trainer.current_epoch + 1 >= (trainer.max_epochs or 0)
-        if not is_last and time.monotonic() >= self._last + SECONDS_BETWEEN:
+        begun = time.monotonic()
+        if not is_last and begun >= self._next:
             with signals.deferred():
                 self._keep()
-            self._last = time.monotonic()
+            ended = time.monotonic()
+            self._next = ended + SECONDS_BETWEEN * max(1.0, (ended - begun) / MOST_SECONDS)

@@ -20,7 +20,7 @@ from simplenn.stacking.rules import UPDATE_RULES
 from simplenn.stacking.steps import Steps, TrainerView, Weights
 
 MEMORY_SHARE = 0.5  # of what is free; the rest is for what is written while the next stack trains
-CPU_BYTES = 2 * 2**30  # the most that a stack takes on the CPU, however much is free
+CPU_BYTES = 2**30  # the most that a stack takes on the CPU, however much is free
 STATE_COPIES = 4  # of weights and optimizer state: the present one, `last`, `best`, and one that is being made
 WEIGHT_COPIES = 6  # besides those: gradients, and what the update rule computes on its way
 CURVE_COPIES = 2  # the recorder's, and those of the outcome

@@ -80,8 +80,11 @@ def train_in_stacks(
         except Exception as error:  # before the training began, as where its weights don't fit in memory
             attempt = Attempt(None, error)
         if attempt.error is None:
-            yield stack.runs, attempt.outcome
-            if attempt.outcome is not None and attempt.outcome.interruption is not None:
+            is_last = attempt.outcome is not None and attempt.outcome.interruption is not None
+            outcome = [attempt.outcome]
+            del attempt  # what is yielded doesn't stay here while the next stack trains
+            yield stack.runs, outcome.pop()
+            if is_last:
                 return
             continue
         attempt.error.__traceback__ = None  # which keeps the stack's tensors alive

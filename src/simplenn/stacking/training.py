@@ -108,6 +108,8 @@ def attempt_stack(
     finally:
         data.trainer = None  # the data outlive the stack, and must not keep its tensors alive
         del data.make_batches
+        # A Trainer's parts refer to it: until the collector comes by, it would keep all curves and weights in memory.
+        vars(trainer).clear()
     return Attempt(outcome(("done", "")))
 
 

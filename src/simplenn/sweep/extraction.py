@@ -12,13 +12,16 @@ from simplenn.sweep.parts import find_parts, read_group
 from simplenn.sweep.run_files.directories import write_directories
 
 
-def extract(sweep: Path, names: Sequence[str], allow: Sequence[str] = ()) -> dict[Path, bool]:
+def extract(
+    sweep: Path, names: Sequence[str], allow: Sequence[str] = (), runs: polars.DataFrame | None = None
+) -> dict[Path, bool]:
     """The directories of these runs, and of each whether it was written now or was there already.
 
-    `allow` names packages that the configurations may use beside the usual ones; what the sweep itself says about
-    that doesn't count. Raises `ConfigError` where the sweep's files are missing or damaged.
+    `runs` is the sweep's `all_runs`, where the caller has it. `allow` names packages that the configurations may use
+    beside the usual ones; what the sweep itself says about that doesn't count. Raises `ConfigError` where the sweep's
+    files are missing or damaged.
     """
-    runs = all_runs(sweep).filter(polars.col("run").is_in(list(names)))
+    runs = (all_runs(sweep) if runs is None else runs).filter(polars.col("run").is_in(list(names)))
     parts = {part.number: part for part in find_parts(sweep)}
     directories = {}
     for (number,), own in runs.filter(polars.col("part").is_not_null()).group_by("part", maintain_order=True):

@@ -72,7 +72,7 @@ def grown(plan: Plan, inventory: Inventory, rerun: str | None) -> Growth:
     growth = Growth(Plan([], {}), num_asked=len(plan.jobs))
     asked: set[str] = set()
     for group in plan.groups:
-        keys = group.identities
+        keys, num_epochs = group.identities, int(group.cfg.trainer.max_epochs)
         asked.update(keys)
         again: list[int] = []
         going_on: dict[int | None, list[int]] = {}  # by the part
@@ -83,7 +83,7 @@ def grown(plan: Plan, inventory: Inventory, rerun: str | None) -> Growth:
             if rerun is not None and stored.status in AGAIN[rerun]:
                 growth.again.append(stored)
                 again.append(run)
-            elif _is_finished(stored, int(group.cfg.trainer.max_epochs)):
+            elif _is_finished(stored, num_epochs):
                 growth.kept.append((stored, group))
             else:
                 growth.num_going_on += 1

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from simplenn.config import Kind, check_config, flat, identity, kind_of, with_length, without_length
 from simplenn.errors import ConfigError
@@ -71,7 +71,7 @@ class Inventory:
         for part in parts:
             try:
                 part.verify()
-                _ = part.runs()
+                _ = part.runs(), part.cfg
             except Damaged as error:
                 self.damaged.append((part.path, str(error)))
             else:
@@ -80,12 +80,10 @@ class Inventory:
     def _take_part(self, part: Part) -> None:
         """Adds the part's runs; where there are several of one identity, the last part counts."""
         structure = part.structure
-        cfg = OmegaConf.create(structure["cfg"])
-        assert isinstance(cfg, DictConfig)
-        self.origins[part.number] = Origin(structure["versions"], structure["code"], cfg)
+        self.origins[part.number] = Origin(structure["versions"], structure["code"], part.cfg)
         columns = ["identity", "subdir", "num", "status", "epoch"]
         for row, (own, subdir, num, status, epoch) in enumerate(part.runs().select(columns).iter_rows()):
-            key = with_length(own, cfg.trainer.max_epochs) if self.with_lengths else own
+            key = with_length(own, part.cfg.trainer.max_epochs) if self.with_lengths else own
             self.runs[key] = StoredRun(subdir, num, status, epoch, part.number, row)
 
     def _take_continuations(self, parts: list[Part]) -> None:

@@ -3,7 +3,6 @@
 Shapes: R runs, T epochs.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from simplenn.config import parse_config
 from simplenn.groups import RunGroup
 from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.sweep.part_tables import column_of, read_curves
 from simplenn.sweep.part_values import overrides_of
 
-INTERPOLATION = re.compile(r"(\\*)\$\{")  # with the backslashes before it, which would escape it, or each other
 SHARED = ("finished", "host", "versions", "code")  # of a group, kept as they are
 
 
@@ -69,7 +68,7 @@ def read_group(
     )
     group = RunGroup(
         composed=_configuration(structure["composed"]),
-        checked=_configuration(_literal(structure["cfg"])),
+        checked=parse_config(structure["cfg"], folder / "structure.json"),
         nums=own["num"].to_list(),
         overrides=overrides_of(structure["overrides"], own),
         columns={key: column_of(key, kind, own) for key, kind in structure["columns"].items()},
@@ -153,19 +152,6 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         apart[name] = whole.clone() if whole.untyped_storage().data_ptr() in taken else whole
         taken.add(apart[name].untyped_storage().data_ptr())
     return apart
-
-
-def _literal(text: str) -> Any:
-    """The keys and values in a configuration that was resolved: what looks like an interpolation in it is text."""
-    return _escaped(OmegaConf.to_container(OmegaConf.create(text), resolve=False))
-
-
-def _escaped(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _escaped(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_escaped(item) for item in node]
-    return INTERPOLATION.sub(r"\1\1\\${", node) if isinstance(node, str) else node
 
 
 def _configuration(content: Any) -> DictConfig:

@@ -79,7 +79,7 @@ class PartValues:
 
     @cached_property
     def _cfg(self) -> Any:
-        return _plain(self.part.structure["cfg"])
+        return OmegaConf.to_container(self.part.cfg, resolve=False)
 
     @cached_property
     def _composed(self) -> Any:

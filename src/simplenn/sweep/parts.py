@@ -24,6 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from simplenn.config import parse_config
 from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
 from simplenn.rundir import remove_left_overs, replacing_directory
@@ -31,6 +32,7 @@ from simplenn.rundir.atomic import place_aside, remove_tree, rename, restore_dir
 
 if TYPE_CHECKING:
     import polars
+    from omegaconf import DictConfig
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,11 @@ class Part:
         if [content.get("number"), content.get("epochs"), content.get("finished_part")] != [*self._own]:
             raise Damaged(f"{self.path / STRUCTURE} is damaged: it belongs to another part")
         return content
+
+    @cached_property
+    def cfg(self) -> "DictConfig":
+        """What the runs share of their configuration; it looks nothing up. Raises `Damaged`."""
+        return self.sound(STRUCTURE, lambda: parse_config(self.structure["cfg"], self.path / STRUCTURE))
 
     def verify(self, names: Sequence[str] = FILES) -> None:
         """Holds files against their checksums. Raises `Damaged`."""

@@ -1,0 +1,40 @@
+"""Group `large`: a million runs, and stacks that train for minutes. A round takes a quarter of an hour or more."""
+
+from cases import PROCESSES, TRAIN, Case, Figure, Group, memory_of
+from sweep import post_sweep
+
+MILLION = "1,000,000 runs, no directories"
+
+
+def _long_stack(seconds_between: str) -> Case:
+    """6,000 runs of 800 epochs, which are one stack of nearly the size that its memory allows."""
+    return Case(
+        (
+            str(PROCESSES / "long_stack.py"),
+            seconds_between,
+            "-m",
+            "optimizer=adam",
+            "optimizer.lr=tag(log, interval(1e-4, 1e-2))",
+            "hydra.sweeper.points=100",
+            "seed=range(60)",
+            "trainer.max_epochs=800",
+            "run_dirs=none",
+        )
+    )
+
+
+LARGE = Group(
+    cases={
+        "one run, post": Case((TRAIN, "experiment=post")),
+        MILLION: post_sweep(10_000, "none"),
+        "a long stack, no checkpoints": _long_stack("inf"),
+        "a long stack, a checkpoint every minute": _long_stack("60"),
+    },
+    figures={
+        f"{MILLION} / one run": Figure(lambda t: t[MILLION] / t["one run, post"], target=45),
+        f"{MILLION}, memory": Figure(lambda t: t[memory_of(MILLION)], "GiB", target=4),
+        "a long stack, a checkpoint every minute / none": Figure(
+            lambda t: t["a long stack, a checkpoint every minute"] / t["a long stack, no checkpoints"], target=1.03
+        ),
+    },
+)
