@@ -43,7 +43,7 @@ def test_a_launch_asks_once_and_gets_what_trains_each_group(planner: Planner) ->
     directory = Path(planner.sweep.hydra.sweep.dir)
     (part,) = find_parts(directory)
     assert part.runs()["num"].to_list() == [0, 1]
-    record = SweepRecord(directory, planner.sweep, Attempts())
+    record = SweepRecord(directory, Attempts())
     assert record.counts == {"done": 2} and results_of(directory)["seed"].to_list() == [1, 2]
 
 
