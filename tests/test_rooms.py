@@ -20,6 +20,7 @@ FLOORS = (
     ("planning",),
     ("training",),
     ("stacking", "sweep", "evaluation"),
+    ("report",),
     ("command",),
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

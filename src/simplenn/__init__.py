@@ -11,6 +11,7 @@ groups, planning                    some runs of a sweep as data; a sweep's jobs
 training                            one run
 stacking                            many runs at once
 sweep                               many runs on disk
+report                              what a sweep says to people
 evaluation, command                 a run read back; what the scripts share
 
 Nothing of them is imported here: torch and Lightning cost seconds, and a refused configuration must answer at once.

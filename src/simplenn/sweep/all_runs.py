@@ -1,10 +1,11 @@
 """All runs of a sweep as one table: those in its parts, and those that trained by themselves, from their directories.
 
-Columns: `run`, `subdir`, `num`, `identity`, `status`, `message`, `epoch`; `part` and `row`, where the run is in a part;
-the values of each swept key as `key/<key>`, final metrics as `final/<name>`, best ones as `best/<name>`. Runs stand in
-the order of Hydra's job numbers. Imports no torch.
+Columns: `run`, `subdir`, `num`, `identity`, `status`, `message`, `epoch`; where the run is in a part, `part` and `row`,
+and the CRC-32 of its group's configuration as `cfg`; the values of each swept key as `key/<key>`, final metrics as
+`final/<name>`, best ones as `best/<name>`. Runs stand in the order of Hydra's job numbers. Imports no torch.
 """
 
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,32 +24,50 @@ FIRST = ("run", "subdir", "num", "identity", "status", "message", "epoch")
 def all_runs(sweep: Path) -> polars.DataFrame:
     """Of several parts that hold a run the one with the highest number counts, and a directory only where its run has
     come further than in the part. Raises `Damaged`, and `ConfigError` for a sweep of an earlier release."""
-    parts = [PartValues(part) for part in find_parts(sweep)]
-    frames = [_of_part(values.part) for values in parts]
-    stacked = polars.concat(frames, how="diagonal_relaxed") if frames else _nothing()
-    stacked = stacked.with_columns(place=polars.int_range(len(stacked)))
-    singles = _singles(sweep, stacked)
-    keys = _swept([*parts, *singles])
-    values = {key: _joined([source.values(key) for source in (*parts, *singles)]) for key in keys}
-    alone = polars.DataFrame([single.row for single in singles], infer_schema_length=None) if singles else _nothing()
-    runs = polars.concat([stacked.drop("place"), alone], how="diagonal_relaxed")
-    runs = runs.with_columns(**{f"{KEY}{key}": column for key, column in values.items()})
-    runs = runs.filter(_is_last(runs)).sort("num", maintain_order=True)
-    ordered = [*FIRST, "part", "row", *(name for name in runs.columns if name.startswith(KEY))]
+    return all_runs_of([sweep]).drop("sweep")
+
+
+def all_runs_of(sweeps: Sequence[Path]) -> polars.DataFrame:
+    """The runs of several sweeps, with the place of each run's sweep among them as `sweep`. A key counts as swept where
+    two runs differ in it, also if no single sweep goes over it. A run that two sweeps have is there twice."""
+    sources: list[PartValues | SingleRun] = []
+    frames, are_last = [], []
+    for number, sweep in enumerate(sweeps):
+        own, frame = _gathered(sweep)
+        sources += own
+        frames.append(frame.with_columns(sweep=polars.lit(number, polars.Int64)))
+        are_last.append(_is_last(frame))
+    keys = _swept(sources)
+    values = {f"{KEY}{key}": _joined([source.values(key) for source in sources]) for key in keys}
+    runs = polars.concat(frames, how="diagonal_relaxed").with_columns(**values)
+    runs = runs.filter(polars.concat(are_last)).sort("sweep", "num", maintain_order=True)
+    ordered = ["sweep", *FIRST, "part", "row", "cfg", *values]
     return runs.select(*ordered, *_metrics(runs.columns, FINAL), *_metrics(runs.columns, BEST))
 
 
+def _gathered(sweep: Path) -> "tuple[list[PartValues | SingleRun], polars.DataFrame]":
+    """What has the runs of a sweep, and a row for each of their runs in the same order; some of them twice."""
+    parts = [PartValues(part) for part in find_parts(sweep)]
+    frames = [_of_part(values.part) for values in parts]
+    stacked = polars.concat(frames, how="diagonal_relaxed") if frames else _nothing()
+    singles = _singles(sweep, stacked)
+    alone = polars.DataFrame([single.row for single in singles], infer_schema_length=None) if singles else _nothing()
+    return [*parts, *singles], polars.concat([stacked, alone], how="diagonal_relaxed")
+
+
 def _of_part(part: Part) -> polars.DataFrame:
-    table = part.table
+    table, cfg = part.table, zlib.crc32(part.structure["cfg"].encode())
     metrics = [name for name in table.columns if name.startswith((FINAL, BEST))]
     return table.select(*FIRST, *metrics).with_columns(
-        part=polars.lit(part.number, polars.Int64), row=polars.int_range(len(table), dtype=polars.Int64)
+        part=polars.lit(part.number, polars.Int64),
+        row=polars.int_range(len(table), dtype=polars.Int64),
+        cfg=polars.lit(cfg, polars.Int64),
     )
 
 
 def _nothing() -> polars.DataFrame:
     kinds = dict.fromkeys(FIRST, polars.String) | {"num": polars.Int64, "epoch": polars.Int64}
-    return polars.DataFrame(schema={**kinds, "part": polars.Int64, "row": polars.Int64})
+    return polars.DataFrame(schema={**kinds, "part": polars.Int64, "row": polars.Int64, "cfg": polars.Int64})
 
 
 def _singles(sweep: Path, stacked: polars.DataFrame) -> list[SingleRun]:
@@ -117,7 +136,7 @@ def overrides_of(sweep: Path, run: Mapping[str, Any]) -> list[str]:
 
     if run["part"] is None:
         return Run(sweep / run["subdir"]).overrides
-    from simplenn.sweep.part_tables import overrides_of as of_rows
+    from simplenn.sweep.part_values import overrides_of as of_rows
 
     part = next(part for part in find_parts(sweep) if part.number == run["part"])
     return of_rows(part.structure["overrides"], part.table[[run["row"]]])[0]

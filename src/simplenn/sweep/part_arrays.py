@@ -18,7 +18,8 @@ from torch import Tensor
 from simplenn.config import parse_config
 from simplenn.groups import RunGroup
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.sweep.part_tables import column_of, overrides_of, read_curves
+from simplenn.sweep.part_tables import column_of, read_curves
+from simplenn.sweep.part_values import overrides_of
 
 SHARED = ("finished", "host", "versions", "code")  # of a group, kept as they are
 
