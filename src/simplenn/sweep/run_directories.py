@@ -62,13 +62,14 @@ def status_and_epoch(directory: Path | str) -> tuple[str, int] | None:
 def is_missing(directory: str, status: str, epoch: int) -> bool:
     """Whether there is no directory of a stacked run that ended so, or one of a run that had not come so far.
 
-    Without a result, one that has more epochs is of a run that goes on by itself.
+    Without a result, one that has more epochs is of a run that goes on by itself, and one without `.hydra` is of no run.
     """
     if not os.path.lexists(directory):
         return True
     ended = status_and_epoch(directory)
     if ended is None:
-        return num_rows(f"{directory}/metrics.csv") <= epoch and not os.path.lexists(f"{directory}/.lock")
+        is_run = os.path.isdir(f"{directory}/.hydra") and not os.path.lexists(f"{directory}/.lock")
+        return is_run and num_rows(f"{directory}/metrics.csv") <= epoch
     return ended[1] < epoch or (ended[0] == "interrupted" and status != "interrupted")
 
 
