@@ -22,5 +22,5 @@ def runs_of(**columns: list) -> polars.DataFrame:
     return frame.with_columns(**{name: polars.Series(values) for name, values in own.items()}, **empty)
 
 
-def study(sweep: Path | None = None, **columns: list[Any]) -> Study:
-    return study_of_runs([sweep or Path("sweep")], runs_of(**columns))
+def study(**columns: list[Any]) -> Study:
+    return study_of_runs([Path("sweep")], runs_of(**columns))

@@ -2,11 +2,12 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 from PIL import Image
 from studies import runs_of
 
@@ -68,7 +69,7 @@ def test_what_was_swept_decides_which_figures_there_are(
 
 
 def lines_of(figure: Figure, marker: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    found = [line for line in figure.axes[0].lines if line.get_marker() == marker and len(line.get_xdata())]
+    found = [line for line in figure.axes[0].lines if line.get_marker() == marker and np.size(line.get_xdata())]
     return [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for line in found]
 
 
@@ -92,7 +93,7 @@ def test_a_setting_that_diverged_stands_hollow_at_the_edge_and_below_its_share()
     columns = {"key_lr": [0.01, 0.01, 0.1, 0.1, 1.0, 1.0], "final": [1.0, 30.0, 2.0, None, None, None]}
     own = study(**columns, status=["done", "done", "done", "diverged", "diverged", "diverged"])
     figure = against(own, "lr")
-    filled, hollow = [line for line in figure.axes[0].lines if line.get_marker() == "o" and len(line.get_xdata())]
+    filled, hollow = [line for line in figure.axes[0].lines if line.get_marker() == "o" and np.size(line.get_xdata())]
     assert np.asarray(filled.get_xdata()).tolist() == [0.01]
     assert hollow.get_markerfacecolor() == "white"
     assert set(np.asarray(hollow.get_ydata())) == {figure.axes[0].get_ylim()[1]}
@@ -121,7 +122,7 @@ def test_a_heat_map_has_the_medians_dark_where_they_are_good() -> None:
     grid = np.ma.asarray(mesh.get_array()).reshape(2, 2)
     assert grid[0].tolist() == [0.01, 100.0] and grid[1, 0] == 1.0 and np.ma.getmaskarray(grid)[1, 1]
     figure.canvas.draw()
-    lightness = mesh.get_facecolors()[:3, :3].mean(axis=1)
+    lightness = np.asarray(mesh.get_facecolor())[:3, :3].mean(axis=1)
     assert lightness[0] < lightness[2] < lightness[1]
 
 
@@ -138,7 +139,9 @@ def test_a_histogram_has_all_runs_that_are_done() -> None:
     columns = grid(key_optimizer=OPTIMIZERS, key_seed=list(range(100)))
     own = study(**columns, status=["done"] * 95 + ["diverged"] * 5 + ["done"] * 100)
     figure = histogram(own, compare(own))
-    shares = {axes.texts[1].get_text(): axes.patches[0].get_data().values.sum() for axes in figure.axes[:2]}
+    shares = {
+        axes.texts[1].get_text(): cast(StepPatch, axes.patches[0]).get_data()[0].sum() for axes in figure.axes[:2]
+    }
     assert {text.splitlines()[1]: round(share, 9) for text, share in shares.items()} == {
         "95 runs, 5 more diverged": 0.95,
         "100 runs": 1.0,

@@ -62,7 +62,7 @@ def status_and_epoch(directory: Path | str) -> tuple[str, int] | None:
 def is_missing(directory: str, status: str, epoch: int) -> bool:
     """Whether there is no directory of a stacked run that ended so, or one of a run that had not come so far.
 
-    Without a result, one that has more epochs is of a run that goes on by itself, and one without `.hydra` is of no run.
+    Without a result, one of more epochs is that of a run which goes on by itself; without `.hydra`, it is no run's.
     """
     if not os.path.lexists(directory):
         return True
