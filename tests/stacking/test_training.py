@@ -61,7 +61,7 @@ def assert_snapshot_as_alone(outcome: Outcome, snapshot: Snapshot, path: Path, r
         for slot in slots:
             ours = snapshot.optimizer[slot][name][r]
             assert torch.equal(ours, optimizer[i][slot]) and ours.dtype == optimizer[i][slot].dtype, (path, slot, name)
-    alone |= {"state_dict": {}, "optimizer_states": []}
+    alone |= {"state_dict": {}, "optimizer_states": [], "identity": ""}  # a stack's is of no one run
     assert list(outcome.skeletons[int(snapshot.epoch[r])].items()) == list(alone.items())
 
 
