@@ -13,6 +13,7 @@ from hydra.core.config_store import ConfigStore
 
 from simplenn import signals
 from simplenn.command import standard_output
+from simplenn.command.command_line import refuse_in_one_line
 from simplenn.command.refusals import in_one_line, is_the_systems, is_the_users
 from simplenn.errors import Refused
 
@@ -32,6 +33,7 @@ def run_command(main: Callable[[], Any], *, output_is_product: bool = False) -> 
     logging.raiseExceptions = False  # a record that can't be written is lost, without a traceback for each
     with_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets errors pass to here, instead of printing them
+    refuse_in_one_line()
     keep_one_config_store()
     read_yaml_by_libyaml()
     gc.set_threshold(100_000)  # composing makes many objects and no garbage: look for it a hundred times less often

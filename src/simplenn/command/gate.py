@@ -122,11 +122,17 @@ def check_job(config: DictConfig, files: Mapping[str, DictConfig] | None = None)
 
 
 def _refuse_missing_keys(config: DictConfig) -> None:
-    from simplenn.config import root_keys
+    from simplenn.config import known_names, root_keys
 
     for key in root_keys():
         if key not in config:
             raise ConfigError(f"{key} must have a value, got no such key; leave ~{key} out, or see conf/train.yaml")
+    for group, choice in config.hydra.runtime.choices.items():
+        if group in config and group not in known_names():  # its keys stand below the group's name
+            raise ConfigError(
+                f"{group}/{choice}.yaml must set keys of the whole configuration, got them below {group}; "
+                "begin the file with the line: # @package _global_"
+            )
 
 
 def claims_directory(sweep: DictConfig) -> bool:

@@ -12,7 +12,12 @@ from types import TracebackType
 from typing import Any
 
 import yaml
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import DictConfig
 from omegaconf.errors import (
     GrammarParseError,
@@ -22,6 +27,7 @@ from omegaconf.errors import (
 )
 
 import simplenn
+from simplenn.command.command_line import unreadable
 from simplenn.errors import ConfigError
 from simplenn.rundir import Unwritable
 
@@ -55,6 +61,8 @@ def is_the_systems(error: BaseException) -> bool:
 def in_one_line(error: BaseException) -> str:
     """What an error of the user's or the system's says."""
     cause = error.__cause__
+    if isinstance(error, OverrideParseException):
+        return unreadable(error)
     if isinstance(error, MissingConfigException) and error.options is not None:
         from simplenn.config import closest
 

@@ -18,7 +18,7 @@ from simplenn.config.identity import identities, identity, setting, setting_iden
 from simplenn.config.places import place_in_users_code
 from simplenn.config.reading import parse_config, parse_plain, read_config, refuse_lookups
 from simplenn.config.rules import Kind
-from simplenn.config.schema import COMMAND_WIDE, kind_of
+from simplenn.config.schema import COMMAND_WIDE, kind_of, known_names
 from simplenn.config.suggestions import closest, did_you_mean, distance
 from simplenn.config.targets import build, check_targets, combinations, optimizer_factory, try_optimizers
 from simplenn.config.values import (
@@ -50,6 +50,7 @@ __all__ = [
     "identity",
     "kind_of",
     "known_keys",
+    "known_names",
     "optimizer_factory",
     "parse_config",
     "parse_plain",

@@ -161,3 +161,12 @@ COMMAND_WIDE = tuple(key for key, metadata in _ENTRIES.items() if metadata["one_
 def kind_of(key: str) -> Kind:
     """The kind of a key by its full name; those that the table doesn't list, a user's own, are settings."""
     return _ENTRIES[key]["kind"] if key in _ENTRIES else Kind.SETTING
+
+
+def known_names() -> list[str]:
+    """The full names of all keys that the table has, of whichever class."""
+    names = [*_ENTRIES]
+    for target, schema in TARGETS.items():
+        group = {"network": "model", "data": "data", "optim": "optimizer"}[target.split(".")[1]]
+        names += [f"{group}.{entry.name}" for entry in fields(schema)]
+    return list(dict.fromkeys(names))
