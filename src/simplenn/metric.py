@@ -96,6 +96,7 @@ DECLARATIONS = (
 )
 METRICS = {metric.name: metric for metric in DECLARATIONS}
 OBJECTIVE = "loss"  # by which epochs, runs and settings are compared
+LEARNING_RATE = "train/lr"  # the tag of what stands beside the metrics in each row, and is none
 
 
 def is_part(name: str) -> bool:
