@@ -70,10 +70,10 @@ def test_tensorboard_shows_what_the_run_recorded(ask: Ask, train_run: Callable[.
             "histograms=true",
         )
     rows = read_rows(tmp_path / "seed1" / "metrics.csv")
-    tags = {f"{split}/{name}" for split in ("train", "val") for name in METRICS} | {"lr"}
+    tags = {f"{split}/{name}" for split in ("train", "val") for name in METRICS} | {"train/lr"}
     prefix = "/data/plugin/scalars"
     listed = ask(f"{prefix}/tags", complete=lambda runs: len(runs) == 2)
-    best = {f"best/{tag}" for tag in tags - {"lr"}}
+    best = {f"best/{tag}" for tag in tags - {"train/lr"}}
     assert set(listed["seed1"]) == tags | best
     assert min(rows, key=lambda row: row["val/loss"])["epoch"] == 5
     for tag in best:

@@ -14,7 +14,7 @@ from simplenn.config.checking import (
     unset_keys,
 )
 from simplenn.config.group_files import GroupFiles
-from simplenn.config.identity import identities, identity, setting, setting_identity
+from simplenn.config.identity import identities, identity, setting, setting_identities, setting_identity
 from simplenn.config.places import place_in_users_code
 from simplenn.config.reading import parse_config, read_config, refuse_lookups
 from simplenn.config.rules import Kind
@@ -57,6 +57,7 @@ __all__ = [
     "refuse_lookups",
     "root_keys",
     "setting",
+    "setting_identities",
     "setting_identity",
     "texts",
     "try_optimizers",

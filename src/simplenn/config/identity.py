@@ -40,12 +40,23 @@ def identities(cfg: DictConfig, columns: Mapping[str, Sequence[Any]], *, length_
     `cfg` is the configuration of any one of them, and has all these keys; the values are as `check_values` returns
     them. Takes a few microseconds a run.
     """
-    kinds = _kinds(length_is_swept, with_seed=True)
+    num_runs = len(next(iter(columns.values())))
+    return _hashes(cfg, columns, num_runs, _kinds(length_is_swept, with_seed=True))
+
+
+def setting_identities(
+    cfg: DictConfig, columns: Mapping[str, Sequence[Any]], num_runs: int, *, length_is_swept: bool = False
+) -> list[str]:
+    """The `setting_identity` of each of R runs, as `identities` has their identities; there may be no columns."""
+    return _hashes(cfg, columns, num_runs, _kinds(length_is_swept, with_seed=False))
+
+
+def _hashes(cfg: DictConfig, columns: Mapping[str, Sequence[Any]], num_runs: int, kinds: set[Kind]) -> list[str]:
     texts = _texts(cfg, kinds)
     own = {key: [_text(key, value) for value in values] for key, values in columns.items() if kind_of(key) in kinds}
     assert own.keys() <= texts.keys()
     result = []
-    for run in range(len(next(iter(columns.values())))):
+    for run in range(num_runs):
         texts.update({key: values[run] for key, values in own.items()})
         result.append(_hash(texts))
     return result

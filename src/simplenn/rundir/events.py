@@ -32,7 +32,7 @@ from simplenn.rundir.tensorboard_protos import (
 
 HEADER = struct.Struct("<QI")  # length of the data, its masked crc
 FOOTER = struct.Struct("<I")  # masked crc of the data
-PER_SESSION = (metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG, "predictions")
+PER_SESSION = (metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG, "val/predictions", "predictions")
 BEST = "best/"  # before the metrics of the best epoch, which each session writes anew, too
 
 
@@ -174,7 +174,9 @@ def layout_summary(category: str, charts: Mapping[str, Margin]) -> Summary:
 
 def _of_text(tag: str, plugin: str, text: bytes) -> Summary:
     about = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=plugin))
-    return Summary(value=[Summary.Value(tag=tag, metadata=about, tensor=TensorProto(dtype=DT_STRING, string_val=[text]))])
+    return Summary(
+        value=[Summary.Value(tag=tag, metadata=about, tensor=TensorProto(dtype=DT_STRING, string_val=[text]))]
+    )
 
 
 def _hparams(tag: str, data: plugin_data_pb2.HParamsPluginData) -> Summary:

@@ -15,7 +15,7 @@ from simplenn.config import Kind, check_config, flat, identity, kind_of
 from simplenn.errors import ConfigError
 from simplenn.rundir import Run, code_of
 from simplenn.sweep.parts import Damaged, Part, find_parts, resumable
-from simplenn.sweep.run_directories import num_of, run_directories
+from simplenn.sweep.run_directories import run_directories
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Inventory:
                 return
             if not self._is_its_own(Run(self.sweep / other.subdir), own):
                 del self.origins[other.subdir]
-        self.runs[key] = StoredRun(subdir, num_of(run.directory), status, epoch)
+        self.runs[key] = StoredRun(subdir, run.num, status, epoch)
 
     def _is_its_own(self, run: Run, own: str) -> bool:
         """Whether a result is of the run whose configuration lies beside it. That takes long to say, and so is asked

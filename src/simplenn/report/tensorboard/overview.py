@@ -1,8 +1,9 @@
 """What a sweep has found, as a few runs of TensorBoard's: a line per optimizer, of the objective against the learning
 rate. Imports no torch.
 
-TensorBoard's steps are whole numbers and its axes are linear, so the learning rate is shown by 1000 times its logarithm,
-and the objective by its logarithm. What has none stands at the edge: diverged runs above all, an exact 0 below all.
+TensorBoard's steps are whole numbers and its axes are linear, so the learning rate is shown by 1000 times its
+logarithm, and the objective by its logarithm. What has none stands at the edge: diverged runs above all, an exact 0
+below all.
 
 Shapes: X values of the key on the axis, L lines.
 """
@@ -58,7 +59,8 @@ def overview_of(study: Study) -> Overview:
         values = np.unique(counted[axis].drop_nulls().to_numpy().astype(np.float64))
         by_ratio, scale = bool((values > 0).all()), _scale(values)
         unit = f"{scale} x log10({axis})" if by_ratio else f"{scale} x {axis}"
-        own = counted.with_columns(line=polars.Series(_line_names(counted, study))).filter(polars.col(axis).is_not_null())
+        own = counted.with_columns(line=polars.Series(_line_names(counted, study), dtype=polars.String))
+        own = own.filter(polars.col(axis).is_not_null())
         own = own.select("line", polars.col(axis).cast(polars.Float64).alias("x"), "value").sort("line", "x", "value")
         groups = own.group_by("line", "x", maintain_order=True).len()
         counts = groups["len"].to_numpy()
@@ -115,7 +117,7 @@ def _add_drawn(lines: Sequence[Line], kind: str, is_log: bool) -> None:
     for line, each in zip(lines, own, strict=True):
         drawn = {name: _logged(points, is_log) for name, points in each.items()}
         edged = {
-            f"drawn_{name}": np.where(np.isposinf(points), high + margin, np.where(np.isneginf(points), low - margin, points))
+            f"drawn_{name}": np.clip(points, low - margin, high + margin)  # only what is infinite lies beyond
             for name, points in drawn.items()
         }
         setattr(line, kind, each | edged)

@@ -19,6 +19,8 @@ from simplenn.rundir import shown
 SHOW = ("auto", "overview", "settings", "runs")
 FEW_RUNS = 40  # of a sweep, up to which its runs are shown rather than its settings
 MOST_SWEEPS = 20
+BEST_SHOWN = 10  # settings whose curves are filtered for
+_KINDS = ("overview", "settings")
 
 
 @dataclass
@@ -66,7 +68,9 @@ def _choose(review: Review, found: Sequence[Found], show: str) -> None:
         _take_sweep(review, sweep, "" if is_alone else f"{name}/", show)
     with_events = [run for run in runs if event_files(run)]
     folder = "runs/" if sweeps else ""
-    review.entries += [Entry(folder + name, run) for run, name in zip(with_events, _short_names(with_events), strict=True)]
+    review.entries += [
+        Entry(folder + name, run) for run, name in zip(with_events, _short_names(with_events), strict=True)
+    ]
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
@@ -130,22 +134,40 @@ def _cut(review: Review) -> None:
 
 
 def _links(review: Review) -> Iterator[tuple[str, str]]:
-    names = [entry.name for entry in review.entries]
-    kinds = {kind for kind in ("overview", "settings") if any(f"/{kind}/" in f"/{name}" for name in names)}
-    has_rows = any("overview/" not in name for name in names)
+    """The pages that have something to show; those of the older kind select runs by `regexInput`."""
+    kinds = {kind for entry in review.entries for kind in _KINDS if f"/{kind}/" in f"/{entry.name}"}
+    runs = [entry for entry in review.entries if not any(f"/{kind}/" in f"/{entry.name}" for kind in _KINDS)]
     if "overview" in kinds:
-        yield "#custom_scalars&regexInput=overview", "what the sweep found: the objective with its 10-90 % band"
-        yield "#text", "the best settings"
-    if has_rows:
-        of_settings = "a row per setting; click a column's title to sort by it"
-        yield "#hparams", of_settings if "settings" in kinds else "hyperparameters and final metrics"
-        tags = "median" if "settings" in kinds and not any("runs/" in name for name in names) else "loss"
-        chosen = "&runFilter=" + quote("settings|runs", safe="") if kinds else ""
-        yield f"?smoothing=0&tagFilter={tags}{chosen}#timeseries", "curves"
-    if any("overview/" not in name and "settings/" not in name for name in names):
-        yield "#images", "predictions against targets"
-    elif any("figures" in path.parts for entry in review.entries for path in ()):
-        yield "#images", "figures"
+        yield (
+            "#custom_scalars&regexInput=overview&_smoothingWeight=0",
+            "what the sweep found: the median of the objective, with the band of its middle 80 % of runs",
+        )
+        yield "#text&regexInput=overview", "the best settings, as a table"
+    if "settings" in kinds:
+        yield "#hparams", "a row per setting, best first; a click on a column's title sorts by it"
+        best = _filters(runs=f"settings/00|settings/0{BEST_SHOWN:02d}", tags="^(train|val)/.*/median")
+        yield f"?smoothing=0{best}#timeseries", f"the curves of the best {BEST_SHOWN} settings: medians over their runs"
+    if runs:
+        if "settings" not in kinds:
+            yield "#hparams", "hyperparameters and final metrics; a click on a column's title sorts by it"
+        prefix = "runs/" if kinds else ""
+        yield f"?smoothing=0{_filters(runs=prefix, tags='loss$')}#timeseries", "the curves of the runs"
+    if any(_has_image(entry) for entry in (runs[:1] if runs else review.entries[:1])):
+        what = "predictions against targets" if runs else "the sweep's figures"
+        yield f"#images&regexInput={quote('' if runs else 'overview', safe='')}", what
+
+
+def _filters(**chosen: str) -> str:
+    """By `runs`, by `tags`: regular expressions."""
+    return "".join(f"&{name[:-1]}Filter={quote(text, safe='')}" for name, text in chosen.items() if text)
+
+
+def _has_image(entry: Entry) -> bool:
+    from simplenn.rundir import events
+
+    files = event_files(entry.path)
+    read = [event for path in files for event in events.read_events(path)]
+    return any(value.HasField("image") for event in read for value in event.summary.value)
 
 
 def parse_show(text: str) -> str:

@@ -3,7 +3,7 @@
 Shapes: R runs, T epochs, S settings.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -57,7 +57,7 @@ def _values(study: Study, runs: polars.DataFrame, tag: str) -> np.ndarray | None
     return values
 
 
-def _columns(study: Study, runs: polars.DataFrame, tag: str):  # noqa: ANN202
+def _columns(study: Study, runs: polars.DataFrame, tag: str) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Places of runs, their values [T, of these runs], and the number of epochs that any of them has."""
     numbered = runs.with_row_index("place")
     stacked = numbered.filter(polars.col("part").is_not_null())

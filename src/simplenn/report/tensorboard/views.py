@@ -1,9 +1,9 @@
 """A sweep's own folder `tensorboard/`: views for people, derived from its runs at any time. Imports no torch.
 
-    overview/<line>/      a run per optimizer: the objective against the learning rate (Custom Scalars), the table of the
-                          best settings (Text), the figures that the sweep has (Images)
-    settings/<setting>/   a run per setting: median and band over its runs by epoch, and a row of the HParams page
-    made_of               a hash of what it was made of
+    overview/<line>/             a run per optimizer: the objective against the learning rate (Custom
+                                 Scalars), the best settings (Text), the sweep's figures (Images)
+    settings/<rank> <setting>/   a run per setting: median and band over its runs by epoch, a row of the HParams page
+    made_of                      a hash of what it was made of
 
 Shapes: T epochs, S settings.
 """
@@ -83,16 +83,15 @@ def file_name(text: str) -> str:
     return safe if len(safe) <= LONGEST_NAME else f"{safe[:LONGEST_NAME]}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _names(texts: Sequence[str]) -> list[str]:
-    """File names, all different."""
-    names = list(map(file_name, texts))
-    return [name if names.index(name) == place else f"{name}_{place}" for place, name in enumerate(names)]
+def _ranked(texts: Sequence[str]) -> list[str]:
+    """File names that stand in this order, the best first, wherever TensorBoard lists them."""
+    return [f"{place:03d} {file_name(text)}" for place, text in enumerate(texts, 1)]
 
 
 def _write_overview(study: Study, overview: Overview, folder: Path) -> None:
     goal, now = study.objective, time.time()
     layout = events.layout_summary(f"What the sweep found: {goal}", _charts(study, overview))
-    for place, (line, name) in enumerate(zip(overview.lines, _names([o.name for o in overview.lines]), strict=True)):
+    for place, (line, name) in enumerate(zip(overview.lines, [file_name(o.name) for o in overview.lines], strict=True)):
         summaries: list[tuple[int, Any]] = [(0, layout)]
         for kind, steps in (("against_axis", line.steps), ("by_epoch", None)):
             points: Mapping[str, np.ndarray] = getattr(line, kind)
@@ -118,10 +117,10 @@ def _charts(study: Study, overview: Overview) -> dict[str, events.Margin]:
     up = f"log10({goal})" if overview.is_log else goal
     lines = "" if study.family is None else f", a line per {study.family}"
     diverged = " (at the top edge: diverged)" if study.settings["diverged"].sum() else ""
-    charts = {}
-    if overview.axis is not None:
+    of_each = f" of each {study.family}" if study.family else ""
+    charts = {f"{up}{diverged} by epoch: the best setting{of_each}": "by_epoch"}
+    if overview.axis is not None:  # TensorBoard shows the last chart first
         charts[f"{up}{diverged} against {overview.unit}{lines}"] = "against_axis"
-    charts[f"{up}{diverged} by epoch: the best setting{' of each ' + study.family if study.family else ''}"] = "by_epoch"
     return {title: _margin(_prefix(kind, overview), goal) for title, kind in charts.items()}
 
 
@@ -168,7 +167,7 @@ METRICS = ("median", "band", "n", "diverged")
 def metric_titles(objective: str) -> dict[str, str]:
     """The metrics of a setting on the HParams page: by tag the title, the objective first."""
     titles = (f"median {objective}", "width of the 10-90 % band", "n (runs)", "share diverged")
-    return {f"setting/{objective}/{name}": title for name, title in zip(METRICS, titles, strict=True)}
+    return {f"setting/{name} {objective}": title for name, title in zip(METRICS, titles, strict=True)}
 
 
 def _write_settings(study: Study, folder: Path) -> None:
@@ -178,7 +177,7 @@ def _write_settings(study: Study, folder: Path) -> None:
     curves = curves_of(study, texts, tags)
     blobs = _curve_records(curves, len(texts))
     rows = shown.iter_rows(named=True)
-    for row, name, blob in zip(rows, _names(texts), blobs, strict=True):
+    for row, name, blob in zip(rows, _ranked(texts), blobs, strict=True):
         now = time.time()
         hparams = {key: row[key] for key in study.keys if row[key] is not None}
         last = max((len(curve.median) for curve in curves.values()), default=0)
@@ -204,7 +203,7 @@ def _row_metrics(row: Mapping[str, Any], objective: str) -> dict[str, float]:
         "n": float(row["n"]),
         "diverged": row["diverged"] / row["n"] if row["n"] else 0.0,
     }
-    return {f"setting/{objective}/{name}": values[name] for name in METRICS}
+    return {f"setting/{name} {objective}": values[name] for name in METRICS}
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:
