@@ -140,13 +140,17 @@ def test_a_sweep_kept_in_a_file_is_told_how_it_ended(tmp_path: Path) -> None:
     rows = table(sweep)
     assert f"{len(rows)} runs: {len(rows)} done" in done.stdout
     assert not (sweep / "runs").exists()
-    best = min(rows, key=lambda row: float(row["train/loss"]))
-    assert f"best:   {best['run']}" in done.stdout
-    assert_alone_again(done.stdout, best, tmp_path)
+    with (sweep / "summary.csv").open(newline="") as stream:
+        best = next(csv.DictReader(stream))
+    own = [row for row in rows if all(row[key] == best[key] for key in ("optimizer", "optimizer.lr"))]
+    values = sorted(float(row["train/loss"]) for row in own)
+    assert len(values) == 2 and float(best["median"]) == sum(values) / 2
+    assert f"best:   {best['optimizer']} at {float(best['optimizer.lr']):g}: median train/loss" in done.stdout
+    assert_alone_again(done.stdout, min(own, key=lambda row: float(row["train/loss"])), tmp_path)
 
 
 def assert_alone_again(printed: str, best: dict[str, str], cwd: Path) -> None:
-    """The command that a sweep has printed at its end trains the same run."""
+    """The command that a sweep has printed at its end trains this run, which is in the middle of the best setting."""
     (line,) = [line for line in printed.splitlines() if line.startswith("alone:")]
     again = script("train.py", *shlex.split(line)[3:], "name=again", cwd=cwd)
     assert again.returncode == 0, again.stderr

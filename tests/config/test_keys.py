@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from simplenn.config import Kind, check_config, flat, identity, kind_of
 from simplenn.config.schema import Config, TrainerConfig
+from simplenn.planning import row_names
 from simplenn.rundir.run import Run
 
 KINDS = {

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from simplenn.command.going_on import GoingOn
-from simplenn.rundir import shown
+from simplenn.report.summary import write_summary
+from simplenn.rundir import review_command, shown
 from simplenn.sweep.attempts import Attempts
 
 if TYPE_CHECKING:
+    from simplenn.report.lines import Report
     from simplenn.sweep.record import SweepRecord
 
 log = logging.getLogger(__name__)
@@ -27,16 +29,18 @@ def finish(
 
     The exit status: 1 where a run of the sweep isn't done, or something couldn't be written.
     """
-    from simplenn.sweep import summary
     from simplenn.sweep.record import SweepRecord
 
-    record = SweepRecord(Path(sweep.hydra.sweep.dir), sweep, attempt)
+    record = SweepRecord(Path(sweep.hydra.sweep.dir), attempt)
     try:
         record.remove_superseded()
+        report = _report(record, sweep)
+        if report is not None:  # before the other table, whose checksum says that both are there
+            attempt("write the sweep's summary", write_summary, record.directory, report.study)
         record.write_table()
         record.write_directories(sweep.run_dirs)
         _list_failures(record)
-        summary.say_sweep(record)
+        _say(record, report)
         if stopped:
             log.error("stopped: %s", stopped)
         is_open = is_cut_short and going_on is not None and going_on.num_runs > len(record.runs)
@@ -48,6 +52,33 @@ def finish(
         if going_on is not None:
             going_on.end()
     return 1 if set(record.counts) - {"done"} or stopped or record.attempt.failed else 0
+
+
+def _report(record: "SweepRecord", sweep: DictConfig) -> "Report | None":
+    """`None` where no run has begun."""
+    if not len(record.runs):
+        return None
+    from simplenn.report import study_of_runs
+    from simplenn.report.commands import Commands
+    from simplenn.report.lines import Report
+
+    study = study_of_runs([record.directory], record.runs)
+    return Report(study, Commands(study, sweep))
+
+
+def _say(record: "SweepRecord", report: "Report | None") -> None:
+    """How the runs ended, which setting is best, how sure that is, the odd ones, and where to look."""
+    if report is None:
+        log.info("0 runs: none has ended")
+    else:
+        from simplenn.report.lines import screen
+
+        for line in [report.counts(), *report.lines(screen())]:
+            log.info("%s", line)
+    log.info("sweep:  %s", shown(record.directory))
+    if report is not None:
+        log.info("report: python scripts/report.py %s --html", shlex.quote(shown(record.directory)))
+    log.info("review: %s", review_command(record.directory))
 
 
 def _list_failures(record: "SweepRecord") -> None:

@@ -13,6 +13,7 @@ from simplenn.command import directory, sweep_directory
 from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
 from simplenn.planning import Plan
+from simplenn.report.summary import SUMMARY
 from simplenn.rundir import Run, package_versions, remove_left_overs, write_atomically
 from simplenn.rundir.atomic import remove_tree, restore_directories
 from simplenn.rundir.lock import NAME as LOCK
@@ -204,8 +205,8 @@ def go_on_singly(group: RunGroup, sweep: Path) -> None:
 
 
 def _table_is_whole(inventory: Inventory) -> bool:
-    """Whether `results.csv` is as it was written, and has all runs."""
-    if reason_not_as_written(inventory.sweep):
+    """Whether `results.csv` is as it was written, and has all runs, and `summary.csv` is there."""
+    if reason_not_as_written(inventory.sweep) or not (inventory.sweep / SUMMARY).is_file():
         return False
     return (inventory.sweep / RESULTS).read_bytes().count(b"\n") == len(inventory.runs) + 1
 

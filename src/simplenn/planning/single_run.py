@@ -13,12 +13,20 @@ OF_SWEEPS = ("hydra.sweep", "hydra/sweep", "hydra.launcher", "hydra/launcher", "
 CONFIG_OPTIONS = {"--config-path": "-cp", "--config-name": "-cn", "--config-dir": "-cd"}  # where Hydra reads files
 
 
-def arguments(sweep: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """The arguments with which `train.py` trains the job of these overrides, in the configuration of this sweep."""
+def arguments(sweep: DictConfig, overrides: Sequence[str], command: Sequence[str] | None = None) -> list[str]:
+    """The arguments with which `train.py` trains the job of these overrides, in the configuration of this sweep.
+
+    `command` are the arguments of the sweep's own command, where it isn't this process's.
+    """
     own = [o for o in overrides if key_of(o) not in COMMAND_WIDE or key_of(o) == "allow"]
     hydras = [o for o in overrides_given(sweep) if not key_of(o).startswith(OF_SWEEPS)]
     in_file = "hydra.mode" not in map(key_of, overrides_given(sweep))  # Hydra adds it for -m
-    return [*config_options(sys.argv[1:]), *own, *hydras, *(["hydra.mode=RUN"] if in_file else [])]
+    return [
+        *config_options(sys.argv[1:] if command is None else command),
+        *own,
+        *hydras,
+        *(["hydra.mode=RUN"] if in_file else []),
+    ]
 
 
 def config_options(arguments: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simplenn.errors import ConfigError
-from simplenn.rundir.atomic import remove, writing
+from simplenn.rundir.atomic import is_alive, remove, writing
 from simplenn.rundir.crash_points import crash_point
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,15 @@ def remove_dead(directory: Path) -> None:
     if (directory / NAME).exists():
         with suppress(ConfigError, OSError):
             Lock(directory).release()
+
+
+def at_work_in(directory: Path) -> str | None:
+    """Which process holds the directory, in words, as far as its lock says; `None` where there is none, or it belongs
+    to a process of this machine that is no more."""
+    owner = _owner(directory / NAME)
+    if owner is None or (owner and owner["host"] == socket.gethostname() and not is_alive(int(owner["pid"]))):
+        return None
+    return _named(owner)
 
 
 # Locks of `lock`, by directory: a second lock of one directory in one process would be refused, too.

@@ -134,7 +134,7 @@ def overrides_of(sweep: Path, run: Mapping[str, Any]) -> list[str]:
 
     if run["part"] is None:
         return Run(sweep / run["subdir"]).overrides
-    from simplenn.sweep.part_tables import overrides_of as of_rows
+    from simplenn.sweep.part_values import overrides_of as of_rows
 
     part = next(part for part in find_parts(sweep) if part.number == run["part"])
     return of_rows(part.structure["overrides"], part.table[[run["row"]]])[0]

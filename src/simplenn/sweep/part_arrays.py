@@ -19,7 +19,8 @@ from torch import Tensor
 from simplenn.groups import RunGroup
 from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.metric import current_name
-from simplenn.sweep.part_tables import column_of, overrides_of, read_curves
+from simplenn.sweep.part_tables import column_of, read_curves
+from simplenn.sweep.part_values import overrides_of
 
 INTERPOLATION = re.compile(r"(\\*)\$\{")  # with the backslashes before it, which would escape it, or each other
 SHARED = ("finished", "host", "versions", "code")  # of a group, kept as they are

@@ -10,7 +10,7 @@ Shapes: R runs, T epochs.
 
 import json
 from collections.abc import Sequence
-from itertools import repeat, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +94,6 @@ def column_of(key: str, kind: str, table: polars.DataFrame) -> list[Any]:
     """The values of the group's column in these rows."""
     values = table[f"column/{key}"].to_list()
     return [json.loads(value) for value in values] if kind == "json" else values
-
-
-def overrides_of(template: Sequence[str | None], table: polars.DataFrame) -> list[list[str]]:
-    """Each run's, of these rows."""
-    places = [
-        table[f"override/{place}"].to_list() if text is None else repeat(text, len(table))
-        for place, text in enumerate(template)
-    ]
-    if not places:
-        return [[] for _ in range(len(table))]
-    return [[text for text in own if text is not None] for own in zip(*places, strict=True)]
 
 
 def _curves(group: RunGroup) -> polars.DataFrame:

@@ -3,7 +3,9 @@
 Shapes: R runs.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import polars
@@ -82,6 +84,17 @@ class PartValues:
     @cached_property
     def _composed(self) -> Any:
         return _plain(self.part.structure["composed"])
+
+
+def overrides_of(template: Sequence[str | None], table: polars.DataFrame) -> list[list[str]]:
+    """Each run's, of these rows."""
+    places = [
+        table[f"override/{place}"].to_list() if text is None else repeat(text, len(table))
+        for place, text in enumerate(template)
+    ]
+    if not places:
+        return [[] for _ in range(len(table))]
+    return [[text for text in own if text is not None] for own in zip(*places, strict=True)]
 
 
 def is_told(key: str) -> bool:

@@ -1,21 +1,13 @@
-"""All runs of one sweep, however they were trained: its table, their directories, how they ended, the best of them.
-
-Shapes: R runs.
-"""
+"""All runs of one sweep, however they were trained: its table, their directories, how they ended."""
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import polars
-from omegaconf import DictConfig
 
 from simplenn.groups import RunGroup
-from simplenn.metric import cost, objective_tags
-from simplenn.planning import arguments
-from simplenn.sweep.all_runs import FINAL, all_runs, overrides_of
+from simplenn.sweep.all_runs import all_runs
 from simplenn.sweep.attempts import Attempts
 from simplenn.sweep.parts import Part, find_parts, read_group, remove_others
 from simplenn.sweep.results import table_of, write_results
@@ -24,24 +16,13 @@ from simplenn.sweep.run_directories import are_wanted
 RUNS_AT_ONCE = 10_000  # whose arrays are in memory together to write directories
 
 
-@dataclass(frozen=True)
-class BestRun:
-    """The run with the best objective; `arguments` of train.py train it by itself."""
-
-    name: str
-    metric: str
-    value: float
-    arguments: list[str]
-
-
 class SweepRecord:
-    """`sweep` is the command's configuration. All else is read from the sweep's directory.
+    """What is read from the sweep's directory.
 
     What goes wrong with one part's files costs nothing of another's: it is tried by `attempt`. Raises `Damaged`.
     """
 
-    def __init__(self, directory: Path, sweep: DictConfig, attempt: Attempts) -> None:
-        self._sweep = sweep
+    def __init__(self, directory: Path, attempt: Attempts) -> None:
         self.directory = directory
         self.attempt = attempt
 
@@ -95,26 +76,6 @@ class SweepRecord:
 
     def _write_directories(self, part: Part, rows: list[int]) -> None:
         write_directories_of(read_group(part, rows), self.directory)
-
-    def best(self) -> BestRun | None:
-        """`None` where no run is done."""
-        trained, validated = objective_tags()
-        found = {tag: self._finals(tag) for tag in (trained, validated)}
-        costs = np.where(np.isnan(found[validated]), cost(trained, found[trained]), cost(validated, found[validated]))
-        is_done = (self.runs["status"] == "done").to_numpy()
-        costs = np.where(is_done & np.isfinite(costs), costs, np.inf)
-        if not np.isfinite(costs).any():
-            return None
-        row = self.runs.row(int(costs.argmin()), named=True)
-        tag = trained if row.get(f"{FINAL}{validated}") is None else validated
-        given = overrides_of(self.directory, row)
-        return BestRun(row["run"], tag, row[f"{FINAL}{tag}"], arguments(self._sweep, given))
-
-    def _finals(self, tag: str) -> np.ndarray:
-        name = f"{FINAL}{tag}"
-        if name not in self.runs.columns:
-            return np.full(len(self.runs), np.nan)
-        return self.runs[name].cast(polars.Float64).fill_null(float("nan")).to_numpy()
 
 
 def write_directories_of(group: RunGroup, sweep: Path) -> None:

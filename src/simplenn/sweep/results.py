@@ -58,7 +58,7 @@ def write_results(sweep: Path, table: "polars.DataFrame | None" = None) -> None:
     table = results_of(sweep) if table is None else table
     path = sweep / RESULTS
     with replacing(path) as temporary:
-        _harmless(table).write_csv(temporary)
+        without_formulas(table).write_csv(temporary)
     write_atomically(sweep / DIGEST, f"{file_digest(path)}  {RESULTS}\n".encode())
 
 
@@ -93,7 +93,8 @@ def refuse_no_sweep(sweep: Path) -> None:
         raise ConfigError(f"{sweep} must be a sweep's directory, but has no {RESULTS}; {_sweeps_near(sweep)}")
 
 
-def _harmless(table: "polars.DataFrame") -> "polars.DataFrame":
+def without_formulas(table: "polars.DataFrame") -> "polars.DataFrame":
+    """The table with each text that a spreadsheet program would compute made harmless."""
     import polars
 
     changed = {}

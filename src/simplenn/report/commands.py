@@ -1,0 +1,88 @@
+"""The commands that a report gives to people: to train a run alone, to write its directory, to add seeds, to go on."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from simplenn.planning import arguments
+from simplenn.report.study import Study
+from simplenn.rundir import shown
+from simplenn.sweep.all_runs import overrides_of
+from simplenn.sweep.parts import find_parts
+
+NUM_SEEDS = 20  # that are proposed
+
+
+class Commands:
+    """`sweep` is the configuration of the command that trained the study's only sweep, where it is this process's;
+    otherwise each sweep's multirun.yaml says it."""
+
+    def __init__(self, study: Study, sweep: DictConfig | None = None) -> None:
+        self._study = study
+        self._sweep = sweep
+
+    def alone(self, run: str, sweep: int) -> str | None:
+        """Trains the run by itself; `None` where the sweep doesn't say how it was told."""
+        place = self._place(run, sweep)
+        directory = self._study.sweeps[sweep]
+        config = self._sweep if self._sweep is not None else _multirun(directory)
+        if config is None or (place["part"] is None and not (directory / place["subdir"] / ".hydra").is_dir()):
+            return None
+        given = overrides_of(directory, place)
+        words = arguments(config, given, None if self._sweep is not None else [])
+        return f"python scripts/train.py {shlex.join(words)}".rstrip()
+
+    def extract(self, runs: Sequence[str], sweep: int) -> str | None:
+        """Writes the runs' directories; `None` where there is nothing to write them from."""
+        directory = self._study.sweeps[sweep]
+        places = [self._place(run, sweep) for run in runs]
+        if not all(place["part"] is not None or (directory / place["subdir"]).is_dir() for place in places):
+            return None
+        names = list(dict.fromkeys(runs))
+        return f"python scripts/extract.py {shlex.quote(shown(directory))} {shlex.join(names)}"
+
+    def go_on(self, sweep: int, *words: str) -> str:
+        """Gives the sweep's last command again, with these words in place of its own."""
+        directory = self._study.sweeps[sweep]
+        return f"python scripts/train.py -m {named(directory)} resume=true {shlex.join(words)}".rstrip()
+
+    def add_seeds(self) -> list[str]:
+        """Of each of the sweeps, for more seeds than any setting has."""
+        most = int(self._study.settings["n"].max() or 0)  # pyright: ignore[reportArgumentType]
+        return [
+            self.go_on(sweep, f"seed=range({max(NUM_SEEDS, 2 * most)})")
+            for sweep, directory in enumerate(self._study.sweeps)
+            if _multirun(directory) is not None
+        ]
+
+    def has_directory(self, run: str, sweep: int) -> bool:
+        return (self._study.sweeps[sweep] / self._place(run, sweep)["subdir"] / ".hydra").is_dir()
+
+    def _place(self, run: str, sweep: int) -> dict[str, Any]:
+        places = self._study.places
+        row = int(((self._study.runs["run"] == run) & (places["sweep"] == sweep)).arg_max() or 0)
+        return places.row(row, named=True)
+
+
+def named(directory: Path) -> str:
+    """What a command says to mean this sweep, from where the report is read."""
+    path = Path(shown(directory))
+    if path.parent.as_posix() == "outputs/sweeps":
+        return f"name={path.name}"
+    return shlex.quote(f"hydra.sweep.dir={path}")
+
+
+def is_stacked(directory: Path) -> bool:
+    return bool(find_parts(directory))
+
+
+def _multirun(directory: Path) -> DictConfig | None:
+    """Nothing in it is resolved."""
+    try:
+        config = OmegaConf.load(directory / "multirun.yaml")
+    except Exception:  # whatever a damaged file makes of YAML: the numbers can be told all the same
+        return None
+    return config if isinstance(config, DictConfig) and "hydra" in config else None

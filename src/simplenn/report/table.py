@@ -1,0 +1,137 @@
+"""The settings as a table for the terminal, the best ones, in plain text or by rich.
+
+Shapes: S settings.
+"""
+
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from simplenn.report.comparison import short_keys, short_names
+from simplenn.report.study import Study, texts_of
+
+WIDTH = 80  # where the output is no terminal
+MOST_ROWS = 10
+MOST_BESTS = 4  # best settings of further families that are shown though they stand further down
+LEAST_NAME = 24  # characters of a setting's name in a line, before it is broken
+GAP = 2
+STATISTICS = {"n": "runs", "median": "median", "q10": "10 %", "q90": "90 %"}
+COUNTS = {"diverged": "diverged", "failed": "failed", "unfinished": "unfinished"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts: a title, heads, rows of cells, and how many of the first columns are aligned to the left. `marked` are the
+    rows of the best settings. Below it stand `notes`."""
+
+    title: str
+    heads: list[str]
+    rows: list[list[str]]
+    num_left: int
+    marked: set[int]
+    notes: list[str]
+
+
+def number(value: float | None) -> str:
+    """For people: four digits; the value of a diverged run in a word."""
+    if value is None:
+        return "-"
+    return "diverged" if math.isinf(value) else f"{value:.4g}"
+
+
+def table_of(study: Study, bests: Sequence[str], most_rows: int | None = MOST_ROWS) -> Table:
+    """`bests` are the settings that are each the best of its family."""
+    settings = study.settings
+    shown = list(range(len(settings) if most_rows is None else min(most_rows, len(settings))))
+    order = {name: place for place, name in enumerate(settings["setting"])}
+    shown += [order[name] for name in bests[: 1 + MOST_BESTS] if order[name] >= len(shown)]
+    counts = [name for name in COUNTS if name != "unfinished" or settings[name].sum()]
+    is_single = settings["n"].max() == 1  # then the median is the run's own
+    statistics = {"median": study.objective} if is_single else STATISTICS
+    keys = {key: texts_of(settings[key]) for key in study.keys}
+    rows = []
+    for place in shown:
+        row = settings.row(place, named=True)
+        mark = "*" if row["setting"] in bests and study.family is not None else ""
+        own = [keys[key][place] or "-" for key in study.keys] or [row["setting"]]
+        cells = [f"{row[name]:,}" if name == "n" else number(row[name]) for name in statistics]
+        rows.append([f"{place + 1}{mark:1}", *own, *cells, *(f"{row[name]:,}" for name in counts)])
+    heads = ["", *(short_keys(study.keys).values() or ["setting"]), *statistics.values(), *map(COUNTS.get, counts)]
+    notes = []
+    if more := len(settings) - len(shown):
+        notes.append(f"... and {more:,} more; summary.csv has all")
+    if study.family is not None and len(bests) > 1:
+        notes.append(f"* the best setting of its {study.family.rpartition('.')[2]}")
+    marked = {i for i, place in enumerate(shown) if settings["setting"][place] in bests}
+    title = _title(study, is_single)
+    return Table(title, [str(head) for head in heads], rows, 1 + max(1, len(study.keys)), marked, notes)
+
+
+def _title(study: Study, is_single: bool) -> str:
+    better = f"{'less' if study.less_is_better else 'more'} is better"
+    if len(study.settings) == 1:
+        return f"one setting: {study.objective} ({better})"
+    how = f"{study.objective}, of one run each" if is_single else f"the median {study.objective} of their runs"
+    return f"{len(study.settings):,} settings, ranked by {how} ({better})"
+
+
+def folded(table: Table, study: Study, width: int) -> Table:
+    """With the columns of the keys as one of short names, for a table that is wider than the terminal."""
+    names = list(short_names(study).values())
+    rows = [[row[0], names[int(row[0].rstrip("* ")) - 1], *row[table.num_left :]] for row in table.rows]
+    heads = ["", "setting", *table.heads[table.num_left :]]
+    return Table(table.title, heads, rows, 2, table.marked, table.notes)
+
+
+def plain(study: Study, bests: Sequence[str], width: int = WIDTH, most_rows: int | None = MOST_ROWS) -> list[str]:
+    """The table's lines, none wider than `width` unless a single word is."""
+    table = table_of(study, bests, most_rows)
+    if _width(table) > width:
+        table = folded(table, study, width)
+    widths = [max(len(row[column]) for row in [table.heads, *table.rows]) for column in range(len(table.heads))]
+    if _width(table) > width:
+        widths[1] = max(LEAST_NAME, width - (_width(table) - widths[1]))
+    lines = [*textwrap.wrap(table.title, width), _line(table.heads, widths, table.num_left)]
+    lines.append("-" * min(width, sum(widths) + GAP * (len(widths) - 1)))
+    for row in table.rows:
+        first, *more = textwrap.wrap(row[1], widths[1], break_long_words=False) or [""]
+        lines.append(_line([row[0], first, *row[2:]], widths, table.num_left))
+        lines += [" " * (widths[0] + GAP + 2) + text for text in more]
+    return [*lines, *(line for note in table.notes for line in textwrap.wrap(note, width))]
+
+
+def rich(study: Study, bests: Sequence[str], width: int, most_rows: int | None = MOST_ROWS) -> list[str]:
+    """The same with lines and weights, for a terminal that understands them."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    table = table_of(study, bests, most_rows)
+    if _width(table) > width - 2:
+        table = folded(table, study, width)
+    drawn = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left", title_style="bold", padding=(0, 1))
+    for place, head in enumerate(table.heads):
+        drawn.add_column(head, justify="left" if place < table.num_left else "right", no_wrap=place != 1)
+    for place, row in enumerate(table.rows):
+        drawn.add_row(*row, style="bold green" if place in table.marked else None)
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=True, highlight=False, markup=False)
+    console.print(drawn)
+    for note in table.notes:
+        console.print(note, style="dim")
+    return [line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n")]
+
+
+def _width(table: Table) -> int:
+    columns = range(len(table.heads))
+    return sum(max(len(row[column]) for row in [table.heads, *table.rows]) + GAP for column in columns) - GAP
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], num_left: int) -> str:
+    texts = [
+        cell.ljust(width) if place < num_left else cell.rjust(width)
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return (" " * GAP).join(texts).rstrip()
