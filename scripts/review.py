@@ -25,8 +25,10 @@ def main() -> None:
     parser.add_argument("--show", default="auto", help="of a sweep: overview, settings or runs (auto: by their number)")
     parser.add_argument("--port", type=int, help="where the page is (6006, or another one that is free)")
     arguments = parser.parse_args()
-    if arguments.port is not None and not 0 < arguments.port < 65536:
-        raise ConfigError(f"--port must be a number from 1 to 65535, got {arguments.port}; leave it out")
+    if arguments.port is not None and not 0 <= arguments.port < 65536:
+        raise ConfigError(
+            f"--port must be a number from 0 (any that is free) to 65535, got {arguments.port}; leave it out"
+        )
 
     from simplenn.report.tensorboard.review import parse_show, review_of
     from simplenn.report.tensorboard.server import Server
@@ -39,9 +41,8 @@ def main() -> None:
             print("TensorBoard hasn't read all of it yet; reload the page in a while")
         for note in review.notes:
             print(note)
-        width = max(len(server.url + link) for link, _ in review.links)
         for link, what in review.links:
-            print(f"  {server.url + link:{width}}  {what}")
+            print(f"{what}:\n    {server.url}{link}")
         print("Ctrl-C ends it", flush=True)
         while True:  # in short waits: the system may give a signal to another thread, which doesn't wake this one
             time.sleep(0.2)

@@ -66,7 +66,7 @@ def _hparams(entry: Entry) -> dict[str, Any] | None:
 def _write_columns(path: Path, sessions: Mapping[Entry, Mapping[str, Any]], titles: Mapping[str, str]) -> None:
     """Of the hyperparameters those that differ between entries, of the metrics the objective first."""
     from simplenn.rundir import events
-    from simplenn.rundir.tensorboard_protos import Event
+    from simplenn.rundir.tensorboard_protos import Event  # pyright: ignore[reportAttributeAccessIssue]
 
     keys = dict.fromkeys(key for own in sessions.values() for key in own)
     values = {key: [own.get(key) for own in sessions.values()] for key in keys}

@@ -17,7 +17,8 @@ from simplenn.report.tensorboard.server import allow_open_files
 from simplenn.rundir import shown
 
 SHOW = ("auto", "overview", "settings", "runs")
-FEW_RUNS = 40  # of a sweep, up to which its runs are shown rather than its settings
+FEW_RUNS = 24  # of a sweep, up to which its runs are shown rather than its settings
+MOST_SELECTED = 40  # runs, above which the older pages select none by themselves
 MOST_SWEEPS = 20
 BEST_SHOWN = 10  # settings whose curves are filtered for
 _KINDS = ("overview", "settings")
@@ -140,21 +141,22 @@ def _links(review: Review) -> Iterator[tuple[str, str]]:
     if "overview" in kinds:
         yield (
             "#custom_scalars&regexInput=overview&_smoothingWeight=0",
-            "what the sweep found: the median of the objective, with the band of its middle 80 % of runs",
+            "what the sweep found: medians over the runs, with the band of 10 to 90 % (untick Ignore outliers)",
         )
         yield "#text&regexInput=overview", "the best settings, as a table"
     if "settings" in kinds:
         yield "#hparams", "a row per setting, best first; a click on a column's title sorts by it"
         best = _filters(runs=f"settings/00|settings/0{BEST_SHOWN:02d}", tags="^(train|val)/.*/median")
-        yield f"?smoothing=0{best}#timeseries", f"the curves of the best {BEST_SHOWN} settings: medians over their runs"
+        yield f"?smoothing=0{best}#timeseries", "the curves of the best settings: medians over their runs"
     if runs:
         if "settings" not in kinds:
             yield "#hparams", "hyperparameters and final metrics; a click on a column's title sorts by it"
         prefix = "runs/" if kinds else ""
-        yield f"?smoothing=0{_filters(runs=prefix, tags='loss$')}#timeseries", "the curves of the runs"
-    if any(_has_image(entry) for entry in (runs[:1] if runs else review.entries[:1])):
-        what = "predictions against targets" if runs else "the sweep's figures"
-        yield f"#images&regexInput={quote('' if runs else 'overview', safe='')}", what
+        yield f"?smoothing=0{_filters(runs=prefix, tags='^(train|val)/loss$')}#timeseries", "the curves of the runs"
+    if any(_has_image(entry) for entry in review.entries if "/overview/" in f"/{entry.name}"):
+        yield "#images&regexInput=overview", "the sweep's figures"
+    if 0 < len(runs) <= MOST_SELECTED and any(_has_image(entry) for entry in runs):
+        yield f"#images{'&regexInput=runs' if kinds else ''}", "predictions against targets"
 
 
 def _filters(**chosen: str) -> str:

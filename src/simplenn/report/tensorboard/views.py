@@ -19,11 +19,14 @@ from typing import Any
 import numpy as np
 
 from simplenn.metric import objective_tags
+from simplenn.report.commands import Commands
+from simplenn.report.lines import Report
 from simplenn.report.study import Study
+from simplenn.report.table import number
 from simplenn.report.tensorboard.overview import Overview, overview_of
 from simplenn.report.tensorboard.setting_curves import SHARES, Curves, curves_of
 from simplenn.rundir import Unwritable, events, replacing_directory
-from simplenn.rundir.tensorboard_protos import Event
+from simplenn.rundir.tensorboard_protos import Event  # pyright: ignore[reportAttributeAccessIssue]
 from simplenn.sweep.run_files.event_records import scalar_records
 
 log = logging.getLogger(__name__)
@@ -57,7 +60,7 @@ def with_views(study: Study, spare: Path) -> Path:
 
 def _made_of(study: Study) -> str:
     figures = [f"{path.name} {path.stat().st_mtime_ns}" for path in _figures(study.sweeps[0])]
-    return sha256(f"{VERSION}\n{figures}\n{study.runs.write_csv()}".encode()).hexdigest()
+    return sha256(f"{VERSION} {_name(study)}\n{figures}\n{study.runs.write_csv()}".encode()).hexdigest()
 
 
 def _is_made_of(folder: Path, made_of: str) -> bool:
@@ -90,12 +93,12 @@ def _ranked(texts: Sequence[str]) -> list[str]:
 
 def _write_overview(study: Study, overview: Overview, folder: Path) -> None:
     goal, now = study.objective, time.time()
-    layout = events.layout_summary(f"What the sweep found: {goal}", _charts(study, overview))
+    layout = events.layout_summary(f"{_name(study)}: {goal}", _charts(study, overview))
     for place, (line, name) in enumerate(zip(overview.lines, [file_name(o.name) for o in overview.lines], strict=True)):
         summaries: list[tuple[int, Any]] = [(0, layout)]
         for kind, steps in (("against_axis", line.steps), ("by_epoch", None)):
             points: Mapping[str, np.ndarray] = getattr(line, kind)
-            prefix = _prefix(kind, overview)
+            prefix = _prefix(kind, study, overview)
             for point in range(len(next(iter(points.values()), []))):
                 own = {f"{prefix}/{goal}/{key}": float(values[point]) for key, values in points.items()}
                 step = point + 1 if steps is None else int(steps[point])
@@ -108,8 +111,13 @@ def _write_overview(study: Study, overview: Overview, folder: Path) -> None:
         _write_file(folder / name, b"".join(events.record(event.SerializeToString()) for event in whole))
 
 
-def _prefix(kind: str, overview: Overview) -> str:
-    return f"by_{overview.axis}" if kind == "against_axis" else "best_setting_by_epoch"
+def _name(study: Study) -> str:
+    return study.sweeps[0].absolute().name
+
+
+def _prefix(kind: str, study: Study, overview: Overview) -> str:
+    """Of tags: with the sweep's name, so that a chart has no lines of another sweep that is shown beside it."""
+    return f"{_name(study)} by {overview.axis if kind == 'against_axis' else 'epoch'}"
 
 
 def _charts(study: Study, overview: Overview) -> dict[str, events.Margin]:
@@ -121,7 +129,7 @@ def _charts(study: Study, overview: Overview) -> dict[str, events.Margin]:
     charts = {f"{up}{diverged} by epoch: the best setting{of_each}": "by_epoch"}
     if overview.axis is not None:  # TensorBoard shows the last chart first
         charts[f"{up}{diverged} against {overview.unit}{lines}"] = "against_axis"
-    return {title: _margin(_prefix(kind, overview), goal) for title, kind in charts.items()}
+    return {title: _margin(_prefix(kind, study, overview), goal) for title, kind in charts.items()}
 
 
 def _margin(prefix: str, goal: str) -> events.Margin:
@@ -136,15 +144,15 @@ def _summary(study: Study, overview: Overview) -> str:
     lines = [
         f"### {len(own):,} settings by the median of {study.objective} over their runs",
         "",
-        f"{total:,} runs, {counted:,} of which count. A diverged run counts as the worst.",
-        *study.notes,
+        f"{total:,} runs, {counted:,} of which count: those that are done or diverged. A diverged run is the worst.",
+        *_sentences(study),
         "",
         f"| setting | n | median {study.objective} | 10 % | 90 % | diverged | failed |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     columns = ["setting", "n", "median", "q10", "q90", "diverged", "failed"]
     for setting, n, median, q10, q90, diverged, failed in shown.select(columns).iter_rows():
-        numbers = " | ".join(map(_text, (median, q10, q90)))
+        numbers = " | ".join(map(number, (median, q10, q90)))
         lines.append(f"| {setting} | {n} | {numbers} | {diverged or ''} | {failed or ''} |")
     if len(own) > len(shown):
         lines += ["", f"... and {len(own) - len(shown):,} more."]
@@ -157,8 +165,13 @@ def _summary(study: Study, overview: Overview) -> str:
     return "\n".join(lines)
 
 
-def _text(value: float | None) -> str:
-    return "" if value is None else "diverged" if np.isinf(value) else f"{value:.4g}"
+def _sentences(study: Study) -> Iterator[str]:
+    """What the terminal says at the end of the sweep, a paragraph each."""
+    report = Report(study, Commands(study))
+    notes = (("note:", note) for note in study.notes)
+    for label, text in (*notes, *report.best(), *report.sure(), *report.odd_ones(), *report.alone()):
+        yield ""
+        yield f"{f'**{label}** ' if label else ''}{f'`{text}`' if text.startswith('python ') else text}"
 
 
 METRICS = ("median", "band", "n", "diverged")
@@ -181,7 +194,7 @@ def _write_settings(study: Study, folder: Path) -> None:
         now = time.time()
         hparams = {key: row[key] for key in study.keys if row[key] is not None}
         last = max((len(curve.median) for curve in curves.values()), default=0)
-        heads = [events.first_event(now), _event(events.start_summary(hparams, row["setting"], now))]
+        heads = [events.first_event(now), _event(events.start_summary(hparams, name, now))]
         ends = [
             _event(events.scalar_summary(_finite(_row_metrics(row, study.objective))), last),
             _event(events.end_summary(row["n"] > row["diverged"], now)),
