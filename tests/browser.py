@@ -114,7 +114,7 @@ class Browser:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._loop.run_until_complete(self._session.close())
-        self._loop.close()
-        self._process.terminate()
+        self._process.terminate()  # first, as the connection would wait for an answer to its end
         self._process.wait(timeout=30)
+        self._loop.run_until_complete(asyncio.wait_for(self._session.close(), 30))
+        self._loop.close()
