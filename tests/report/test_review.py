@@ -89,13 +89,14 @@ class Reviewed:
 @pytest.fixture(scope="module")
 def reviewed(outputs: Path) -> Iterator[Reviewed]:
     process = start("review.py", "outputs", "--port", "0", cwd=outputs.parent)
-    opened = Reviewed(process)
     try:
+        opened = Reviewed(process)
         yield opened
-    finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         opened.close()
+    finally:
+        process.kill()
 
 
 def test_all_that_is_there_is_shown(reviewed: Reviewed) -> None:
@@ -255,7 +256,7 @@ DRAWN = {
     "#text": "text().includes('best:') && text().includes('optimizer=sgd,optimizer.lr=')",
     "#hparams": "['Trial ID', 'median train/loss', '001 optimizer'].every(word => text().includes(word))",
     "#timeseries": "all('scalar-card').length >= 1 && all('line-chart canvas').length >= 1 && text().includes('Value')",
-    "#images": "all('tf-image-loader img').some(image => image.complete && image.naturalWidth > 100)",
+    "#images": "all('img').some(image => image.complete && image.naturalWidth > 100)",
 }
 
 
@@ -300,23 +301,27 @@ def wait_for(condition: Callable[[], bool]) -> bool:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_it_and_leaves_nothing(number: int, status: int, outputs: Path, tmp_path: Path) -> None:
+def test_a_signal_ends_it_and_leaves_nothing(number: int, status: int, outputs: Path) -> None:
     """Neither a server nor a folder; also where the signal reaches the script alone."""
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    process = start("review.py", "outputs/runs/x", "--port", "0", cwd=outputs.parent, environment=environment)
-    reviewed = Reviewed(process)
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("review_")]
-    process.send_signal(number)
-    assert process.wait(30) == status
-    reviewed.close()
-    assert wait_for(lambda: str(tmp_path) not in _command_lines())
-    assert list(tmp_path.glob("review_*")) == []
+    process = start("review.py", "outputs/runs/x", "--port", "0", cwd=outputs.parent)
+    try:
+        reviewed = Reviewed(process)
+        logdir = Path(reviewed.ask("data/environment")["data_location"])
+        assert logdir.is_dir()
+        assert str(logdir) in _command_lines()
+        process.send_signal(number)
+        assert process.wait(30) == status
+        reviewed.close()
+    finally:
+        process.kill()
+    assert wait_for(lambda: str(logdir) not in _command_lines())
+    assert not logdir.parent.exists()
     with pytest.raises(OSError):  # noqa: PT011
         urllib.request.urlopen(reviewed.address, timeout=5)
 
 
 def _command_lines() -> str:
-    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize(
