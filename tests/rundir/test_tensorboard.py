@@ -84,7 +84,7 @@ def test_tensorboard_shows_what_the_run_recorded(ask: Ask, train_run: Callable[.
         assert [step for _, step, _ in points] == [1, 2, 3, 4, 5]
         assert [value for _, _, value in points] == pytest.approx([row[tag] for row in rows], rel=1e-6)
     assert "seed1" in ask("/data/plugin/graphs/info")
-    assert "predictions" in ask("/data/plugin/images/tags")["seed1"]
+    assert "val/predictions" in ask("/data/plugin/images/tags")["seed1"]
     names = {f"{kind}/network.layer1.{part}" for kind in ("weights", "gradients") for part in ("weight", "bias")}
     assert names <= set(ask("/data/plugin/histograms/tags")["seed1"])
 
