@@ -15,35 +15,53 @@ from pathlib import Path
 
 from simplenn.command import run_command
 from simplenn.errors import ConfigError
-from simplenn.report import study_of
-from simplenn.report.commands import Commands
-from simplenn.report.lines import Report, screen
+from simplenn.rundir import shown
 
-PAGE = "report.html"
-THE_SWEEPS = Path(PAGE)  # for --html without a file: that in the sweep's directory
+PAGE = Path("report.html")  # in the sweep's directory, for --html without a file
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="sweep", help="a sweep's directory")
-    parser.add_argument("--all", action="store_true", help="show all settings, and not only the ten best")
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="where figures go (figures/ of the sweep)")
+    parser.add_argument("--all", action="store_true", help="all settings, and not only the ten best")
+    parser.add_argument("--html", action="store_true", help=f"write a page, {PAGE} in the sweep's directory")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the page to this file")
+    parser.add_argument("--figures", type=Path, metavar="FOLDER", help="where the figures go (figures/ of the sweep)")
     parser.add_argument("--no-figures", action="store_true", help="draw none")
-    parser.add_argument(
-        "--html", type=Path, nargs="?", const=THE_SWEEPS, metavar="FILE", help=f"write a page ({PAGE} of the sweep)"
-    )
-    arguments = parser.parse_intermixed_args()
+    parser.add_argument("--heat", nargs=2, metavar="KEY", help="the two swept numbers of the heat map")
+    arguments = parser.parse_args()
     sweeps = list(dict.fromkeys(arguments.sweeps))
-    if len(sweeps) > 1 and arguments.html is THE_SWEEPS:
-        raise ConfigError(
-            f"--html of several sweeps must say which file, got none; try --html {PAGE.replace('.', 's.')}"
-        )
+    page = arguments.page or (sweeps[0] / PAGE if arguments.html else None)
+    if len(sweeps) > 1 and arguments.html and arguments.page is None:
+        raise ConfigError(f"--html of several sweeps must say which file, got none; try --page {PAGE}")
+
+    from simplenn.report import study_of
+    from simplenn.report.commands import Commands
+    from simplenn.report.lines import MOST_ROWS, Report, screen
+
     study = study_of(sweeps)
     report = Report(study, Commands(study))
     print(report.counts())
-    for line in report.lines(screen(), None if arguments.all else 10):
+    most = None if arguments.all else MOST_ROWS
+    for line in report.lines(screen(), most, "--all shows them"):
         print(line)
-    _ = arguments.figures or (sweeps[0] / "figures" if len(sweeps) == 1 else None)
+    if arguments.no_figures and page is None:
+        return
+
+    from simplenn.report.figures import drawings, write_drawings
+
+    drawn = [] if arguments.no_figures else list(drawings(study, report.comparison, arguments.heat))
+    folder = arguments.figures or (sweeps[0] / "figures" if len(sweeps) == 1 else None)
+    if drawn and folder is None and page is None:
+        print("figures: those of several sweeps are written where --figures says")
+    if drawn and folder is not None:
+        write_drawings(folder, drawn)
+        print(f"figures: {shown(folder)}/ ({', '.join(drawing.name for drawing in drawn)})")
+    if page is not None:
+        from simplenn.report.page import page_of, write_page
+
+        write_page(page, page_of(report, drawn))
+        print(f"page:   {shown(page)}")
 
 
 if __name__ == "__main__":

@@ -6,26 +6,13 @@ import numpy as np
 import polars
 import pytest
 from conftest import script
+from studies import runs_of
 
 from simplenn.errors import ConfigError
 from simplenn.report.study import ONE_SETTING, quantiles, study_of, study_of_runs, texts_of
 from simplenn.sweep.results import read_results
 
 QUICK = ("experiment=post", "trainer=cpu", "progress=none", "trainer.max_epochs=5", "run_dirs=none")
-
-
-def runs_of(**columns: list) -> polars.DataFrame:
-    """As `all_runs` has them, of these columns; `key_lr` is the swept key `lr`, `final` the objective."""
-    num = len(next(iter(columns.values())))
-    names = {"final": "final/val/loss", "status": "status"}
-    frame = polars.DataFrame({"num": range(num)}).select(
-        polars.format("run{}", "num").alias("run"), polars.format("runs/{}", "num").alias("subdir"), "num"
-    )
-    own = {names.get(name, name.replace("key_", "key/").replace("__", ".")): values for name, values in columns.items()}
-    own.setdefault("status", ["done"] * num)
-    empty = {"identity": polars.lit(""), "message": polars.lit(""), "epoch": polars.lit(3, polars.Int64)}
-    empty |= {name: polars.lit(None, polars.Int64) for name in ("part", "row")}
-    return frame.with_columns(**{name: polars.Series(values) for name, values in own.items()}, **empty)
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ class Rivalry:
                 f"is the better one in {_percent(self.share)} of draws: {self._verdict(self.share)}"
             )
         tied = f", {self.ties:,} equal" if self.ties else ""
-        how_often = f"{self.wins:,} of {self.num_seeds:,} seeds{tied}"
+        how_often = f"{self.wins:,} of {self.num_seeds:,} {'seed' if self.num_seeds == 1 else 'seeds'}{tied}"
         share = self.wins / max(self.wins + self.losses, 1)
         return f"{self.best} beats {self.rival} in {how_often}: {self._verdict(share)}"
 

@@ -7,8 +7,9 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars
 
@@ -18,7 +19,7 @@ from simplenn.report.comparison import Best, Comparison, compare
 from simplenn.report.odd import NEARLY_ALL, Odd, odd_ones
 from simplenn.report.statistics import LEAST
 from simplenn.report.study import Study
-from simplenn.report.table import MOST_ROWS, WIDTH, number, plain, rich
+from simplenn.report.table import MOST_ROWS, REST, WIDTH, number, plain, rich, table_of
 from simplenn.rundir import STATUSES
 
 LABEL = 8  # characters before what a line says
@@ -30,6 +31,17 @@ KINDS = {
     "far": "some runs ended far from the others of their setting:",
     "never": "learned nothing in nearly all runs (R2 of 0 or less):",
 }
+
+
+class Said(NamedTuple):
+    """A sentence, or a command, which is never broken so that it can be copied; the label says what it is about."""
+
+    label: str
+    text: str
+
+    @property
+    def is_command(self) -> bool:
+        return self.text.startswith("python ")
 
 
 @dataclass(frozen=True)
@@ -56,13 +68,28 @@ class Report:
         self.comparison: Comparison = compare(study)
         self.odd: list[Odd] = odd_ones(study)
 
-    def lines(self, on: Screen, most_rows: int | None = MOST_ROWS) -> list[str]:
-        """From the table to the command that trains the best setting alone."""
-        bests = [best.row["setting"] for best in self.comparison.bests]
-        table = (rich if on.is_terminal else plain)(self.study, bests, on.width, most_rows)
-        said = [*self.best(), *self.sure(), *self.odd_ones(), *self.alone()]
-        notes = [("note:", note) for note in self.study.notes]
-        return [*table, *(line for label, text in [*notes, *said] for line in _lines(label, text, on.width))]
+    @property
+    def best_settings(self) -> list[str]:
+        """Of each family, best first."""
+        return [best.row["setting"] for best in self.comparison.bests]
+
+    def lines(self, on: Screen, most_rows: int | None = MOST_ROWS, rest: str = REST) -> list[str]:
+        """From the table to the command that trains the best setting alone; `rest` says what has the other settings."""
+        table = table_of(self.study, self.best_settings, most_rows, rest)
+        lines = (rich if on.is_terminal else plain)(table, self.study, on.width)
+        before = ""
+        for said in self.said():
+            lines += _wrapped(said, on.width, with_label=said.label != before)
+            before = said.label
+        return lines
+
+    def said(self) -> Iterator[Said]:
+        """All but the table."""
+        for note in self.study.notes:
+            yield Said("note:", note)
+        for label, texts in (("best:", self.best()), ("sure:", self.sure()), ("odd:", self.odd_ones())):
+            yield from (Said(label, text) for text in texts)
+        yield from self.alone()
 
     def counts(self) -> str:
         """How many runs ended how."""
@@ -70,11 +97,11 @@ class Report:
         texts = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status])
         return f"{len(self.study.runs):,} {'run' if len(self.study.runs) == 1 else 'runs'}: {texts}"
 
-    def best(self) -> Iterator[tuple[str, str]]:
+    def best(self) -> Iterator[str]:
         if not self.comparison.bests:
-            yield "best:", "no setting has a finite median"
-        for place, best in enumerate(self.comparison.bests[:MOST_BESTS]):
-            yield "best:" if place == 0 else "", self.sentence_of(best)
+            yield "no setting has a finite median"
+        for best in self.comparison.bests[:MOST_BESTS]:
+            yield self.sentence_of(best)
 
     def sentence_of(self, best: Best) -> str:
         row, objective = best.row, self.study.objective
@@ -85,52 +112,48 @@ class Report:
             text += f" (95 % interval {' to '.join(map(number, best.interval))})"
         return text
 
-    def sure(self) -> Iterator[tuple[str, str]]:
+    def sure(self) -> Iterator[str]:
         """How sure it is, and the command that makes it surer where there are few seeds."""
-        most = self.comparison.most_seeds
-        for place, rivalry in enumerate(self.comparison.rivalries):
-            yield "sure:" if place == 0 else "", rivalry.sentence
-        if most >= LEAST or not self.comparison.bests:
+        yield from (rivalry.sentence for rivalry in self.comparison.rivalries)
+        if not self.comparison.bests or self.comparison.bests[0].row["n"] >= LEAST:
             return
-        if most == 1:
+        if self.comparison.most_seeds == 1:
             one = "there is one run" if len(self.study.runs) == 1 else "each setting has one run"
-            yield "sure:", f"{one}, so nothing can be said about luck; more seeds:"
+            yield f"{one}, so nothing can be said about luck; more seeds:"
         else:
-            label = "" if self.comparison.rivalries else "sure:"
-            yield label, f"{most} seeds say little about luck; more seeds:"
-        for command in self.commands.add_seeds()[:3]:
-            yield "", command
+            runs = "1 run says" if self.comparison.bests[0].row["n"] == 1 else "so few runs say"
+            yield f"{runs} little about luck; more seeds:"
+        yield from self.commands.add_seeds()[:3]
 
-    def odd_ones(self) -> Iterator[tuple[str, str]]:
+    def odd_ones(self) -> Iterator[str]:
         """The settings with odd runs, kind by kind, and the command that writes the directory of the worst of each."""
-        label = "odd:"
         for kind, what in KINDS.items():
             found = [odd for odd in self.odd if _kind_of(odd) == kind]
             if not found:
                 continue
+            most = MOST_SETTINGS // 2 if kind == "never" else MOST_SETTINGS
             named = [f"{odd.name}{_how_many(odd)}" for odd in found]
-            more = f" and {len(named) - MOST_SETTINGS} more settings" if len(named) > MOST_SETTINGS else ""
-            yield label, f"{what} {', '.join(named[:MOST_SETTINGS])}{more}"
-            label = ""
+            more = f" and {len(named) - most} more" if len(named) > most else ""
+            yield f"{what} {', '.join(named[:most])}{more}"
             command = self.commands.extract([found[0].example], found[0].sweep)
             if kind != "never" and command is not None:
-                yield "", command
+                yield command
 
-    def alone(self) -> Iterator[tuple[str, str]]:
+    def alone(self) -> Iterator[Said]:
         """The command that trains the median run of the best setting alone; where the runs have no directories, that
         which writes the directories of its best, median and worst run."""
         if not self.comparison.bests:
             return
-        runs = self.ranked_runs(self.comparison.bests[0].row["setting"])
+        runs = self.ranked_runs(self.best_settings[0])
         median, sweep = runs[(len(runs) - 1) // 2]
         if (command := self.commands.alone(median, sweep)) is not None:
-            yield "alone:", command
+            yield Said("alone:", command)
         if self.commands.has_directory(median, sweep):
             return
         names = [run for run, place in (runs[0], (median, sweep), runs[-1]) if place == sweep]
         if (command := self.commands.extract(names, sweep)) is not None:
-            yield "runs:", "without directories of their own; this writes those of its best, median and worst run:"
-            yield "", command
+            yield Said("runs:", "have no directories yet; this writes the best, the median and the worst:")
+            yield Said("runs:", command)
 
     def ranked_runs(self, setting: str) -> list[tuple[str, int]]:
         """Name and sweep of the setting's runs that count, best first."""
@@ -150,14 +173,14 @@ def _kind_of(odd: Odd) -> str:
     return "never" if odd.kind == "dead" and odd.count >= NEARLY_ALL * odd.n else odd.kind
 
 
-def _lines(label: str, text: str, width: int) -> Sequence[str]:
-    """A command is never broken, so that it can be copied."""
-    if text.startswith("python "):
-        return [f"{label:{LABEL}}{text}"]
+def _wrapped(said: Said, width: int, *, with_label: bool) -> list[str]:
+    first = f"{said.label if with_label else '':{LABEL}}"
+    if said.is_command:
+        return [f"{first}{said.text}"]
     return textwrap.wrap(
-        text,
+        said.text,
         width,
-        initial_indent=f"{label:{LABEL}}",
+        initial_indent=first,
         subsequent_indent=" " * LABEL,
         break_long_words=False,
         break_on_hyphens=False,

@@ -7,14 +7,16 @@ Shapes: R runs, S settings.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simplenn.config import Kind, kind_of
 from simplenn.errors import ConfigError
 from simplenn.metric import declared, objective_tags
+from simplenn.rundir import shown
+from simplenn.rundir.lock import at_work_in
 from simplenn.sweep.results import RESULTS, refuse_no_sweep, table_of
 
 if TYPE_CHECKING:
@@ -108,7 +110,10 @@ def study_of(sweeps: Sequence[Path]) -> Study:
     twin = polars.when(polars.col("identity") == "").then(by_place).otherwise("identity").alias("twin")
     if runs.select(twin, *keys).is_duplicated().any():  # runs that two sweeps have
         runs = runs.with_columns(twin).unique(["twin", *keys], keep="last", maintain_order=True).drop("twin")
-    return study_of_runs(sweeps, runs)
+    study = study_of_runs(sweeps, runs)
+    at_work = {sweep: at_work_in(sweep) for sweep in sweeps}
+    so_far = [f"{shown(sweep)} is in the hands of {who}: this is so far." for sweep, who in at_work.items() if who]
+    return replace(study, notes=[*so_far, *study.notes])
 
 
 def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
@@ -124,6 +129,7 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
     table = table.with_columns(*(_as_numbers(table[key]) for key in keys))
     keys = [key for key in keys if kind_of(key) is not Kind.SEED]
     objective, notes = _objective_of(runs)
+    notes += [*_of_different_lengths(runs, keys), *different_untold(sweeps, runs)]
     worst = float("inf") if declared(objective).less_is_better else float("-inf")
     value = (
         polars.when(runs["status"] == "diverged")
@@ -161,7 +167,7 @@ def _of_table(sweep: Path) -> "polars.DataFrame":
     keys = table.columns[table.columns.index("run") + 1 : at_status]
     finals = [name for name in table.columns[at_epoch + 1 :] if not name.startswith("best/")]
     names = {**{name: f"key/{name}" for name in keys}, **{name: f"final/{name}" for name in finals}}
-    nothing = {"part": polars.lit(None, polars.Int64), "row": polars.lit(None, polars.Int64)}
+    nothing = {name: polars.lit(None, polars.Int64) for name in ("part", "row", "cfg")}
     texts = {"identity": polars.lit(""), "message": polars.lit("")}
     return table.rename(names).with_columns(
         sweep=polars.lit(0, polars.Int64), subdir=polars.format("runs/{}", "run"), **texts, **nothing
@@ -199,6 +205,56 @@ def _objective_of(runs: "polars.DataFrame") -> tuple[str, list[str]]:
         return trained, []
     number = f"{len(done) - counts[validated]:,} of {len(done):,}"
     return trained, [f"{number} runs have no {validated}, so all are compared by {trained}."]
+
+
+def _of_different_lengths(runs: "polars.DataFrame", keys: Sequence[str]) -> list[str]:
+    """A note where runs that are done have different numbers of epochs, though these are not swept."""
+    epochs = runs.filter(runs["status"] == "done")["epoch"]
+    if not len(epochs) or epochs.min() == epochs.max() or any(kind_of(key) is Kind.LENGTH for key in keys):
+        return []
+    return [f"runs that are done have from {epochs.min():,} to {epochs.max():,} epochs, and are compared as they are."]
+
+
+def different_untold(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[str]:
+    """Notes on runs that count as of one setting by what their commands said, and aren't: another value in a file of
+    conf/, which was edited between two commands."""
+    import polars
+
+    from simplenn.sweep.parts import find_parts
+
+    keys = [name for name in runs.columns if name.startswith("key/")]
+    keys = [name for name in keys if kind_of(name.removeprefix("key/")) is not Kind.SEED]
+    own = runs.filter(polars.col("part").is_not_null())
+    kinds = own.group_by("cfg", *keys, maintain_order=True).agg(polars.col("sweep", "part").first())
+    together = kinds.group_by(keys or polars.lit(0)).agg("cfg")["cfg"]
+    several = {tuple(sorted(codes)) for codes in together.to_list() if len(codes) > 1}
+    if not several:
+        return []
+    first = {
+        code: (sweep, part) for code, sweep, part in kinds.unique("cfg").select("cfg", "sweep", "part").iter_rows()
+    }
+    parts = {(number, part.number): part for number, sweep in enumerate(sweeps) for part in find_parts(sweep)}
+    structures = {code: parts[tuple(first[code])].structure for codes in several for code in codes}
+    values = {code: _setting_of(structure["cfg"]) for code, structure in structures.items()}
+    found: set[str] = set()
+    for codes in several:
+        told = {key for code in codes for key in structures[code]["columns"]}
+        told |= {name.removeprefix("key/") for name in keys}
+        names = {name for code in codes for name in values[code]} - told
+        found |= {name for name in names if len({repr(values[code].get(name)) for code in codes}) > 1}
+    if not found:
+        return []
+    return [f"runs of one setting differ in {', '.join(sorted(found))}, as files of conf/ changed between commands."]
+
+
+def _setting_of(text: str) -> dict[str, object]:
+    """The values by full key of what makes a setting, in a configuration."""
+    from omegaconf import OmegaConf
+
+    from simplenn.config import flatten
+
+    container: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    return {key: value for key, value in flatten(container).items() if kind_of(key) is Kind.SETTING}
 
 
 def _settings_of(table: "polars.DataFrame", keys: Sequence[str], worst: float) -> "polars.DataFrame":

@@ -14,11 +14,12 @@ from simplenn.report.study import Study, texts_of
 
 WIDTH = 80  # where the output is no terminal
 MOST_ROWS = 10
+REST = "summary.csv has all"
 MOST_BESTS = 4  # best settings of further families that are shown though they stand further down
 LEAST_NAME = 24  # characters of a setting's name in a line, before it is broken
 GAP = 2
 STATISTICS = {"n": "runs", "median": "median", "q10": "10 %", "q90": "90 %"}
-COUNTS = {"diverged": "diverged", "failed": "failed", "unfinished": "unfinished"}
+COUNTS = {"diverged": "diverged", "failed": "failed", "unfinished": "unfinished"}  # by the heads of their columns
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def number(value: float | None) -> str:
     return "diverged" if math.isinf(value) else f"{value:.4g}"
 
 
-def table_of(study: Study, bests: Sequence[str], most_rows: int | None = MOST_ROWS) -> Table:
-    """`bests` are the settings that are each the best of its family."""
+def table_of(study: Study, bests: Sequence[str], most_rows: int | None = MOST_ROWS, rest: str = REST) -> Table:
+    """`bests` are the settings that are each the best of its family; `rest` says what has those that are not shown."""
     settings = study.settings
     shown = list(range(len(settings) if most_rows is None else min(most_rows, len(settings))))
     order = {name: place for place, name in enumerate(settings["setting"])}
@@ -61,7 +62,7 @@ def table_of(study: Study, bests: Sequence[str], most_rows: int | None = MOST_RO
     heads = ["", *(short_keys(study.keys).values() or ["setting"]), *statistics.values(), *map(COUNTS.get, counts)]
     notes = []
     if more := len(settings) - len(shown):
-        notes.append(f"... and {more:,} more; summary.csv has all")
+        notes.append(f"... and {more:,} more; {rest}")
     if study.family is not None and len(bests) > 1:
         notes.append(f"* the best setting of its {study.family.rpartition('.')[2]}")
     marked = {i for i, place in enumerate(shown) if settings["setting"][place] in bests}
@@ -77,19 +78,23 @@ def _title(study: Study, is_single: bool) -> str:
     return f"{len(study.settings):,} settings, ranked by {how} ({better})"
 
 
-def folded(table: Table, study: Study, width: int) -> Table:
-    """With the columns of the keys as one of short names, for a table that is wider than the terminal."""
+def folded(table: Table, study: Study) -> Table:
+    """With the columns of the keys as one of short names, and without counts that are all 0, for a table that is wider
+    than the terminal."""
     names = list(short_names(study).values())
-    rows = [[row[0], names[int(row[0].rstrip("* ")) - 1], *row[table.num_left :]] for row in table.rows]
     heads = ["", "setting", *table.heads[table.num_left :]]
-    return Table(table.title, heads, rows, 2, table.marked, table.notes)
+    rows = [[row[0], names[int(row[0].rstrip("* ")) - 1], *row[table.num_left :]] for row in table.rows]
+    nothing = [name for name in COUNTS.values() if name in heads and not study.settings[name].sum()]
+    kept = [place for place, head in enumerate(heads) if head not in nothing]
+    notes = [*table.notes, f"no run {' or '.join(nothing)}"] if nothing else table.notes
+    rows = [[row[place] for place in kept] for row in rows]
+    return Table(table.title, [heads[place] for place in kept], rows, 2, table.marked, notes)
 
 
-def plain(study: Study, bests: Sequence[str], width: int = WIDTH, most_rows: int | None = MOST_ROWS) -> list[str]:
+def plain(table: Table, study: Study, width: int = WIDTH) -> list[str]:
     """The table's lines, none wider than `width` unless a single word is."""
-    table = table_of(study, bests, most_rows)
     if _width(table) > width:
-        table = folded(table, study, width)
+        table = folded(table, study)
     widths = [max(len(row[column]) for row in [table.heads, *table.rows]) for column in range(len(table.heads))]
     if _width(table) > width:
         widths[1] = max(LEAST_NAME, width - (_width(table) - widths[1]))
@@ -102,15 +107,14 @@ def plain(study: Study, bests: Sequence[str], width: int = WIDTH, most_rows: int
     return [*lines, *(line for note in table.notes for line in textwrap.wrap(note, width))]
 
 
-def rich(study: Study, bests: Sequence[str], width: int, most_rows: int | None = MOST_ROWS) -> list[str]:
+def rich(table: Table, study: Study, width: int) -> list[str]:
     """The same with lines and weights, for a terminal that understands them."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    table = table_of(study, bests, most_rows)
     if _width(table) > width - 2:
-        table = folded(table, study, width)
+        table = folded(table, study)
     drawn = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left", title_style="bold", padding=(0, 1))
     for place, head in enumerate(table.heads):
         drawn.add_column(head, justify="left" if place < table.num_left else "right", no_wrap=place != 1)

@@ -1,10 +1,11 @@
 """All runs of a sweep as one table: those in its parts, and those that trained by themselves, from their directories.
 
-Columns: `run`, `subdir`, `num`, `identity`, `status`, `message`, `epoch`; `part` and `row`, where the run is in a part;
-the values of each swept key as `key/<key>`, final metrics as `final/<name>`, best ones as `best/<name>`. Runs stand in
-the order of Hydra's job numbers. Imports no torch.
+Columns: `run`, `subdir`, `num`, `identity`, `status`, `message`, `epoch`; where the run is in a part, `part` and `row`,
+and the CRC-32 of its group's configuration as `cfg`; the values of each swept key as `key/<key>`, final metrics as
+`final/<name>`, best ones as `best/<name>`. Runs stand in the order of Hydra's job numbers. Imports no torch.
 """
 
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def all_runs_of(sweeps: Sequence[Path]) -> polars.DataFrame:
     values = {f"{KEY}{key}": _joined([source.values(key) for source in sources]) for key in keys}
     runs = polars.concat(frames, how="diagonal_relaxed").with_columns(**values)
     runs = runs.filter(polars.concat(are_last)).sort("sweep", "num", maintain_order=True)
-    ordered = ["sweep", *FIRST, "part", "row", *values]
+    ordered = ["sweep", *FIRST, "part", "row", "cfg", *values]
     return runs.select(*ordered, *_metrics(runs.columns, FINAL), *_metrics(runs.columns, BEST))
 
 
@@ -56,16 +57,18 @@ def _gathered(sweep: Path) -> "tuple[list[PartValues | SingleRun], polars.DataFr
 
 
 def _of_part(part: Part) -> polars.DataFrame:
-    table = part.table
+    table, cfg = part.table, zlib.crc32(part.structure["cfg"].encode())
     metrics = [name for name in table.columns if name.startswith((FINAL, BEST))]
     return table.select(*FIRST, *metrics).with_columns(
-        part=polars.lit(part.number, polars.Int64), row=polars.int_range(len(table), dtype=polars.Int64)
+        part=polars.lit(part.number, polars.Int64),
+        row=polars.int_range(len(table), dtype=polars.Int64),
+        cfg=polars.lit(cfg, polars.Int64),
     )
 
 
 def _nothing() -> polars.DataFrame:
     kinds = dict.fromkeys(FIRST, polars.String) | {"num": polars.Int64, "epoch": polars.Int64}
-    return polars.DataFrame(schema={**kinds, "part": polars.Int64, "row": polars.Int64})
+    return polars.DataFrame(schema={**kinds, "part": polars.Int64, "row": polars.Int64, "cfg": polars.Int64})
 
 
 def _singles(sweep: Path, stacked: polars.DataFrame) -> list[SingleRun]:

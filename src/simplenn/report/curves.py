@@ -1,0 +1,100 @@
+"""The metrics of many runs epoch by epoch, as bands: their median and their 10 % and 90 % quantiles. Imports no torch.
+
+Shapes: T epochs, n runs of a setting.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars
+
+from simplenn.report.study import Study, quantiles
+from simplenn.rundir import Run, read_rows
+from simplenn.sweep.parts import CURVES, Part, find_parts
+
+
+@dataclass(frozen=True)
+class Band:
+    """Each [T]: the epochs in which the runs have the metric, from 1, and its quantiles over them. A diverged run has
+    the worst value from where its curve ends."""
+
+    epochs: np.ndarray
+    median: np.ndarray
+    q10: np.ndarray
+    q90: np.ndarray
+    n: int
+
+
+def bands_of(study: Study, settings: Sequence[str], metric: str | None = None) -> dict[str, Band]:
+    """Of the settings that have curves; the metric is the study's objective unless it is named. Raises `Damaged`."""
+    curves = curves_of(study, settings, metric)
+    return {setting: band_of(curve) for setting, curve in curves.items() if not np.isnan(curve).all()}
+
+
+def curves_of(study: Study, settings: Sequence[str], metric: str | None = None) -> dict[str, np.ndarray]:
+    """[T, n] by setting, of the runs that count in `Study.settings`: NaN where a run has no such value, the worst value
+    where a diverged run has none any more. Each part's file is read once. Raises `Damaged`."""
+    metric = metric or study.objective
+    runs = study.runs.select("setting", "status", "value").with_columns(
+        study.places.select("sweep", "subdir", "part", "row")
+    )
+    runs = runs.filter(polars.col("setting").is_in(list(settings)) & polars.col("value").is_not_null())
+    runs = runs.with_columns(number=polars.int_range(len(runs), dtype=polars.Int64))
+    found: list[tuple[np.ndarray, np.ndarray]] = []  # numbers of runs, and their curves [T, n]
+    parts = {(sweep, part.number): part for sweep, path in enumerate(study.sweeps) for part in find_parts(path)}
+    stacked = runs.filter(polars.col("part").is_not_null())
+    for (sweep, part), own in stacked.group_by("sweep", "part", maintain_order=True):
+        rows = own["row"].to_numpy()
+        found.append((own["number"].to_numpy(), _of_part(parts[sweep, part], rows, metric)))  # pyright: ignore[reportArgumentType]
+    for number, sweep, subdir in (
+        runs.filter(polars.col("part").is_null()).select("number", "sweep", "subdir").iter_rows()
+    ):
+        found.append((np.array([number]), _of_run(study.sweeps[sweep] / subdir, metric)))
+    num_epochs = max((len(curve) for _, curve in found), default=0)
+    whole = np.full((num_epochs, len(runs)), np.nan)
+    for numbers, curve in found:
+        whole[: len(curve), numbers] = curve
+    diverged = np.flatnonzero((runs["status"] == "diverged").to_numpy())
+    ended = np.flip(np.logical_and.accumulate(np.flip(np.isnan(whole[:, diverged]), 0), 0), 0)
+    whole[:, diverged] = np.where(ended, study.worst, whole[:, diverged])
+    places = runs.group_by("setting", maintain_order=True).agg("number")
+    return {setting: whole[:, np.asarray(numbers)] for setting, numbers in places.iter_rows()}
+
+
+def band_of(curves: np.ndarray) -> Band:
+    """The band of curves [T, n]; an epoch in which only diverged runs have a value is left out."""
+    counts = (~np.isnan(curves)).sum(axis=1)
+    has = np.isfinite(curves).any(axis=1)
+    ordered = np.sort(curves[has], axis=1)  # NaN last
+    starts = np.arange(len(ordered)) * curves.shape[1]
+    low, middle, high = (quantiles(ordered.reshape(-1), starts, counts[has], share) for share in (0.1, 0.5, 0.9))
+    return Band(np.flatnonzero(has) + 1, middle, low, high, curves.shape[1])
+
+
+def _of_part(part: Part, rows: np.ndarray, metric: str) -> np.ndarray:
+    """[T, n], of the runs in these rows."""
+    part.verify([CURVES])
+    counts = part.table["num_rows"].to_numpy()
+    path = part.path / CURVES
+    if metric not in part.structure["curves"]:
+        return np.full((0, len(rows)), np.nan)
+    frame = part.sound(CURVES, lambda: polars.read_parquet(path, columns=["epoch", metric]))
+    place = np.full(len(counts), -1)
+    place[rows] = np.arange(len(rows))
+    runs = np.repeat(place, counts)
+    wanted = runs >= 0
+    curves = np.full((int(counts.max(initial=0)), len(rows)), np.nan)
+    values = frame[metric].cast(polars.Float64).fill_null(float("nan")).to_numpy()
+    curves[frame["epoch"].to_numpy()[wanted] - 1, runs[wanted]] = values[wanted]
+    return curves
+
+
+def _of_run(directory: Path, metric: str) -> np.ndarray:
+    """[T, 1], of a run that trained by itself."""
+    rows = read_rows(Run(directory).metrics_file)
+    curve = np.full((max((int(row["epoch"]) for row in rows), default=0), 1), np.nan)
+    for row in rows:
+        curve[int(row["epoch"]) - 1, 0] = row.get(metric, np.nan)
+    return curve

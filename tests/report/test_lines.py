@@ -1,0 +1,169 @@
+"""What the terminal says of a sweep: readable at 80 columns, no number without what it rests on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars
+import pytest
+from studies import runs_of
+
+from simplenn.report import study_of_runs
+from simplenn.report.commands import Commands, named
+from simplenn.report.lines import Report, Screen
+from simplenn.report.table import folded, number, plain, table_of
+
+RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
+
+
+def report_of(r2: list[float] | None = None, **columns: Any) -> Report:
+    runs = runs_of(**columns)
+    study = study_of_runs(
+        [Path("outputs/sweeps/x")], runs.with_columns(polars.Series("final/val/r2", r2)) if r2 else runs
+    )
+    return Report(study, Commands(study))
+
+
+def grid(num_seeds: int, optimizers: tuple[str, ...] = ("sgd", "adam"), rates: list[float] = RATES) -> dict[str, list]:
+    """A loss that is least at rate 0.01, less with Adam, and that a seed makes twice as large or half."""
+    cells = [(o, r, s) for o in optimizers for r in rates for s in range(num_seeds)]
+    rng = np.random.default_rng(0)
+    final = [
+        (1 + abs(np.log10(r / 0.01))) * (1 + optimizers.index(o)) * float(np.exp(rng.normal(0, 0.5)))
+        for o, r, _ in cells
+    ]
+    return {
+        "key_optimizer": [o for o, _, _ in cells],
+        "key_optimizer__lr": [r for _, r, _ in cells],
+        "key_seed": [s for _, _, s in cells],
+        "final": final,
+    }
+
+
+def flat(report: Report, **kind: Any) -> str:
+    return " ".join(" ".join(report.lines(Screen(), **kind)).split())
+
+
+def test_the_screen_answers_which_and_how_sure() -> None:
+    report = report_of(**grid(40))
+    text = flat(report)
+    row = report.study.settings.row(0, named=True)
+    assert "12 settings, ranked by the median val/loss of their runs (less is better)" in text
+    assert f"best: sgd at 0.01: median val/loss {row['median']:.4g} over 40 runs (95 % interval " in text
+    assert "adam at 0.01: median val/loss" in text
+    assert "sure: sgd at 0.01 beats" in text and "over 66 pairs of settings" in text
+    assert report.counts() == "480 runs: 480 done"
+
+
+def test_the_table_has_the_best_ten_and_says_what_has_the_others() -> None:
+    report = report_of(**grid(3))
+    lines = report.lines(Screen())
+    ranks = [line.split()[0] for line in lines[3:13]]
+    assert [rank.rstrip("*") for rank in ranks] == [str(place) for place in range(1, 11)]
+    assert "... and 2 more; summary.csv has all" in lines
+    assert "... and 2 more; elsewhere" in report.lines(Screen(), rest="elsewhere")
+    assert not [line for line in report.lines(Screen(), None) if line.startswith("...")]
+
+
+def test_the_best_of_each_optimizer_is_in_the_table_wherever_it_stands() -> None:
+    report = report_of(**grid(2, ("sgd", "adam", "rmsprop", "adagrad"), [0.01 * 1.1**k for k in range(12)]))
+    marked = [line.split()[:2] for line in report.lines(Screen()) if line[:4].strip().endswith("*")]
+    assert {optimizer for _, optimizer in marked} == {"sgd", "adam", "rmsprop", "adagrad"}
+    assert any(int(rank.rstrip("*")) > 10 for rank, _ in marked)
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2, 12])
+@pytest.mark.parametrize("num_keys", [1, 3, 6])
+def test_nothing_but_commands_is_wider_than_80_columns(num_seeds: int, num_keys: int) -> None:
+    columns = grid(num_seeds)
+    for key in range(num_keys):
+        columns[f"key_optimizer__a_rather_long_name_{key}"] = [0.12345 + key] * len(columns["final"])
+    report = report_of(**columns)
+    for line in report.lines(Screen(), None):
+        assert len(line) <= 80 or "python scripts/" in line, line
+
+
+def test_a_wide_table_has_one_column_for_the_setting_and_none_for_what_is_nothing() -> None:
+    study = report_of(**grid(2)).study
+    table = folded(table_of(study, []), study)
+    assert table.heads == ["", "setting", "runs", "median", "10 %", "90 %"]
+    assert table.notes[-1] == "no run diverged or failed"
+    assert table.rows[0][1] == "sgd at 0.01"
+    assert any(line.split()[:4] == ["1", "sgd", "at", "0.01"] for line in plain(table_of(study, []), study, 50))
+
+
+def test_on_a_terminal_the_table_is_the_same_with_lines() -> None:
+    report = report_of(**grid(2))
+    lines = report.lines(Screen(100, True))
+    assert any("───" in line for line in lines) and any("\x1b[" in line for line in lines)
+    assert "\x1b[" not in "".join(report.lines(Screen()))
+
+
+def test_one_run_of_each_setting_says_nothing_of_luck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And which command adds seeds."""
+    monkeypatch.chdir(tmp_path)
+    sweep = Path("outputs/sweeps/x")
+    sweep.mkdir(parents=True)
+    (sweep / "multirun.yaml").write_text("hydra: {}\n")
+    text = flat(report_of(**grid(1)))
+    assert "12 settings, ranked by val/loss, of one run each (less is better)" in text
+    assert "sure: each setting has one run, so nothing can be said about luck; more seeds: " in text
+    assert "python scripts/train.py -m name=x resume=true 'seed=range(20)'" in text
+    assert "10 %" not in text and "interval" not in text
+    text = flat(report_of(**grid(2)))
+    assert "so few runs say little about luck; more seeds:" in text and "interval" not in text
+
+
+def test_a_sweep_is_named_as_commands_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert named(Path("outputs/sweeps/x")) == named(tmp_path / "outputs" / "sweeps" / "x") == "name=x"
+    assert named(Path("my sweeps/x")) == "'hydra.sweep.dir=my sweeps/x'"
+
+
+def test_one_run_alone_is_reported() -> None:
+    report = report_of(key_seed=[3], final=[0.5])
+    assert report.counts() == "1 run: 1 done"
+    text = flat(report)
+    assert "one setting: val/loss (less is better)" in text and "best: all runs: val/loss 0.5 in its only run" in text
+    assert "there is one run, so nothing can be said about luck" in text
+
+
+def test_where_all_have_diverged_the_screen_says_so() -> None:
+    text = flat(report_of(key_lr=[1.0, 2.0], final=[None, None], status=["diverged"] * 2))
+    assert "best: no setting has a finite median" in text and "odd: diverged: lr 1, lr 2" in text
+    assert "nan" not in text and "alone:" not in text
+
+
+def test_runs_that_failed_or_are_not_finished_are_counted() -> None:
+    report = report_of(
+        key_a=list("xxyy"), final=[1.0, None, None, None], status=["done", "failed", "interrupted", "failed"]
+    )
+    assert report.counts() == "4 runs: 1 done, 2 failed, 1 interrupted"
+    lines = report.lines(Screen())
+    assert lines[1].split() == ["a", "val/loss", "diverged", "failed", "unfinished"]
+    assert [line.split() for line in lines[3:5]] == [["1*", "x", "1", "0", "1", "0"], ["2", "y", "-", "0", "1", "1"]]
+
+
+def test_odd_ones_are_told_by_kind() -> None:
+    columns = grid(10, ("sgd",), [0.01, 0.1, 1.0, 10.0])
+    columns["status"] = ["done"] * 29 + ["diverged"] + ["diverged"] * 10
+    r2 = [0.9] * 8 + [-0.1] * 2 + [-0.2] * 10 + [0.9] * 20
+    said = list(report_of(r2, **columns).odd_ones())
+    assert said == [
+        "diverged: sgd at 1 (1 of 10), sgd at 10 (all 10)",
+        "some runs learned nothing (R2 of 0 or less; dead units, say): sgd at 0.01 (2 of 10)",
+        "learned nothing in nearly all runs (R2 of 0 or less): sgd at 0.1 (all 10)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.123456, "0.1235"), (np.inf, "diverged"), (-np.inf, "diverged"), (None, "-"), (1e-9, "1e-09")]
+)
+def test_numbers_for_people(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_the_runs_of_a_setting_are_ranked() -> None:
+    report = report_of(key_a=list("xxxy"), final=[3.0, 1.0, 2.0, 9.0])
+    assert report.ranked_runs("a=x") == [("run1", 0), ("run2", 0), ("run0", 0)]
+    assert isinstance(report.study.runs, polars.DataFrame)
