@@ -167,11 +167,11 @@ def _summary(study: Study, overview: Overview) -> str:
 
 def _sentences(study: Study) -> Iterator[str]:
     """What the terminal says at the end of the sweep, a paragraph each."""
-    report = Report(study, Commands(study))
-    notes = (("note:", note) for note in study.notes)
-    for label, text in (*notes, *report.best(), *report.sure(), *report.odd_ones(), *report.alone()):
+    before = ""
+    for label, text in Report(study, Commands(study)).said():
         yield ""
-        yield f"{f'**{label}** ' if label else ''}{f'`{text}`' if text.startswith('python ') else text}"
+        yield f"{f'**{label}** ' if label != before else ''}{f'`{text}`' if text.startswith('python ') else text}"
+        before = label
 
 
 METRICS = ("median", "band", "n", "diverged")
