@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from simplenn.command import run_command
 from simplenn.errors import ConfigError
+from simplenn.rundir import review_command
 from simplenn.sweep.choosing import find, parse, where
 from simplenn.sweep.results import refuse_no_sweep, table_of
 
@@ -60,7 +61,8 @@ def main() -> None:
     print(f"{len(written)} written, {len(old)} there already" + (f" ({more} not shown)" if more else ""))
     words = [str(next(iter(directories))), *(word for package in arguments.allow for word in ("--allow", package))]
     print(f"evaluate: python scripts/evaluate.py {shlex.join(words)}")
-    print(f"review:   tensorboard --logdir {shlex.quote(str(next(iter(directories)).parent))}")
+    shown = next(iter(directories)) if len(directories) == 1 else next(iter(directories)).parent
+    print(f"review:   {review_command(shown)}")
 
 
 def chosen_runs(sweep: Path, rows: "polars.DataFrame", names: list[str], conditions: list[str]) -> list[str]:

@@ -216,7 +216,7 @@ def from_stack(outcome: Outcome, run: int) -> Left:
             **{name: float(outcome.curves[name][epoch - 1, run]) for name in names[epoch - 1]},
         }
         for epoch, step in enumerate(outcome.steps, 1)
-        if not outcome.curves["lr"][epoch - 1, run].isnan()
+        if not outcome.curves["train/lr"][epoch - 1, run].isnan()
     ]
     best_epoch = int(outcome.best.epoch[run])
     return Left(

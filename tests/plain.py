@@ -98,7 +98,7 @@ class _Loop:
             self.states[-1],
             None if state is None else self.states[state],
             state,
-            {name: value for name, value in best.items() if name not in ("epoch", "step", "lr")},
+            {name: value for name, value in best.items() if name not in ("epoch", "step", "train/lr")},
             self.states,
         )
 
@@ -124,7 +124,7 @@ class _Loop:
             raise Diverged("a weight became non-finite")
         if not all(math.isfinite(value) for value in row.values()):
             raise Diverged("a metric became non-finite")
-        return {"epoch": epoch, "step": self.num_steps, **row, "lr": self.cfg.optimizer.lr}
+        return {"epoch": epoch, "step": self.num_steps, **row, "train/lr": self.cfg.optimizer.lr}
 
     def measure(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch

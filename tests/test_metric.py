@@ -57,7 +57,7 @@ def test_the_best_weights_are_those_that_the_best_loss_was_measured_on(
     rows = read_rows(Run(tmp_path / "alone").metrics_file)
     tag = f"{split}/loss"
     best = min(rows, key=lambda row: row[tag])
-    assert result.best == {name: value for name, value in best.items() if name not in ("epoch", "step", "lr")}
+    assert result.best == {name: value for name, value in best.items() if name not in ("epoch", "step", "train/lr")}
     kept = checkpoint.load(Run(tmp_path / "alone").checkpoint("best"))
     assert loss_of(overrides, kept["state_dict"], split) == best[tag]
     assert checkpoint.epochs_completed(kept) == best["epoch"] - (split == "train")
@@ -115,7 +115,7 @@ def test_a_metric_that_is_no_mean_is_the_same_to_the_bit_alone_and_in_a_stack(
     rows = read_rows(Run(tmp_path / "alone").metrics_file)
     outcome = train_stack(check_config(composed("quiet=true", "trainer=cpu", *words)), {"seed": [1, 0]})
     tags = {f"{split}/{name}" for split in ("train", "val") for name in ("loss", "mae", "r2", "rmse")}
-    assert set(outcome.curves) == tags | {"lr"} and set(rows[0]) == tags | {"epoch", "step", "lr"}
+    assert set(outcome.curves) == tags | {"train/lr"} and set(rows[0]) == tags | {"epoch", "step", "train/lr"}
     assert rows[0]["val/rmse"] == math.sqrt(rows[0]["val/loss"])
     for tag in tags:
         assert outcome.curves[tag][:, 1].tolist() == [row[tag] for row in rows]

@@ -101,16 +101,16 @@ def commands_of(text: str) -> Iterator[str]:
 
 
 def run(command: str, checkout: Path, fresh: bool = False) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of a command; of TensorBoard once it has answered and been ended.
+    """Exit status, standard output and standard error of a command; of a review once it has answered and been ended.
 
     The first runs as on a fresh machine, the others in processes that know Python's part of it.
     """
     environment, (program, *words) = environment_of(command)
+    if program == "python" and words[0] == "scripts/review.py":
+        return ask_review(words, checkout)
     if program == "python" and words[0].endswith(".py"):
         done = script(str(checkout / words[0]), *words[1:], cwd=checkout, environment=environment, fresh=fresh)
         return done.returncode, done.stdout, done.stderr
-    if program == "tensorboard":
-        return ask_tensorboard(words, checkout)
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     whole = ["bash", "-c", command]
     done = subprocess.run(whole, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
@@ -129,21 +129,22 @@ def environment_of(command: str) -> tuple[dict[str, str], list[str]]:
     return environment, words
 
 
-def ask_tensorboard(words: list[str], checkout: Path) -> tuple[int, str, str]:
-    program = Path(sys.executable).with_name("tensorboard")
-    server = start(str(program), *words, "--port", "0", cwd=checkout)
+def ask_review(words: list[str], checkout: Path) -> tuple[int, str, str]:
+    server = start(str(checkout / words[0]), *words[1:], "--port", "0", cwd=checkout)
     told = ""
     try:
-        while not (address := re.search(r"http://\S+", told)):
-            line = server.stderr.readline()
-            assert line, told
+        while "Ctrl-C ends it" not in told:
+            line = server.stdout.readline()
+            assert line, told + server.stderr.read()
             told += line
-        with urllib.request.urlopen(f"{address[0].rstrip('/')}/data/environment", timeout=60) as answer:
+        address = re.search(r"http://[\d.]+:\d+/", told)
+        assert address, told
+        with urllib.request.urlopen(f"{address[0]}data/environment", timeout=60) as answer:
             assert b"data_location" in answer.read()
     finally:
         server.send_signal(signal.SIGINT)
     out, _ = server.communicate()
-    assert server.returncode in (0, -signal.SIGINT, 130), told
+    assert server.returncode == 130, told
     return 0, out, told
 
 

@@ -96,6 +96,8 @@ DECLARATIONS = (
 )
 METRICS = {metric.name: metric for metric in DECLARATIONS}
 OBJECTIVE = "loss"  # by which epochs, runs and settings are compared
+LEARNING_RATE = "train/lr"  # stands beside the metrics in each row, and is none
+OLD_LEARNING_RATE = "lr"  # what earlier releases wrote
 
 
 def is_part(name: str) -> bool:
@@ -158,6 +160,11 @@ def metrics_of_epoch(means: Mapping[str, Any]) -> dict[str, Any]:
             if metric.of_epoch is not None and all(tag in means for tag in tags):  # an edited Regressor may lack some
                 metrics[f"{stage}/{metric.name}"] = metric.of_epoch(*(means[tag] for tag in tags))
     return {tag: mean for tag, mean in means.items() if tag not in parts} | metrics
+
+
+def current_name(name: str) -> str:
+    """A column's name in a file of this release or an earlier one, as this one has it."""
+    return LEARNING_RATE if name == OLD_LEARNING_RATE else name
 
 
 def declared(tag: str) -> Metric:

@@ -73,7 +73,7 @@ def test_a_run_leaves_just_its_files_and_is_read_back(tmp_path: Path) -> None:
     assert (result["status"], result["epoch"], result["seed"]) == ("done", 20, 7)
     rows = read_rows(run / "metrics.csv")
     metrics = [f"{split}/{name}" for split in ("train", "val") for name in ("loss", "mae", "r2")]
-    assert list(rows[0]) == ["epoch", "step", *metrics, "lr"]
+    assert list(rows[0]) == ["epoch", "step", *metrics, "train/lr"]
     assert [(row["epoch"], row["step"]) for row in rows] == [(epoch, 8 * epoch) for epoch in range(1, 21)]
     assert result["metrics"] == {name: value for name, value in rows[-1].items() if name not in ("epoch", "step")}
     assert result["best"]["val/loss"] == min(row["val/loss"] for row in rows)

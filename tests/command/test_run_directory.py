@@ -191,7 +191,7 @@ def test_resume_goes_on_with_the_runs_own_values(place: Path) -> None:
     assert done.returncode == 0, done.stderr
     run = Run(place / "outputs" / "runs" / "y")
     assert (run.config.optimizer.lr, run.config.data.seed, len(read_rows(run.metrics_file))) == (0.01, 3, 2)
-    assert {row["lr"] for row in read_rows(run.metrics_file)} == {0.01}
+    assert {row["train/lr"] for row in read_rows(run.metrics_file)} == {0.01}
     assert run.choices["optimizer"] == "own"
     assert run.overrides == ["data.seed=${seed}", "seed=3", "optimizer=own", *SMALL[:2], *again]
 

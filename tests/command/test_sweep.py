@@ -295,4 +295,4 @@ def test_double_precision_leaves_what_runs_alone_leave(train_run: Any, tmp_path:
             ]
             for run in (stacked, alone)
         ]
-        assert tags[0] == tags[1] and "predictions" in tags[0]
+        assert tags[0] == tags[1] and "val/predictions" in tags[0]

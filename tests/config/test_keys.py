@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from simplenn.config import Kind, check_config, flat, identity, kind_of
 from simplenn.config.schema import Config, TrainerConfig
+from simplenn.planning import row_names
 from simplenn.rundir.run import Run
 
 KINDS = {
@@ -63,11 +64,10 @@ def test_every_key_beside_the_groups_is_in_the_file_that_users_read() -> None:
 
 def test_the_rows_of_the_hparams_page_are_settings_and_lengths() -> None:
     """Runs that differ in their seed, their machinery or what they print are one row."""
-    from simplenn.rundir.review import group_name, hyperparameters
-
     cfg = check_config(composed())
-    rows = {key: group_name(hyperparameters(_with(cfg, key))) for key in flat(cfg)}
-    apart = {key for key, row in rows.items() if row != group_name(hyperparameters(cfg))}
+    (own,) = row_names(cfg, {}, [{}])
+    rows = {key: row_names(_with(cfg, key), {}, [{}]) for key in flat(cfg)}
+    apart = {key for key, row in rows.items() if row != [own]}
     assert apart == {key for key in rows if kind_of(key) in (Kind.SETTING, Kind.LENGTH)}
 
 

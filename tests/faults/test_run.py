@@ -64,7 +64,7 @@ def assert_all_whole(folder: Path) -> None:
     whole = content(folder / "whole")
     assert {"metrics.csv", "events", "result.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"} == set(whole)
     best = Run(folder / "whole").result()
-    assert best is not None and best.best != {k: v for k, v in best.metrics.items() if k != "lr"}
+    assert best is not None and best.best != {k: v for k, v in best.metrics.items() if k != "train/lr"}
     directories = [path for path in folder.iterdir() if path.is_dir()]
     assert len(directories) > 1
     for directory in directories:

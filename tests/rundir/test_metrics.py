@@ -11,7 +11,7 @@ from simplenn.rundir import Result, Run, append_row, read_rows
 from simplenn.rundir.metrics import num_sound_rows, write_rows
 from simplenn.rundir.result import parsed
 
-ROWS = [{"epoch": e, "step": 8 * e, "train/loss": 1 / e, "val/loss": 2e-7 / e, "lr": 0.01} for e in range(1, 5)]
+ROWS = [{"epoch": e, "step": 8 * e, "train/loss": 1 / e, "val/loss": 2e-7 / e, "train/lr": 0.01} for e in range(1, 5)]
 
 
 def test_each_changed_character_is_noticed(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_rows_of_earlier_releases_are_read(tmp_path: Path) -> None:
 
 
 def result() -> Result:
-    numbers = {"train/loss": 0.5, "lr": 0.01}
+    numbers = {"train/loss": 0.5, "train/lr": 0.01}
     return Result("done", 3, numbers, numbers, 7, 1.5, {"torch": "2"}, identity="abc", code={"simplenn": "d"})
 
 

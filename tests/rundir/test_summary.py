@@ -12,7 +12,7 @@ OUTPUTS = ["Model output:", "  [1.0] -> 2.0000 (target 2)"]
 
 
 def ended(status: str, message: str = "") -> Result:
-    return Result(status, 3, {"train/loss": 0.5, "lr": 0.01}, {}, 0, 1.25, {}, message)
+    return Result(status, 3, {"train/loss": 0.5, "train/lr": 0.01}, {}, 0, 1.25, {}, message)
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -70,10 +70,10 @@ def test_tensorboard_shows_what_the_run_recorded(ask: Ask, train_run: Callable[.
             "histograms=true",
         )
     rows = read_rows(tmp_path / "seed1" / "metrics.csv")
-    tags = {f"{split}/{name}" for split in ("train", "val") for name in METRICS} | {"lr"}
+    tags = {f"{split}/{name}" for split in ("train", "val") for name in METRICS} | {"train/lr"}
     prefix = "/data/plugin/scalars"
     listed = ask(f"{prefix}/tags", complete=lambda runs: len(runs) == 2)
-    best = {f"best/{tag}" for tag in tags - {"lr"}}
+    best = {f"best/{tag}" for tag in tags - {"train/lr"}}
     assert set(listed["seed1"]) == tags | best
     assert min(rows, key=lambda row: row["val/loss"])["epoch"] == 5
     for tag in best:
@@ -84,7 +84,7 @@ def test_tensorboard_shows_what_the_run_recorded(ask: Ask, train_run: Callable[.
         assert [step for _, step, _ in points] == [1, 2, 3, 4, 5]
         assert [value for _, _, value in points] == pytest.approx([row[tag] for row in rows], rel=1e-6)
     assert "seed1" in ask("/data/plugin/graphs/info")
-    assert "predictions" in ask("/data/plugin/images/tags")["seed1"]
+    assert "val/predictions" in ask("/data/plugin/images/tags")["seed1"]
     names = {f"{kind}/network.layer1.{part}" for kind in ("weights", "gradients") for part in ("weight", "bias")}
     assert names <= set(ask("/data/plugin/histograms/tags")["seed1"])
 

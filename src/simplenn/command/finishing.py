@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from simplenn.command.going_on import GoingOn
 from simplenn.report.summary import write_summary
-from simplenn.rundir import logdir, shown
+from simplenn.rundir import review_command, shown
 from simplenn.sweep.attempts import Attempts
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _say(record: "SweepRecord", report: "Report | None") -> None:
     log.info("sweep:  %s", shown(record.directory))
     if report is not None:
         log.info("report: python scripts/report.py %s --html", shlex.quote(shown(record.directory)))
-    log.info("review: tensorboard --logdir %s", shown(logdir(record.directory)))
+    log.info("review: %s", review_command(record.directory))
 
 
 def _list_failures(record: "SweepRecord") -> None:

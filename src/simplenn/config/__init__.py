@@ -14,7 +14,15 @@ from simplenn.config.checking import (
     unset_keys,
 )
 from simplenn.config.group_files import GroupFiles
-from simplenn.config.identity import identities, identity, setting, setting_identity, with_length, without_length
+from simplenn.config.identity import (
+    identities,
+    identity,
+    setting,
+    setting_identities,
+    setting_identity,
+    with_length,
+    without_length,
+)
 from simplenn.config.places import place_in_users_code
 from simplenn.config.reading import parse_config, parse_plain, read_config, refuse_lookups
 from simplenn.config.rules import Kind
@@ -59,6 +67,7 @@ __all__ = [
     "refuse_lookups",
     "root_keys",
     "setting",
+    "setting_identities",
     "setting_identity",
     "texts",
     "try_optimizers",

@@ -51,12 +51,21 @@ def identities(cfg: DictConfig, columns: Mapping[str, Sequence[Any]]) -> list[st
     `cfg` is the configuration of any one of them, and has all these keys; the values are as `check_values` returns
     them. Takes a few microseconds a run.
     """
-    kinds = {Kind.SETTING, Kind.SEED}
+    return _hashes(cfg, columns, len(next(iter(columns.values()))), {Kind.SETTING, Kind.SEED})
+
+
+def setting_identities(cfg: DictConfig, columns: Mapping[str, Sequence[Any]], num_runs: int) -> list[str]:
+    """The same for those of R runs that have one setting and length, and so repeat each other with other seeds; as
+    `identities`, but there may be no columns."""
+    return _hashes(cfg, columns, num_runs, {Kind.SETTING, Kind.LENGTH})
+
+
+def _hashes(cfg: DictConfig, columns: Mapping[str, Sequence[Any]], num_runs: int, kinds: set[Kind]) -> list[str]:
     texts = _texts(cfg, kinds)
     own = {key: [_text(key, value) for value in values] for key, values in columns.items() if kind_of(key) in kinds}
     assert own.keys() <= texts.keys()
     result = []
-    for run in range(len(next(iter(columns.values())))):
+    for run in range(num_runs):
         texts.update({key: values[run] for key, values in own.items()})
         result.append(_hash(texts))
     return result

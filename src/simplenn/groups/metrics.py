@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from simplenn.groups.outcome import Outcome
-from simplenn.metric import cost, is_best_so_far, objective_tags
+from simplenn.metric import LEARNING_RATE, cost, is_best_so_far, objective_tags
 from simplenn.rundir import in_row_order
 
 
 def row_counts(outcome: Outcome) -> np.ndarray:
     """[R]: how many rows of metrics each run has. They are those of its first epochs."""
-    if "lr" not in outcome.curves:  # no epoch was completed
+    if LEARNING_RATE not in outcome.curves:  # no epoch was completed
         return np.zeros(len(outcome.status), np.int64)
-    return outcome.curves["lr"].isnan().logical_not().sum(dim=0).numpy()
+    return outcome.curves[LEARNING_RATE].isnan().logical_not().sum(dim=0).numpy()
 
 
 def metrics_per_epoch(outcome: Outcome) -> list[list[str]]:
@@ -100,7 +100,7 @@ def best_values(outcome: Outcome) -> dict[str, np.ndarray]:
     return {
         name: np.where(rows >= 0, outcome.curves[name].numpy()[rows, runs], np.nan)
         for name in columns_of(metrics_per_epoch(outcome))
-        if name != "lr"
+        if name != LEARNING_RATE
     }
 
 

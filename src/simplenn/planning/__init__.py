@@ -5,6 +5,7 @@ May import: config, errors, groups.
 """
 
 from simplenn.planning.grid import jobs_of, run_names
+from simplenn.planning.hyperparameters import hyperparameters, row_names
 from simplenn.planning.overrides import (
     Job,
     is_for_hydra,
@@ -27,6 +28,7 @@ __all__ = [
     "Planner",
     "arguments",
     "check_subdir",
+    "hyperparameters",
     "is_for_hydra",
     "jobs_of",
     "key_of",
@@ -34,6 +36,7 @@ __all__ = [
     "override_dirname",
     "overrides_given",
     "quoted_path",
+    "row_names",
     "run_names",
     "subdirs_of",
     "swept_keys",

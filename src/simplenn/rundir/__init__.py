@@ -22,7 +22,7 @@ from simplenn.rundir.lock import lock, locked
 from simplenn.rundir.metrics import Best, append_row, in_row_order, read_rows
 from simplenn.rundir.result import STATUSES, Result, package_versions
 from simplenn.rundir.run import Run, find_run, is_unused
-from simplenn.rundir.summary import closing_lines, log_lines, logdir, output_lines, shown
+from simplenn.rundir.summary import closing_lines, log_lines, output_lines, review_command, shown
 
 __all__ = [
     "STATUSES",
@@ -39,7 +39,6 @@ __all__ = [
     "lock",
     "locked",
     "log_lines",
-    "logdir",
     "output_lines",
     "package_versions",
     "read_rows",
@@ -47,6 +46,7 @@ __all__ = [
     "replacing",
     "replacing_directory",
     "restore_directory",
+    "review_command",
     "set_aside",
     "shown",
     "with_sums",

@@ -9,18 +9,22 @@ Records are written at once by `RecordWriter`, not through a queue and a thread.
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from simplenn.rundir.atomic import write_atomically, writing
 from simplenn.rundir.crash_points import crash_point
 from simplenn.rundir.tensorboard_protos import (
+    DT_STRING,
     Event,
     RecordWriter,
     Summary,
     SummaryMetadata,
+    TensorProto,
     api_pb2,
+    layout_metadata,
+    layout_pb2,
     masked_crc32c,
     metadata,
     plugin_data_pb2,
@@ -28,7 +32,7 @@ from simplenn.rundir.tensorboard_protos import (
 
 HEADER = struct.Struct("<QI")  # length of the data, its masked crc
 FOOTER = struct.Struct("<I")  # masked crc of the data
-PER_SESSION = (metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG, "predictions")
+PER_SESSION = (metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG, "val/predictions", "predictions")
 BEST = "best/"  # before the metrics of the best epoch, which each session writes anew, too
 
 
@@ -115,6 +119,66 @@ def end_summary(success: bool, seconds: float) -> Summary:
     return _hparams(metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
 
 
+def experiment_summary(
+    hparams: Mapping[str, Sequence[Any]], metrics: Mapping[str, str], description: str = ""
+) -> Summary:
+    """The columns of the HParams page, in their order: hyperparameters, each with the values that it has, and metrics,
+    each tag with the title that is shown. A log directory must have no more than one."""
+    experiment = api_pb2.Experiment(description=description)
+    for name, values in hparams.items():
+        info = experiment.hparam_infos.add(name=name, differs=len(set(map(str, values))) > 1)
+        if all(isinstance(value, bool) for value in values):
+            info.type = api_pb2.DATA_TYPE_BOOL
+            info.domain_discrete.extend(sorted(set(values)))
+        elif all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            info.type = api_pb2.DATA_TYPE_FLOAT64
+            info.domain_interval.min_value, info.domain_interval.max_value = min(values), max(values)
+        else:
+            info.type = api_pb2.DATA_TYPE_STRING
+            info.domain_discrete.extend(sorted(set(map(str, values))))
+    for tag, title in metrics.items():
+        experiment.metric_infos.add(name=api_pb2.MetricName(tag=tag), display_name=title)
+    return _hparams(metadata.EXPERIMENT_TAG, plugin_data_pb2.HParamsPluginData(experiment=experiment))
+
+
+def hparams_of(events: Iterable[Event]) -> dict[str, Any] | None:
+    """The hyperparameters that a run's session has begun with; `None` where there is no session."""
+    for value in (value for event in events for value in event.summary.value):
+        if value.tag == metadata.SESSION_START_INFO_TAG:
+            content = value.metadata.plugin_data.content
+            info = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+            return {name: getattr(field, field.WhichOneof("kind")) for name, field in sorted(info.hparams.items())}
+    return None
+
+
+def text_summary(tag: str, markdown: str) -> Summary:
+    return _of_text(tag, "text", markdown.encode())
+
+
+class Margin(NamedTuple):
+    """Tags of a line and of its band, which a margin chart draws for each run that has them."""
+
+    value: str
+    lower: str
+    upper: str
+
+
+def layout_summary(category: str, charts: Mapping[str, Margin]) -> Summary:
+    """The Custom Scalars page: margin charts by their titles."""
+    layout = layout_pb2.Layout(category=[layout_pb2.Category(title=category)])
+    for title, margin in charts.items():
+        series = layout_pb2.MarginChartContent.Series(**margin._asdict())
+        layout.category[0].chart.add(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
+    return _of_text(layout_metadata.CONFIG_SUMMARY_TAG, layout_metadata.PLUGIN_NAME, layout.SerializeToString())
+
+
+def _of_text(tag: str, plugin: str, text: bytes) -> Summary:
+    about = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=plugin))
+    return Summary(
+        value=[Summary.Value(tag=tag, metadata=about, tensor=TensorProto(dtype=DT_STRING, string_val=[text]))]
+    )
+
+
 def _hparams(tag: str, data: plugin_data_pb2.HParamsPluginData) -> Summary:
     data.version = metadata.PLUGIN_DATA_VERSION
     plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString())
@@ -127,12 +191,12 @@ def event_files(directory: Path) -> list[Path]:
     return sorted(directory.glob("events.out.tfevents.*"))
 
 
-def read_events(path: Path) -> list[Event]:
-    """Every whole record up to the first that is cut short or damaged."""
+def read_events(path: Path, most: int | None = None) -> list[Event]:
+    """Every whole record, or the first `most`, up to the first that is cut short or damaged."""
     data = path.read_bytes()
     events = []
     at = 0
-    while at + HEADER.size <= len(data):
+    while at + HEADER.size <= len(data) and (most is None or len(events) < most):
         length, header_crc = HEADER.unpack_from(data, at)
         end = at + HEADER.size + length
         if masked_crc32c(data[at : at + 8]) != header_crc or end + FOOTER.size > len(data):

@@ -10,7 +10,15 @@ from itertools import islice
 from pathlib import Path
 
 from simplenn.errors import ConfigError
-from simplenn.metric import cost, is_best_so_far, is_measured_before_training, objective_of
+from simplenn.metric import (
+    LEARNING_RATE,
+    OLD_LEARNING_RATE,
+    cost,
+    current_name,
+    is_best_so_far,
+    is_measured_before_training,
+    objective_of,
+)
 from simplenn.rundir.atomic import write_atomically, writing
 from simplenn.rundir.crash_points import crash_point
 
@@ -19,12 +27,12 @@ SUM = "crc32"  # the last column
 
 def in_row_order(names: Iterable[str]) -> list[str]:
     """The metrics of a row, `train/` before `val/`, the learning rate last."""
-    return sorted(names, key=lambda name: (name == "lr", name))
+    return sorted(names, key=lambda name: (name == LEARNING_RATE, name))
 
 
 def metrics_of(row: Mapping[str, float]) -> dict[str, float]:
     """A row's metrics; the learning rate is none."""
-    return {name: value for name, value in row.items() if name not in ("epoch", "step", "lr")}
+    return {name: value for name, value in row.items() if name not in ("epoch", "step", LEARNING_RATE)}
 
 
 class Best:
@@ -87,7 +95,7 @@ def _rows(content: bytes) -> Iterator[dict[str, float]]:
     header, *lines = (line.removesuffix("\r") for line in text[: text.rfind("\n")].split("\n"))
     names = next(csv.reader([header]), [])
     start = crc_start(header.removesuffix(f",{SUM}")) if names[-1:] == [SUM] else None
-    if start is None and not all(name in ("epoch", "step", "lr") or "/" in name for name in names):
+    if start is None and not all(name in ("epoch", "step", OLD_LEARNING_RATE) or "/" in name for name in names):
         raise ValueError(f"its columns are {header}")  # one of which may be what is left of that of the checksums
     for line, cells in zip(lines, csv.reader(lines), strict=True):
         if "epoch" not in names or len(cells) != len(names):
@@ -97,7 +105,7 @@ def _rows(content: bytes) -> Iterator[dict[str, float]]:
             own = line.rpartition(",")[0]
             if row.pop(SUM) != str(zlib.crc32(own.encode(), start)):
                 raise ValueError(f"its row {own} doesn't have the checksum that stands behind it")
-        yield {k: int(v) if k in ("epoch", "step") else float(v) for k, v in row.items() if v}
+        yield {current_name(k): int(v) if k in ("epoch", "step") else float(v) for k, v in row.items() if v}
 
 
 def append_row(path: Path, row: Mapping[str, float]) -> None:

@@ -6,7 +6,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
-from simplenn.metric import cost, objective_of
+from simplenn.metric import cost, current_name, objective_of
 
 STATUSES = ("done", "diverged", "failed", "interrupted")
 SUM = "sha256"
@@ -66,8 +66,10 @@ def parsed(text: str) -> Result:
     if found is not None and found != sha256(body.encode()).hexdigest():
         raise ValueError("its checksum doesn't match")
     try:
+        for values in (content["metrics"], content["best"]):
+            values |= {current_name(name): values.pop(name) for name in list(values)}
         return Result(**content)
-    except TypeError as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"it holds no result: {error}") from error
 
 

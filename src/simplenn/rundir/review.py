@@ -6,46 +6,33 @@ from typing import Any
 
 import lightning.pytorch as L
 import numpy as np
-from omegaconf import DictConfig
 from torch import Tensor
 
-from simplenn.config import Kind, flat, kind_of
 from simplenn.data import TensorDataModule
 from simplenn.regressor import Regressor
 from simplenn.rundir.events import EventFile
 from simplenn.rundir.predictions import PredictionFigure
 
 HISTOGRAM_BINS = 30
-ROW_KINDS = (Kind.SETTING, Kind.LENGTH)  # runs of different lengths are no repetitions of each other
+PREDICTIONS = "val/predictions"  # the tag of the figure
+MOST_FIGURES = 24  # of a sweep: more pictures than that say nothing, and hide the rest
 
 
-def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
-    """What tells the rows of the HParams page apart, by full key: setting and length, but neither the seed nor what
-    machinery the run trains on.
-    """
-    return row_values(flat(cfg))
-
-
-def row_values(values: dict[str, Any]) -> dict[str, Any]:
-    """The hyperparameters among all of a configuration's values by full key; a class by its name alone."""
-    return {
-        key.removesuffix("._target_"): value.rsplit(".", 1)[-1] if key.endswith("._target_") else value
-        for key, value in values.items()
-        if kind_of(key) in ROW_KINDS
-    }
-
-
-def group_name(hparams: dict[str, Any]) -> str:
-    """The same for runs of one setting, so that their seeds average in the HParams page."""
-    return ",".join(f"{key}={value}" for key, value in hparams.items())
+def has_figure(num: int) -> bool:
+    """Whether the job of this number in its sweep, or a run that is in none (-1), leaves a figure."""
+    return num < MOST_FIGURES
 
 
 def write_start(
-    events: EventFile, cfg: DictConfig, regressor: Regressor, data: L.LightningDataModule, with_graph: bool
+    events: EventFile,
+    hparams: Mapping[str, Any],
+    row: str,
+    regressor: Regressor,
+    data: L.LightningDataModule,
+    with_graph: bool,
 ) -> None:
-    """Hyperparameters and graph."""
-    hparams = hyperparameters(cfg)
-    events.session_start(hparams, group_name(hparams))
+    """Hyperparameters and graph; runs of one `row` average in the HParams page."""
+    events.session_start(hparams, row)
     if with_graph and isinstance(data, TensorDataModule):
         graph = graph_of(regressor, data)
         if graph is not None:
@@ -75,7 +62,7 @@ def write_end(events: EventFile, epoch: int, regressor: Regressor, data: L.Light
     if isinstance(data, TensorDataModule):
         figure = PredictionFigure(data)
         predictions = regressor.predict(figure.inputs)[:, 0].numpy()
-        events.image("predictions", next(figure.pngs(predictions[None])), epoch)
+        events.image(PREDICTIONS, next(figure.pngs(predictions[None])), epoch)
 
 
 def graph_of(regressor: Regressor, data: TensorDataModule) -> bytes | None:

@@ -22,6 +22,7 @@ from simplenn.rundir.result import Result, parsed
 
 log = logging.getLogger(__name__)
 
+NUM = re.compile(rb"^    num: (\d+)$", re.MULTILINE)  # of hydra.job, in hydra.yaml: YAML takes long for many runs
 # The names in a directory of which nothing is lost: the lock, the log, and what a process had begun to write.
 WORTHLESS = re.compile(r"\.lock|[^.].*\.log|\..+\.\d+")
 
@@ -61,6 +62,20 @@ class Run:
         for key in ("hydra", "runtime", "choices"):
             node = node.get(key) if isinstance(node, dict) else None
         return {str(group): str(choice) for group, choice in node.items()} if isinstance(node, dict) else {}
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it is known what was given on the command line."""
+        return hydra_file(self.directory, "overrides.yaml").is_file()
+
+    @property
+    def num(self) -> int:
+        """The number of the run's job in its sweep; -1 where it is in none, or nothing says so."""
+        try:
+            found = NUM.search(hydra_file(self.directory, "hydra.yaml").read_bytes())
+        except OSError:
+            return -1
+        return int(found[1]) if found else -1
 
     def write_hydra_folder(self, files: Mapping[str, bytes], identity: str) -> None:
         """Writes the files that `config`, `overrides` and `choices` are read from. Raises `Unwritable`."""

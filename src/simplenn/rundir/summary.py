@@ -2,11 +2,13 @@
 
 import logging
 import os
+import shlex
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from simplenn.metric import LEARNING_RATE
 from simplenn.rundir.result import Result
 
 log = logging.getLogger(__name__)
@@ -45,12 +47,12 @@ def log_lines(lines: Iterator[LogLine]) -> None:
 def log_place(directory: Path) -> None:
     """A run's directory, and the command that opens the review."""
     log.info("run:    %s", shown(directory))
-    log.info("review: tensorboard --logdir %s", shown(logdir(directory)))
+    log.info("review: %s", review_command(directory))
 
 
 def run_line(result: Result) -> str:
     """How a run ended."""
-    metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items() if name != "lr")
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items() if name != LEARNING_RATE)
     epochs = "epoch" if result.epoch == 1 else "epochs"
     how = result.message if result.status == "diverged" else f"{result.status} after {result.epoch} {epochs}"
     return f"{how}, {result.seconds:.1f} s: {metrics or 'no metrics'}"
@@ -65,12 +67,9 @@ def output_lines(inputs: Sequence[Sequence[float]], outputs: Sequence[float], ta
     return lines
 
 
-def logdir(directory: Path) -> Path:
-    """The folder that holds runs and sweeps, so that a review shows all of them."""
-    return next(
-        (p.parent for p in directory.parents if p.name in ("runs", "sweeps") and p.parent.name == "outputs"),
-        directory,
-    )
+def review_command(directory: Path) -> str:
+    """What opens a run, a sweep or a folder of them in TensorBoard."""
+    return f"python scripts/review.py {shlex.quote(shown(directory))}"
 
 
 def shown(path: Path) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from simplenn.groups.metrics import best_rows
 from simplenn.groups.outcome import Outcome, Snapshot
-from simplenn.metric import cost, objective_tags
+from simplenn.metric import LEARNING_RATE, cost, objective_tags
 from simplenn.stacking.recorder import Recorded, Start
 from simplenn.stacking.stack import Stack
 
@@ -70,7 +70,7 @@ def _recorded(start: Outcome, stack: Stack) -> Recorded:
 
 def _rows(start: Outcome) -> list[dict[str, Tensor]]:
     """By epoch, each metric's values [R]; the learning rate is none of them."""
-    curves = {name: curve for name, curve in start.curves.items() if name != "lr"}
+    curves = {name: curve for name, curve in start.curves.items() if name != LEARNING_RATE}
     return [{name: curve[epoch] for name, curve in curves.items()} for epoch in range(len(start.steps))]
 
 

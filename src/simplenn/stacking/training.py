@@ -18,6 +18,7 @@ from torch import Tensor
 from simplenn import signals
 from simplenn.data import TensorDataModule
 from simplenn.groups.outcome import Outcome, Snapshot
+from simplenn.metric import LEARNING_RATE
 from simplenn.setup import build_run, share_data
 from simplenn.signals import Interrupted
 from simplenn.stacking.batches import same_batches
@@ -168,7 +169,7 @@ def _curves(rows: Sequence[Mapping[str, Tensor]], last_epoch: Tensor, lrs: Tenso
     curves = {name: torch.stack([row.get(name, nothing).cpu() for row in rows]) for name in names}
     if rows:
         has_row = torch.arange(1, len(rows) + 1)[:, None] <= last_epoch
-        curves["lr"] = torch.where(has_row, lrs, torch.nan)
+        curves[LEARNING_RATE] = torch.where(has_row, lrs, torch.nan)
     return curves
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars
 
+from simplenn.metric import LEARNING_RATE
 from simplenn.sweep.part_values import PartValues
 from simplenn.sweep.parts import Part, find_parts
 from simplenn.sweep.run_directories import run_directories
@@ -127,7 +128,7 @@ def _as_text(column: polars.Series) -> polars.Series:
 def _metrics(columns: Sequence[str], prefix: str) -> list[str]:
     """In the order of a row of metrics."""
     names = [name for name in columns if name.startswith(prefix)]
-    return sorted(names, key=lambda name: (name.removeprefix(prefix) == "lr", name))
+    return sorted(names, key=lambda name: (name.removeprefix(prefix) == LEARNING_RATE, name))
 
 
 def overrides_of(sweep: Path, run: Mapping[str, Any]) -> list[str]:

@@ -28,7 +28,7 @@ def extract(
         group = read_group(parts[int(str(number))], own["row"].to_list())
         cfg = group.cfg.copy()
         cfg.allow = list(allow)
-        new = write_directories(group, sweep, *build_run(cfg))
+        new = write_directories(group, sweep, *build_run(cfg), all_figures=True)
         directories |= {
             name: (sweep / sub, flag) for name, sub, flag in zip(group.names, group.subdirs, new, strict=True)
         }

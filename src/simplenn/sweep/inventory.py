@@ -15,7 +15,7 @@ from simplenn.config import Kind, check_config, flat, identity, kind_of, with_le
 from simplenn.errors import ConfigError
 from simplenn.rundir import Run, code_of
 from simplenn.sweep.parts import Damaged, Part, find_parts, resumable
-from simplenn.sweep.run_directories import num_of, run_directories
+from simplenn.sweep.run_directories import run_directories
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Inventory:
         key = with_length(own, _there(cfg).trainer.max_epochs) if self.with_lengths else own
         self.origins[subdir] = Origin({}, {}, cfg) if result is None else Origin(result.versions, result.code, cfg)
         status, epoch = ("interrupted", 0) if result is None else (result.status, result.epoch)
-        self.runs[key] = StoredRun(subdir, num_of(run.directory), status, epoch)
+        self.runs[key] = StoredRun(subdir, run.num, status, epoch)
 
 
 def differences(then: Origin, cfg: DictConfig, versions: dict[str, str]) -> list[str]:

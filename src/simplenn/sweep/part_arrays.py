@@ -18,6 +18,7 @@ from torch import Tensor
 from simplenn.config import parse_config
 from simplenn.groups import RunGroup
 from simplenn.groups.outcome import Outcome, Snapshot
+from simplenn.metric import current_name
 from simplenn.sweep.part_tables import column_of, read_curves
 from simplenn.sweep.part_values import overrides_of
 
@@ -60,7 +61,7 @@ def read_group(
         message=own["message"].to_list(),
         epoch=own["epoch"].to_list(),
         steps=list(structure["steps"]),
-        curves={name: torch.from_numpy(curve) for name, curve in curves.items()},
+        curves={current_name(name): torch.from_numpy(curve) for name, curve in curves.items()},
         last=_snapshot(states, "last", weights, structure["slots"]),
         best=_snapshot(states, "best", _below(states, "best/weights/"), structure["slots"]),
         skeletons={int(epoch): skeleton for epoch, skeleton in structure["skeletons"].items()},

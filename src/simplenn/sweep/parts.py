@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from simplenn.config import parse_config
 from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
+from simplenn.metric import LEARNING_RATE, OLD_LEARNING_RATE
 from simplenn.rundir import remove_left_overs, replacing_directory
 from simplenn.rundir.atomic import place_aside, remove_tree, rename, restore_directories
 
@@ -42,6 +43,7 @@ WEIGHTS, CHECKPOINTS = "weights.safetensors", "checkpoints.safetensors"
 FILES = (RUNS, CURVES, WEIGHTS, CHECKPOINTS)
 DIGEST = "digest"  # of all else in the structure
 NAME = re.compile(r"(\d+)-(\d+)(-unfinished)?")
+OLD_FINAL = f"final/{OLD_LEARNING_RATE}"  # a column of earlier releases
 OLD_LAYOUT = ("structures.json", CURVES, WEIGHTS, CHECKPOINTS)  # beside results.csv, of all runs
 # Outside of the sweep's directory, in one of its own folders, or with a character that a terminal obeys.
 UNSAFE_SUBDIR = (
@@ -107,7 +109,7 @@ class Part:
         table = self.sound(RUNS, lambda: polars.read_parquet(self.path / RUNS))
         if self.sound(RUNS, lambda: table["subdir"].str.contains(UNSAFE_SUBDIR).any()):
             raise Damaged(f"{self.path / RUNS} is damaged: a run's directory must be in the sweep's")
-        return table
+        return table.rename({OLD_FINAL: f"final/{LEARNING_RATE}"}, strict=False)
 
     def runs(self) -> "polars.DataFrame":
         return self.table

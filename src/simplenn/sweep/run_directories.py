@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MOST_BY_ITSELF = 500  # runs; TensorBoard's Time Series view selects nothing by itself above this
-NUM = re.compile(rb"^    num: (\d+)$", re.MULTILINE)  # of hydra.job, in hydra.yaml
 HEAD = re.compile(rb'\{\s*"status": "(\w+)",\s*"epoch": (\d+),')  # of result.json
 NOT_RUNS = ("stacks", "tensorboard", "figures")  # folders of the sweep's own
 
@@ -38,15 +37,6 @@ def _below(folder: str, *, is_sweep: bool = False) -> Iterator[Path]:
             yield Path(path)
         else:
             yield from _below(path)
-
-
-def num_of(directory: Path) -> int:
-    """Hydra's number of the run's job; -1 where nothing says it."""
-    try:
-        found = NUM.search((directory / ".hydra" / "hydra.yaml").read_bytes())
-    except OSError:
-        return -1
-    return int(found[1]) if found else -1
 
 
 def status_and_epoch(directory: Path | str) -> tuple[str, int] | None:

@@ -10,9 +10,10 @@ import polars
 import yaml
 from omegaconf import OmegaConf
 
+from simplenn.metric import LEARNING_RATE
 from simplenn.planning import values_of
 from simplenn.rundir import Run
-from simplenn.sweep.run_directories import num_of, num_rows, status_and_epoch
+from simplenn.sweep.run_directories import num_rows, status_and_epoch
 
 PLAIN = re.compile(r"- ([A-Za-z+~/][\w./,+~-]*=[\w./=,+-]*)", re.ASCII)  # an override that YAML reads as it stands
 ENDED = ("done", "diverged", "failed")
@@ -37,7 +38,7 @@ class SingleRun:
         row: dict[str, Any] = {
             "run": self._subdir.removeprefix("runs/"),
             "subdir": self._subdir,
-            "num": num_of(self._run.directory),
+            "num": self._run.num,
             "identity": self._identity or (result.identity if result else ""),
             "status": result.status if result else "interrupted",
             "message": result.message if result else "",
@@ -45,7 +46,7 @@ class SingleRun:
         }
         if result is not None:
             row |= {f"final/{name}": float(value) for name, value in result.metrics.items()}
-            row |= {f"best/{name}": float(value) for name, value in result.best.items() if name != "lr"}
+            row |= {f"best/{name}": float(value) for name, value in result.best.items() if name != LEARNING_RATE}
         return row
 
     def constant(self, key: str) -> str:

@@ -1,6 +1,6 @@
 """One run, from its configuration to its result, by Lightning's Trainer. Must not know that there are sweeps.
 
-May import: errors, signals, rank, metric, data, regressor, config, setup, rundir.
+May import: errors, signals, rank, metric, data, regressor, config, planning, setup, rundir.
 """
 
 from simplenn.training.divergence import A_METRIC, A_WEIGHT, Diverged, DivergenceCheck, loss_became

@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from simplenn import signals
+from simplenn.config import flat
 from simplenn.metric import is_measured_before_training
+from simplenn.planning import hyperparameters, row_names
 from simplenn.regressor import Regressor
 from simplenn.rundir import Best, Result, Run, append_row, events, read_rows, review, write_atomically
 from simplenn.training.divergence import Diverged
@@ -105,11 +107,14 @@ class Recorder(Rows):
     def write_start(self, cfg: DictConfig, regressor: Regressor, data: LightningDataModule) -> None:
         """What TensorBoard shows before the first epoch: hyperparameters and, once, the graph."""
         has_graph = any(event.HasField("graph_def") for event in events.read_events(self.events.path))
-        review.write_start(self.events, cfg, regressor, data, with_graph=not has_graph)
+        hparams = _hyperparameters(self._run, cfg)
+        (row,) = row_names(cfg, {}, [hparams])
+        review.write_start(self.events, hparams, row, regressor, data, with_graph=not has_graph)
 
     def write_end(self, regressor: Regressor, data: LightningDataModule) -> None:
-        """The final figure."""
-        review.write_end(self.events, int(self.rows[-1]["epoch"]), regressor, data)
+        """The final figure, where the run is to have one."""
+        if review.has_figure(self._run.num):
+            review.write_end(self.events, int(self.rows[-1]["epoch"]), regressor, data)
 
     def close(self, result: Result) -> None:
         """Writes the best values and the status, and ends the event file."""
@@ -119,3 +124,9 @@ class Recorder(Rows):
             self.events.session_end(result.status == "done")
         finally:
             self.events.close()
+
+
+def _hyperparameters(run: Run, cfg: DictConfig) -> dict[str, Any]:
+    """By what the command was told, where that is known."""
+    told, choices = (run.overrides, run.choices) if run.is_told else ([], {})
+    return hyperparameters(flat(cfg), told, run.directory.name, choices)

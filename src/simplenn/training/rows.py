@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from simplenn.metric import declared, metrics_of_epoch
+from simplenn.metric import LEARNING_RATE, declared, metrics_of_epoch
 from simplenn.rundir import in_row_order
 from simplenn.rundir.checkpoint import EPOCHS, IDENTITY
 
@@ -41,6 +41,6 @@ class Rows(Checkpoint):
     def _row(self, trainer: Trainer) -> Row:
         values = {name: float(value) for name, value in epoch_metrics(trainer).items()}
         values = {name: v for name, v in values.items() if math.isfinite(v) or not declared(name).may_be_nan}
-        values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        values[LEARNING_RATE] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics = {name: values[name] for name in in_row_order(values)}
         return {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **metrics}

@@ -40,7 +40,15 @@ class Contents:
     `bytes_per_run` is an estimate of what a run's files take in memory.
     """
 
-    def __init__(self, group: RunGroup, sweep: Path, regressor: Regressor, data: L.LightningDataModule) -> None:
+    def __init__(
+        self,
+        group: RunGroup,
+        sweep: Path,
+        regressor: Regressor,
+        data: L.LightningDataModule,
+        *,
+        all_figures: bool = False,
+    ) -> None:
         self._group = group
         self._regressor = regressor.eval()
         self._regressor_lock = Lock()  # functional_call puts weights into the one module, and threads share it
@@ -48,7 +56,7 @@ class Contents:
         self._figure, graph, samples = _figure_graph_samples(regressor, data)
         self._hydra = HydraFiles(group, sweep)
         self._checkpoints = Checkpoints(group, regressor)
-        self._events = EventFiles(group, self._figure, graph)
+        self._events = EventFiles(group, self._figure, graph, all_figures=all_figures)
         self._logs = LogFiles(group, samples)
         self._last_epochs, self._best_epochs = outcome.last.epoch.tolist(), outcome.best.epoch.tolist()
         self._counts = row_counts(outcome)

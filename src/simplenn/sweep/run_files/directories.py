@@ -29,13 +29,16 @@ THREADS = 2
 Portion = tuple[list[int], MetricsPerEpoch]  # runs whose rows have the same metrics
 
 
-def write_directories(group: RunGroup, sweep: Path, regressor: Regressor, data: L.LightningDataModule) -> list[bool]:
+def write_directories(
+    group: RunGroup, sweep: Path, regressor: Regressor, data: L.LightningDataModule, *, all_figures: bool = False
+) -> list[bool]:
     """Writes every run's directory in the sweep's, in place of one of fewer epochs; [R], whether each was written now
     or was there already.
 
-    `regressor` and `data` are those of any of the runs.
+    `regressor` and `data` are those of any of the runs. With `all_figures`, each run that is done has its figure, as
+    if it had trained outside of the sweep.
     """
-    contents = Contents(group, sweep, regressor, data)
+    contents = Contents(group, sweep, regressor, data, all_figures=all_figures)
 
     def write(portion: Portion) -> dict[int, bool]:
         return {

@@ -7,6 +7,7 @@ Shapes: R runs, N samples.
 # (protobuf makes its classes as it is imported, out of a type checker's sight)
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,22 @@ from omegaconf import OmegaConf
 from simplenn.config import flatten
 from simplenn.groups import RunGroup
 from simplenn.groups.metrics import best_rows, best_values, row_counts
+from simplenn.planning import hyperparameters, row_names
 from simplenn.rundir import events
 from simplenn.rundir.predictions import PredictionFigure
-from simplenn.rundir.review import group_name, row_values
+from simplenn.rundir.review import PREDICTIONS, has_figure
 from simplenn.rundir.tensorboard_protos import Event
 from simplenn.sweep.run_files.event_records import framed, scalar_records
 from simplenn.sweep.run_files.log_files import as_file_name
 
 
 class EventFiles:
-    """Makes the files, called `name`. `figure` and `graph` are those of any of the runs, if they have any."""
+    """Makes the files, called `name`. `figure` and `graph` are those of any of the runs, if they have any;
+    `all_figures`, whether runs have one that wouldn't leave one in the sweep."""
 
-    def __init__(self, group: RunGroup, figure: PredictionFigure | None, graph: bytes | None) -> None:
+    def __init__(
+        self, group: RunGroup, figure: PredictionFigure | None, graph: bytes | None, *, all_figures: bool = False
+    ) -> None:
         self.name = events.file_name(group.finished, as_file_name(group.host))
         self._group = group
         self._figure = figure
@@ -36,6 +41,9 @@ class EventFiles:
         self._begun = group.finished - group.seconds
         values: Any = OmegaConf.to_container(group.cfg)
         self._values = flatten(values)
+        choices: Any = OmegaConf.to_container(group.composed.hydra.runtime.choices, resolve=False)
+        self._choices = {str(key): str(choice) for key, choice in choices.items()}
+        self._all_figures = all_figures
         first = events.first_event(self._begun)
         (self._first,) = framed([first.SerializeToString()])
         graphs = [] if graph is None else [Event(wall_time=self._begun, graph_def=graph).SerializeToString()]
@@ -49,7 +57,7 @@ class EventFiles:
         """The content of each run's file. `metrics_per_epoch` are those in their rows, `predictions` [R, N] are by the
         final weights."""
         outcome = self._group.ended
-        starts = framed([self._event(self._start(run), self._begun) for run in runs])
+        starts = framed([self._event(summary, self._begun) for summary in self._starts(runs)])
         curves = {name: curve[:, runs] for name, curve in self._curves.items()}
         scalars, ends = scalar_records(curves, metrics_per_epoch, self._times(), len(runs))
         images, best = self._images(runs, predictions), self._best(runs)
@@ -66,18 +74,26 @@ class EventFiles:
                 )
             )
 
-    def _start(self, run: int) -> Any:
-        columns = {key: values[run] for key, values in self._group.columns.items()}
-        hparams = row_values(self._values | {key: _like(self._values[key], value) for key, value in columns.items()})
-        return events.start_summary(hparams, group_name(hparams), self._begun)
+    def _starts(self, runs: Sequence[int]) -> Iterator[Any]:
+        group = self._group
+        columns = {key: [values[run] for run in runs] for key, values in group.columns.items()}
+        hparams = []
+        for place, run in enumerate(runs):
+            own = {key: _like(self._values[key], values[place]) for key, values in columns.items()}
+            name = PurePosixPath(group.subdirs[run]).name
+            hparams.append(hyperparameters(self._values | own, group.overrides[run], name, self._choices))
+        for own, row in zip(hparams, row_names(group.cfg, columns, hparams), strict=True):
+            yield events.start_summary(own, row, self._begun)
+
+    def _has_figure(self, run: int) -> bool:
+        return self._group.ended.status[run] == "done" and (self._all_figures or has_figure(self._group.nums[run]))
 
     def _images(self, runs: Sequence[int], predictions: np.ndarray | None) -> dict[int, bytes]:
-        outcome = self._group.ended
-        places = [place for place, run in enumerate(runs) if outcome.status[run] == "done"]
+        places = [place for place, run in enumerate(runs) if self._has_figure(run)]
         if self._figure is None or predictions is None or not places:
             return {}
         shown = [runs[place] for place in places]
-        summaries = (events.image_summary("predictions", png) for png in self._figure.pngs(predictions[places]))
+        summaries = (events.image_summary(PREDICTIONS, png) for png in self._figure.pngs(predictions[places]))
         data = [
             self._event(summary, self._group.finished, int(self._counts[run]))
             for run, summary in zip(shown, summaries, strict=True)

@@ -1,0 +1,108 @@
+"""How the runs of a setting went, epoch by epoch: quantiles over them. Imports no torch.
+
+Shapes: R runs, T epochs, S settings.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars
+
+from simplenn.errors import ConfigError
+from simplenn.metric import declared
+from simplenn.report.study import Study, quantiles
+from simplenn.rundir import Run, read_rows
+from simplenn.sweep.parts import find_parts
+
+SHARES = {"median": 0.5, "q10": 0.1, "q90": 0.9}
+MOST_VALUES = 500_000_000  # of one metric, which take two gigabytes
+
+
+class Curves(NamedTuple):
+    """[T, S] each, by the names of `SHARES`: NaN where no run of the setting has a value, infinite where so many have
+    diverged that the quantile is one of theirs."""
+
+    median: np.ndarray
+    q10: np.ndarray
+    q90: np.ndarray
+
+
+def curves_of(study: Study, settings: Sequence[str], tags: Sequence[str]) -> dict[str, Curves]:
+    """The curves of these settings by metric, of those metrics that the runs have. A diverged run counts with the worst
+    value from the epoch on in which it diverged. Raises `Damaged`."""
+    number = {setting: place for place, setting in enumerate(settings)}
+    runs = polars.concat([study.runs.select("setting", "status"), study.places], how="horizontal")
+    runs = runs.with_columns(polars.col("setting").replace_strict(number, default=None, return_dtype=polars.Int64))
+    runs = runs.filter(polars.col("setting").is_not_null()).sort("setting", maintain_order=True)
+    found = {tag: values for tag in tags if (values := _values(study, runs, tag)) is not None}
+    return {tag: _quantiles_of(values, runs["setting"].to_numpy(), len(settings)) for tag, values in found.items()}
+
+
+def _values(study: Study, runs: polars.DataFrame, tag: str) -> np.ndarray | None:
+    """[T, R], NaN where a run has no value; `None` where no run has one, or where they are too many to hold."""
+    columns = list(_columns(study, runs, tag))
+    num_epochs = max((last for _, _, last in columns), default=0)
+    if not num_epochs or num_epochs * len(runs) > MOST_VALUES:
+        return None
+    values = np.full((num_epochs, len(runs)), np.nan, np.float32)
+    for places, own, _ in columns:
+        values[: len(own), places] = own
+    worst = np.inf if declared(tag).less_is_better else -np.inf
+    ends = _ends(values)
+    for place in np.flatnonzero((runs["status"] == "diverged").to_numpy()):
+        values[ends[place] :, place] = worst
+    return values
+
+
+def _columns(study: Study, runs: polars.DataFrame, tag: str) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Places of runs, their values [T, of these runs], and the number of epochs that any of them has."""
+    numbered = runs.with_row_index("place")
+    stacked = numbered.filter(polars.col("part").is_not_null())
+    for (sweep, number), own in stacked.group_by("sweep", "part", maintain_order=True):
+        part = next(part for part in find_parts(study.sweeps[int(str(sweep))]) if part.number == number)
+        part.verify(["curves.parquet"])
+        counts = part.table["num_rows"].to_numpy()
+        rows = own["row"].to_numpy()
+        path = part.path / "curves.parquet"
+        if tag not in polars.read_parquet_schema(path):
+            continue
+        whole = polars.read_parquet(path, columns=[tag])[tag].fill_null(float("nan")).to_numpy().astype(np.float32)
+        starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
+        longest = int(counts[rows].max(initial=0))
+        values = np.full((longest, len(rows)), np.nan, np.float32)
+        for epoch in range(longest):
+            has = counts[rows] > epoch
+            values[epoch, has] = whole[starts[rows[has]] + epoch]
+        yield own["place"].to_numpy(), values, longest
+    for place, sweep, subdir in numbered.filter(polars.col("part").is_null()).select("place", "sweep", "subdir").rows():
+        own = _of_directory(study.sweeps[sweep] / subdir, tag)
+        if len(own):
+            yield np.array([place]), own[:, None], len(own)
+
+
+def _of_directory(directory: Path, tag: str) -> np.ndarray:
+    with suppress(ConfigError):
+        return np.array([row.get(tag, np.nan) for row in read_rows(Run(directory).metrics_file)], np.float32)
+    return np.array([], np.float32)
+
+
+def _ends(values: np.ndarray) -> np.ndarray:
+    """[R]: the number of epochs up to the last that has a value."""
+    has = ~np.isnan(values)
+    return np.where(has.any(axis=0), len(values) - has[::-1].argmax(axis=0), 0)
+
+
+def _quantiles_of(values: np.ndarray, settings: np.ndarray, num_settings: int) -> Curves:
+    """Of the runs [R] of each setting, which stand side by side."""
+    starts = np.searchsorted(settings, np.arange(num_settings + 1))
+    curves: Mapping[str, np.ndarray] = {name: np.full((len(values), num_settings), np.nan) for name in SHARES}
+    for setting in range(num_settings):
+        own = np.sort(values[:, starts[setting] : starts[setting + 1]].astype(np.float64), axis=1)  # NaN last
+        firsts = np.arange(len(own)) * own.shape[1]
+        counts = (~np.isnan(own)).sum(axis=1)
+        for name, share in SHARES.items():
+            curves[name][:, setting] = quantiles(own.reshape(-1), firsts, counts, share) if own.size else np.nan
+    return Curves(**curves)
