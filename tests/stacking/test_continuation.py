@@ -1,5 +1,6 @@
 """A stack that goes on from where another session has left it ends as one that was trained at once, bit for bit."""
 
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from conftest import ROOT
 from lightning.pytorch import Callback
 from stacks import configured
 
+from simplenn import signals
 from simplenn.groups.joining import take_outcome
 from simplenn.stacking import Outcome, Snapshot, keeping, stacks, train_in_stacks, train_stack
 from simplenn.stacking.training import Attempt, attempt_stack
@@ -77,6 +79,7 @@ def test_a_longer_training_is_as_if_it_had_been_asked_for_at_once(optimizer: str
         ("++trainer.check_val_every_n_epoch=3",),
         ("data.num_val=0",),
         ("optimizer.lr=1e3",),
+        ("data.num_train=1", "optimizer=adam"),  # one target has no variance: R2 of the training set is never defined
     ],
     ids=lambda words: words[0],
 )
@@ -84,7 +87,7 @@ def test_whatever_it_trains_with(words: tuple[str, ...]) -> None:
     columns = {"seed": [0, 1, 7]} if words[0].startswith("optimizer.lr") else COLUMNS
     words = ("data=sum", *SMALL, *words)
     whole = train_stack(configured(*words, f"trainer.max_epochs={EPOCHS}"), columns)
-    for epoch in (1, 3, 5):
+    for epoch in (1, 3, 5, EPOCHS):
         start = cut_at(epoch, words, columns)
         assert_same(train_stack(configured(*words, f"trainer.max_epochs={EPOCHS}"), columns, start=start), whole)
 
@@ -142,11 +145,59 @@ def test_what_is_kept_now_and_then_is_enough_to_go_on_from(monkeypatch: pytest.M
         assert_same(train_stack(cfg, COLUMNS, start=stored(outcome)), whole)
 
 
+def test_an_error_before_the_first_epoch_has_ended_leaves_its_beginning() -> None:
+    cfg = configured("data=sum", *SMALL, "optimizer=adam", f"trainer.max_epochs={EPOCHS}")
+    attempt = attempt_stack(cfg, COLUMNS, [Cut(1)])
+    assert attempt.error is not None
+    start = None if attempt.outcome is None or not attempt.outcome.steps else stored(attempt.outcome)
+    assert_same(train_stack(cfg, COLUMNS, start=start), train_stack(cfg, COLUMNS))
+
+
+def test_frozen_weights_go_on_as_they_are() -> None:
+    words = ("data=sum", *SMALL, "optimizer=adam")
+    network = {"_target_": "networks.Deeper", "frozen": True}
+    whole, first = (
+        train_stack(configured(*words, f"trainer.max_epochs={epochs}", network=network), COLUMNS)
+        for epochs in (EPOCHS, 2)
+    )
+    cfg = configured(*words, f"trainer.max_epochs={EPOCHS}", network=network)
+    assert_same(train_stack(cfg, COLUMNS, start=stored(first)), whole)
+
+
+def test_a_signal_while_it_is_kept_ends_the_stack_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was kept, and what the interruption leaves, are both gone on from to the same end."""
+    monkeypatch.setattr(keeping, "SECONDS_BETWEEN", 0)
+    cfg = configured("data=sum", *SMALL, "optimizer=adam", f"trainer.max_epochs={EPOCHS}")
+    whole = train_stack(cfg, COLUMNS)
+    kept: list[Outcome] = []
+
+    def keep(outcome: Outcome) -> None:
+        kept.append(outcome)
+        if len(kept) == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    for name, value in {"_received": [], "_working": True}.items():
+        monkeypatch.setattr(signals, name, value)
+    before = {signum: signal.getsignal(signum) for signum in signals.SIGNALS}
+    try:
+        signals.install()
+        outcome = train_stack(cfg, COLUMNS, keep=keep)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    monkeypatch.setattr(signals, "_received", [])
+    assert outcome.interruption is not None and set(outcome.status) == {"interrupted"}
+    assert 2 <= len(outcome.steps) < EPOCHS
+    for start in (kept[-1], outcome):
+        assert_same(train_stack(cfg, COLUMNS, start=stored(start)), whole)
+
+
+@pytest.mark.parametrize("numbers", [{"optimizer.lr": [0.01] * 5}, {"optimizer.momentum": [0.0, 0.9, 0.5, 0.0, 0.9]}])
 def test_a_stack_that_raises_is_halved_until_the_run_that_raises_is_alone(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    numbers: dict[str, list[float]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The others go on from their last completed epoch, and come to the same numbers; it is said once."""
-    columns = {"seed": [0, 1, 2, 3, 4], "optimizer.lr": [0.01] * 5}
+    columns = {"seed": [0, 1, 2, 3, 4], **numbers}
     cfg = configured("data=post", f"trainer.max_epochs={EPOCHS}")
     whole = train_stack(cfg, columns)
     starts: list[int] = []
