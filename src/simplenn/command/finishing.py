@@ -40,7 +40,7 @@ def finish(
         record.write_table()
         record.write_directories(sweep.run_dirs)
         _list_failures(record)
-        _say(record, report)
+        _say(record, report, going_on.num_runs if going_on is not None else 0)
         if stopped:
             log.error("stopped: %s", stopped)
         is_open = is_cut_short and going_on is not None and going_on.num_runs > len(record.runs)
@@ -66,17 +66,17 @@ def _report(record: "SweepRecord", sweep: DictConfig) -> "Report | None":
     return Report(study, Commands(study, sweep))
 
 
-def _say(record: "SweepRecord", report: "Report | None") -> None:
+def _say(record: "SweepRecord", report: "Report | None", num_planned: int) -> None:
     """How the runs ended, which setting is best, how sure that is, the odd ones, and where to look."""
     if report is None:
         log.info("0 runs: none has ended")
     else:
         from simplenn.report.lines import screen
 
-        for line in [report.counts(), *report.lines(screen())]:
+        for line in [report.counts(num_planned), *(report.lines(screen()) if report.has_ended else [])]:
             log.info("%s", line)
     log.info("sweep:  %s", shown(record.directory))
-    if report is not None:
+    if report is not None and report.has_ended:
         log.info("report: python scripts/report.py %s --html", shlex.quote(shown(record.directory)))
     log.info("review: %s", review_command(record.directory))
 

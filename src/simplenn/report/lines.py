@@ -91,11 +91,20 @@ class Report:
             yield from (Said(label, text) for text in texts)
         yield from self.alone()
 
-    def counts(self) -> str:
-        """How many runs ended how."""
+    def counts(self, num_planned: int = 0) -> str:
+        """How many runs ended how; of those that are planned, if there are more, the rest hasn't begun."""
+        num_begun = len(self.study.runs)
         counts = Counter(dict(self.study.runs["status"].value_counts().iter_rows()))
-        texts = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status])
-        return f"{len(self.study.runs):,} {'run' if len(self.study.runs) == 1 else 'runs'}: {texts}"
+        texts = [f"{counts[status]:,} {status}" for status in STATUSES if counts[status]]
+        if num_planned > num_begun:
+            texts.append(f"{num_planned - num_begun:,} not begun")
+        num_runs = max(num_begun, num_planned)
+        return f"{num_runs:,} {'run' if num_runs == 1 else 'runs'}: {', '.join(texts)}"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether any run has come to an end, so that there is something to say."""
+        return bool((self.study.runs["status"] != "interrupted").any())
 
     def best(self) -> Iterator[str]:
         if not self.comparison.bests:
