@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
+)  # no HUP on Windows
 
 SECONDS_OF_ONE = 1  # signals that come within it are one: a terminal's Ctrl-C, say, passed on by `timeout` as well
 
@@ -34,7 +36,7 @@ def install() -> None:
     in the main thread. A script calls it first of all: an exception in the middle of an import can end as anything.
     """
     for signum in SIGNALS:
-        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # as `nohup` has it
+        if signal.getsignal(signum) != signal.SIG_IGN or signum.name != "SIGHUP":  # as `nohup` has it
             signal.signal(signum, _handle)
 
 
