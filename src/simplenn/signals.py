@@ -6,6 +6,7 @@ later, ends the process at once.
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,13 @@ def install() -> None:
     for signum in SIGNALS:
         if signal.getsignal(signum) != signal.SIG_IGN or signum.name != "SIGHUP":  # as `nohup` has it
             signal.signal(signum, _handle)
+    sys.unraisablehook = _tell_of_no_signal
+
+
+def _tell_of_no_signal(unraisable: "sys.UnraisableHookArgs") -> None:
+    """An exception in a finalizer is lost, with a traceback. Of a signal's, `raise_if_received` raises another one."""
+    if not isinstance(unraisable.exc_value, Interrupted):
+        sys.__unraisablehook__(unraisable)
 
 
 def begin_work() -> None:

@@ -169,6 +169,23 @@ def test_a_stacked_runs_directory_without_its_result_is_written_anew(whole: Path
     assert "nothing to do" in sweep(tmp_path, *GRID)
 
 
+def test_a_table_of_before_the_runs_grew_longer_is_written_anew(tmp_path: Path) -> None:
+    """It is as it was written, and has all runs: a kill has come just before the new one."""
+    grid = ("optimizer=sgd", "seed=1,2", "run_dirs=none")
+    sweep(tmp_path, *grid)
+    tables = {path: path.read_bytes() for path in (tmp_path / NAME).glob("*.csv*")}
+    assert len(tables) == 3
+    sweep(tmp_path, *grid, "trainer.max_epochs=6")
+    longer = (tmp_path / NAME / "results.csv").read_bytes()
+    for path, content in tables.items():
+        path.write_bytes(content)
+    sweep(tmp_path, *grid, "trainer.max_epochs=6")
+    assert (tmp_path / NAME / "results.csv").read_bytes() == longer != tables[tmp_path / NAME / "results.csv"]
+    before = touched(tmp_path / NAME)
+    assert "nothing to do" in sweep(tmp_path, *grid, "trainer.max_epochs=6")
+    assert touched(tmp_path / NAME) == before
+
+
 def test_results_that_were_exchanged_are_noticed(tmp_path: Path) -> None:
     """Each is whole, and each is of a run of the sweep."""
     grid = ("optimizer=sgd", "seed=1,2", "hydra/launcher=basic")
@@ -204,9 +221,10 @@ def test_a_directory_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in foreign.iterdir()] == ["thesis.tex"]
 
 
-def test_a_sweep_over_the_length_has_a_run_for_each(tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+def test_a_sweep_over_the_length_has_a_run_for_each(launcher: str, tmp_path: Path) -> None:
     """There, 3 and 5 epochs are two runs; a command that asks for one of them finds it done."""
-    grid = ("optimizer=sgd", "seed=1,2")
+    grid = ("optimizer=sgd", "seed=1,2", f"hydra/launcher={launcher}")
     assert "4 runs: 4 done" in sweep(tmp_path, *grid, "trainer.max_epochs=3,5")
     assert "nothing to do" in sweep(tmp_path, *grid, "trainer.max_epochs=3,5")
 

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...] | None, tuple[str, ...]]] = {
     "several stacks": (None, (*SHORT, "max_stack=1")),
     "again": (SHORT, (*SHORT, "rerun=all")),
     "no directories": (None, (*SHORT, "run_dirs=none")),
+    "longer, no directories": ((*SHORT, "run_dirs=none"), (*LONG, "run_dirs=none")),
     "with checkpoints": (None, (*SHORT, CHECKPOINTS)),
     "several stacks, with checkpoints": (None, (*SHORT, "max_stack=1", CHECKPOINTS)),
     "longer, with checkpoints": (SHORT, (*LONG, CHECKPOINTS)),

@@ -22,7 +22,7 @@ from simplenn.rundir.lock import Lock, remove_dead
 from simplenn.sweep.growth import Growth, grown, lengths_are_swept, with_lengths, without_twins
 from simplenn.sweep.inventory import Inventory, StoredRun, differences
 from simplenn.sweep.parts import set_aside, tidy
-from simplenn.sweep.results import RESULTS, reason_not_as_written
+from simplenn.sweep.results import noted_state, reason_not_as_written, state_of
 from simplenn.sweep.run_directories import are_wanted, is_missing
 
 log = logging.getLogger(__name__)
@@ -150,6 +150,8 @@ class GoingOn:
 
     def say(self) -> None:
         """How much of what the command asks for is there."""
+        if self._sweep.quiet:
+            return
         growth = self.growth
         if self._num_twins[0]:
             log.info("%d of %d jobs are left out, as their runs are those of others", *self._num_twins)
@@ -206,10 +208,11 @@ def go_on_singly(group: RunGroup, sweep: Path) -> None:
 
 
 def _table_is_whole(inventory: Inventory) -> bool:
-    """Whether `results.csv` is as it was written, and has all runs, and `summary.csv` is there."""
+    """Whether `results.csv` is as it was written, of the runs as they are now, and `summary.csv` is there."""
     if reason_not_as_written(inventory.sweep) or not (inventory.sweep / SUMMARY).is_file():
         return False
-    return (inventory.sweep / RESULTS).read_bytes().count(b"\n") == len(inventory.runs) + 1
+    runs = ((run.subdir, run.status, run.epoch, run.part) for run in inventory.runs.values())
+    return noted_state(inventory.sweep) == state_of(runs)
 
 
 def _has_directory(path: Path, run: StoredRun) -> bool:

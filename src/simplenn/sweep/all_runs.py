@@ -12,6 +12,7 @@ from typing import Any
 
 import polars
 
+from simplenn.config import with_length
 from simplenn.metric import LEARNING_RATE
 from simplenn.sweep.part_values import PartValues
 from simplenn.sweep.parts import Part, find_parts
@@ -19,6 +20,7 @@ from simplenn.sweep.run_directories import run_directories
 from simplenn.sweep.single_runs import SingleRun, ended_later
 
 KEY, FINAL, BEST = "key/", "final/", "best/"
+LENGTH = "trainer.max_epochs"
 FIRST = ("run", "subdir", "num", "identity", "status", "message", "epoch")
 
 
@@ -52,7 +54,11 @@ def _gathered(sweep: Path) -> "tuple[list[PartValues | SingleRun], polars.DataFr
     frames = [_of_part(values.part) for values in parts]
     stacked = polars.concat(frames, how="diagonal_relaxed") if frames else _nothing()
     singles = _singles(sweep, stacked)
-    alone = polars.DataFrame([single.row for single in singles], infer_schema_length=None) if singles else _nothing()
+    rows = [single.row for single in singles]
+    if len({single.constant(LENGTH) for single in singles if LENGTH in single.keys}) > 1:  # there, each is a run
+        for row, single in zip(rows, singles, strict=True):
+            row["identity"] = row["identity"] and with_length(row["identity"], int(single.constant(LENGTH)))
+    alone = polars.DataFrame(rows, infer_schema_length=None) if singles else _nothing()
     return [*parts, *singles], polars.concat([stacked, alone], how="diagonal_relaxed")
 
 

@@ -10,7 +10,7 @@ from simplenn.groups import RunGroup
 from simplenn.sweep.all_runs import all_runs
 from simplenn.sweep.attempts import Attempts
 from simplenn.sweep.parts import Part, find_parts, read_group, remove_others
-from simplenn.sweep.results import table_of, write_results
+from simplenn.sweep.results import write_results
 from simplenn.sweep.run_directories import are_wanted, is_missing
 
 RUNS_AT_ONCE = 10_000  # whose arrays are in memory together to write directories
@@ -54,7 +54,7 @@ class SweepRecord:
     def write_table(self) -> None:
         """The sweep's own files, where any of its runs has begun."""
         if len(self.runs):
-            self.attempt("write the sweep's table", lambda: write_results(self.directory, table_of(self.runs)))
+            self.attempt("write the sweep's table", write_results, self.directory, self.runs)
 
     def write_directories(self, run_dirs: str) -> None:
         """The directories of stacked runs that are missing, by `run_dirs`: auto, all or none."""

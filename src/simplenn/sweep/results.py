@@ -7,6 +7,8 @@ values as `best/<name>`.
 """
 
 import logging
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RESULTS = "results.csv"
-DIGEST = "results.csv.sha256"  # as sha256sum writes and checks it
+DIGEST = "results.csv.sha256"  # as sha256sum writes and checks it, and in a comment the state of the runs
+STATE = "# runs "
 SUSPECT = r"^[^\p{L}\p{N}]"  # what a spreadsheet may take for a formula begins with no letter and no digit
 
 
@@ -53,13 +56,31 @@ def table_of(runs: "polars.DataFrame") -> "polars.DataFrame":
     )
 
 
-def write_results(sweep: Path, table: "polars.DataFrame | None" = None) -> None:
-    """`table` is what `results_of` gives, where the caller has it. Raises `Unwritable` and `Damaged`."""
-    table = results_of(sweep) if table is None else table
+def write_results(sweep: Path, runs: "polars.DataFrame | None" = None) -> None:
+    """`runs` is what `all_runs` gives, where the caller has it. Raises `Unwritable` and `Damaged`."""
+    from simplenn.sweep.all_runs import all_runs
+
+    runs = all_runs(sweep) if runs is None else runs
     path = sweep / RESULTS
     with replacing(path) as temporary:
-        without_formulas(table).write_csv(temporary)
-    write_atomically(sweep / DIGEST, f"{file_digest(path)}  {RESULTS}\n".encode())
+        without_formulas(table_of(runs)).write_csv(temporary)
+    state = state_of(runs.select("subdir", "status", "epoch", "part").iter_rows())
+    write_atomically(sweep / DIGEST, f"{file_digest(path)}  {RESULTS}\n{STATE}{state}\n".encode())
+
+
+def state_of(runs: Iterable[tuple[str, str, int, int | None]]) -> str:
+    """A digest of where each run is, how it has ended, after how many epochs, and in which part: of a table that is as
+    it was written, it says whether the runs are, too. How far a run is that was cut off doesn't count."""
+    lines = (f"{subdir} {status} {epoch * (status != 'interrupted')} {part}" for subdir, status, epoch, part in runs)
+    return sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def noted_state(sweep: Path) -> str:
+    """That of the runs that the table was made of; empty where nothing says it."""
+    try:
+        return (sweep / DIGEST).read_text().partition(STATE)[2].strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def read_results(sweep: Path) -> "polars.DataFrame":
