@@ -63,7 +63,7 @@ def test_the_runner_up_may_be_of_the_same_optimizer() -> None:
     ],
 )
 def test_the_words_say_no_more_than_the_seeds(wins: int, losses: int, ties: int, pairs: int, words: str) -> None:
-    assert Rivalry("A", "B", pairs, wins, losses, ties).sentence.endswith(words)
+    assert Rivalry("A", "B", pairs, wins=wins, losses=losses, ties=ties).sentence.endswith(words)
 
 
 def test_settings_without_shared_seeds_are_compared_by_the_bootstrap() -> None:
@@ -104,3 +104,16 @@ def test_settings_have_short_names() -> None:
     assert list(names.values()) == ["lr 0.1, momentum 0", "lr 0.1, momentum 0.9", "lr 0.01, momentum 0.9"]
     names = short_names(study(key_model__activation=["relu", "tanh"], key_data__seed=[1, 2], final=[1.0, 2.0]))
     assert list(names.values()) == ["relu, seed 1", "tanh, seed 2"]
+
+
+def test_two_runs_against_two_of_other_seeds_say_nothing() -> None:
+    """However far apart they are; and of 10,000 draws none can say that something never happens."""
+    apart = study(key_a=["x", "x", "y", "y"], key_seed=[0, 1, 2, 3], final=[1.0, 1.1, 90.0, 91.0])
+    (rivalry,) = compare(apart).rivalries
+    assert rivalry.share == 1 and rivalry.sentence.endswith("too few runs to tell that from luck")
+    assert rivalry.p > 0
+    many = study(
+        key_a=["x"] * 8 + ["y"] * 8, key_seed=list(range(16)), final=[1.0 + 0.01 * k for k in range(8)] + [90.0] * 8
+    )
+    (rivalry,) = compare(many).rivalries
+    assert rivalry.sentence.endswith("it is really better (bootstrap, p < 0.001)")

@@ -25,6 +25,7 @@ from simplenn.errors import ConfigError
 from simplenn.report.study import study_of
 from simplenn.report.tensorboard import review, server
 from simplenn.report.tensorboard.review import review_of
+from simplenn.report.tensorboard.views import file_names
 from simplenn.rundir import events
 from simplenn.sweep.results import results_of
 
@@ -413,3 +414,7 @@ def test_a_run_without_anything_to_show_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".hydra" / "config.yaml").write_text("seed: 0\n")
     with pytest.raises(ConfigError, match="has nothing that TensorBoard shows yet"):
         review_of([tmp_path])
+
+
+def test_lines_whose_names_are_one_once_they_are_safe_are_kept_apart() -> None:
+    assert file_names(["a/b", "a_b", "a:b", "c"]) == ["a_b", "a_b (2)", "a_b (3)", "c"]

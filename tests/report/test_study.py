@@ -9,7 +9,7 @@ from conftest import script
 from studies import runs_of
 
 from simplenn.errors import ConfigError
-from simplenn.report.study import ONE_SETTING, quantiles, study_of, study_of_runs, texts_of
+from simplenn.report.study import ONE_SETTING, once_each, quantiles, study_of, study_of_runs, texts_of
 from simplenn.sweep.results import read_results
 
 QUICK = ("experiment=post", "trainer=cpu", "progress=none", "trainer.max_epochs=5", "run_dirs=none")
@@ -151,3 +151,26 @@ def test_a_sweep_whose_runs_have_all_failed_has_settings_without_numbers() -> No
     study = study_of_runs([Path("s")], runs)
     assert study.settings["failed"].to_list() == [2, 2] and study.settings["n"].to_list() == [0, 0]
     assert study.settings["median"].null_count() == 2 and study.runs["value"].null_count() == 4
+
+
+def test_a_sweep_that_is_named_twice_counts_once(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    once = study_of([sweep])
+    monkeypatch.chdir(sweep.parent)
+    assert study_of([sweep, Path(sweep.name)]).settings.equals(once.settings)
+
+
+def test_of_two_copies_of_a_run_the_one_that_has_ended_counts() -> None:
+    """A later sweep may have it too, and have been cut off."""
+    runs = runs_of(
+        key_seed=[1, 1, 2, 2], final=[1.0, None, 2.0, None], status=["done", "failed", "done", "interrupted"]
+    )
+    runs = runs.with_columns(identity=polars.Series(["a", "a", "b", "b"]))
+    assert once_each(runs, ["key/seed"])["status"].to_list() == ["done", "done"]
+    again = once_each(runs.reverse(), ["key/seed"])
+    assert again["status"].to_list() == ["done", "done"] and again["key/seed"].to_list() == [2, 1]
+
+
+def test_runs_without_validation_are_told_of_where_others_have_one() -> None:
+    runs = runs_of(key_seed=[1, 2, 3], final=[1.0, 2.0, None])
+    notes = study_of_runs([Path("sweep")], runs).notes
+    assert any("1 of 3 runs that are done have no val/loss, and don't count" in note for note in notes), notes

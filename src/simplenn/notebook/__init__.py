@@ -2,5 +2,5 @@
 runs are trained: `train` starts the command. Nothing is imported here, as `simplenn` imports each name when it is asked
 for.
 
-May import: errors, data, regressor, config, setup, rundir, groups, sweep, evaluation, report, command.
+May import: errors, metric, data, regressor, config, setup, rundir, groups, sweep, evaluation, report, command.
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars
 
+from simplenn.metric import LEARNING_RATE, OLD_LEARNING_RATE
 from simplenn.rundir import Run, in_row_order, read_rows
 from simplenn.sweep.all_runs import KEY
 from simplenn.sweep.parts import CURVES, Part, find_parts
@@ -49,5 +50,6 @@ def _of_part(part: Part, own: polars.DataFrame) -> polars.DataFrame:
     places = np.full(len(part.table), -1)
     places[own["row"].to_numpy()] = own[PLACE].to_numpy()
     of_each = np.repeat(places, part.table["num_rows"].to_numpy())  # the runs' rows stand together, in their order
+    table = table.rename({OLD_LEARNING_RATE: LEARNING_RATE}, strict=False)  # in a part of an earlier release
     table = table.drop("run").with_columns(polars.Series(PLACE, of_each))
     return table.filter(polars.col(PLACE) >= 0).with_columns(polars.col(PLACE).cast(polars.UInt32))

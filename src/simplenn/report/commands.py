@@ -63,7 +63,7 @@ class Commands:
 
     def _place(self, run: str, sweep: int) -> dict[str, Any]:
         places = self._study.places
-        row = int(((self._study.runs["run"] == run) & (places["sweep"] == sweep)).arg_max() or 0)
+        (row, *_) = ((self._study.runs["run"] == run) & (places["sweep"] == sweep)).arg_true()
         return places.row(row, named=True)
 
 
@@ -71,7 +71,7 @@ def named(directory: Path) -> str:
     """What a command says to mean this sweep, from where the report is read."""
     path = Path(shown(directory))
     if path.parent.as_posix() == "outputs/sweeps":
-        return f"name={path.name}"
+        return shlex.quote(f"name={path.name}")
     return shlex.quote(f"hydra.sweep.dir={path}")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import polars
 
 from simplenn.metric import cost
-from simplenn.report.statistics import LEAST, median_interval, share_of_lower_medians, sign_test
+from simplenn.report.statistics import LEAST, NUM_DRAWS, median_interval, share_of_lower_medians, sign_test
 from simplenn.report.study import Study, texts_of
 
 CERTAIN = 0.05  # a p-value below it counts
@@ -42,6 +42,7 @@ class Rivalry:
     best: str
     rival: str
     num_pairs: int  # of settings that they could have been
+    least: int = LEAST  # runs, of the one of the two settings that has fewer
     wins: int = 0
     losses: int = 0
     ties: int = 0
@@ -54,7 +55,10 @@ class Rivalry:
     @property
     def p(self) -> float:
         """The p-value of the comparison, for the choice among all pairs."""
-        own = sign_test(self.wins, self.losses) if self.share is None else 2 * min(self.share, 1 - self.share)
+        if self.share is None:
+            own = sign_test(self.wins, self.losses)
+        else:  # of so many draws, none can say that something never happens
+            own = 2 * max(min(self.share, 1 - self.share), 1 / (NUM_DRAWS + 1))
         return min(1.0, own * self.num_pairs)
 
     @property
@@ -71,8 +75,8 @@ class Rivalry:
         return f"{self.best} beats {self.rival} in {how_often}: {self._verdict(share)}"
 
     def _verdict(self, share: float) -> str:
-        if self.share is None and self.num_seeds < LEAST:
-            return "too few seeds to tell that from luck"
+        if (self.num_seeds if self.share is None else self.least) < LEAST:
+            return f"too few {'seeds' if self.share is None else 'runs'} to tell that from luck"
         if self.p >= CERTAIN:
             return f"that may be luck ({self._evidence})"
         if share < 0.5:
@@ -133,9 +137,10 @@ def rivalry(study: Study, best: str, rival: str, num_pairs: int, names: dict[str
         if 2 * len(both) >= min(len(one), len(other)):
             own, theirs = (cost(study.objective, both[name].to_numpy()) for name in ("value", "value_rival"))
             wins, losses = int((own < theirs).sum()), int((own > theirs).sum())
-            return Rivalry(names[best], names[rival], num_pairs, wins, losses, len(both) - wins - losses)
+            ties = len(both) - wins - losses
+            return Rivalry(names[best], names[rival], num_pairs, wins=wins, losses=losses, ties=ties)
     share = share_of_lower_medians(cost(study.objective, one), cost(study.objective, other))
-    return Rivalry(names[best], names[rival], num_pairs, share=share)
+    return Rivalry(names[best], names[rival], num_pairs, min(len(one), len(other)), share=share)
 
 
 def values_of(study: Study, setting: str) -> np.ndarray:

@@ -89,11 +89,10 @@ def study_of(sweeps: Sequence[Path]) -> Study:
 
     Raises `ConfigError` in one line where one of them isn't a sweep, or none of them has a run, and `Damaged`.
     """
-    import polars
 
     from simplenn.sweep.all_runs import all_runs_of
 
-    sweeps = list(dict.fromkeys(Path(sweep) for sweep in sweeps))
+    sweeps = list({Path(sweep).resolve(): Path(sweep) for sweep in sweeps}.values())
     for sweep in sweeps:
         if not sweep.is_dir():
             what = "a file" if sweep.exists() else "missing"
@@ -106,14 +105,24 @@ def study_of(sweeps: Sequence[Path]) -> Study:
         if not (runs["sweep"] == number).any():
             raise ConfigError(f"{sweep} must have runs to report on, and has none yet; see how its command ended")
     keys = [name for name in runs.columns if name.startswith("key/")]
-    by_place = polars.format("{}/{}", "sweep", "subdir")
-    twin = polars.when(polars.col("identity") == "").then(by_place).otherwise("identity").alias("twin")
-    if runs.select(twin, *keys).is_duplicated().any():  # runs that two sweeps have
-        runs = runs.with_columns(twin).unique(["twin", *keys], keep="last", maintain_order=True).drop("twin")
-    study = study_of_runs(sweeps, runs)
+    study = study_of_runs(sweeps, once_each(runs, keys))
     at_work = {sweep: at_work_in(sweep) for sweep in sweeps}
     so_far = [f"{shown(sweep)} is in the hands of {who}: this is so far." for sweep, who in at_work.items() if who]
     return replace(study, notes=[*so_far, *study.notes])
+
+
+def once_each(runs: "polars.DataFrame", keys: Sequence[str]) -> "polars.DataFrame":
+    """The runs, each once that two sweeps have: as it has ended, after most epochs, in the last sweep."""
+    import polars
+
+    by_place = polars.format("{}/{}", "sweep" if "sweep" in runs.columns else polars.lit(0), "subdir")
+    twin = polars.when(polars.col("identity") == "").then(by_place).otherwise("identity").alias("twin")
+    if not runs.select(twin, *keys).is_duplicated().any():
+        return runs
+    has_ended = polars.col("status").is_in(["done", "diverged"]).alias("has_ended")
+    ranked = runs.with_columns(twin, has_ended).with_row_index("order").sort("has_ended", "epoch", "order")
+    last = ranked.unique(["twin", *keys], keep="last", maintain_order=True)
+    return last.sort("order").drop("order", "twin", "has_ended")
 
 
 def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
@@ -207,7 +216,9 @@ def _objective_of(runs: "polars.DataFrame") -> tuple[str, list[str]]:
         for tag in (trained, validated)
     }
     if f"final/{validated}" in runs.columns and (counts[validated] == len(done) or counts[validated] > counts[trained]):
-        return validated, []
+        num_without = len(done) - counts[validated]
+        note = f"{num_without:,} of {len(done):,} runs that are done have no {validated}, and don't count."
+        return validated, [note] if num_without else []
     if f"final/{trained}" not in runs.columns and not len(done):
         return trained, []  # as where all runs have failed
     if f"final/{trained}" not in runs.columns:

@@ -3,8 +3,8 @@
 Shapes: R runs, T epochs, S settings.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from simplenn.metric import declared
 from simplenn.report.study import Study, quantiles
 from simplenn.rundir import Run, read_rows
 from simplenn.sweep.parts import find_parts
+
+log = logging.getLogger(__name__)
 
 SHARES = {"median": 0.5, "q10": 0.1, "q90": 0.9}
 MOST_VALUES = 500_000_000  # of one metric, which take two gigabytes
@@ -45,7 +47,12 @@ def _values(study: Study, runs: polars.DataFrame, tag: str) -> np.ndarray | None
     """[T, R], NaN where a run has no value; `None` where no run has one, or where they are too many to hold."""
     columns = list(_columns(study, runs, tag))
     num_epochs = max((last for _, _, last in columns), default=0)
-    if not num_epochs or num_epochs * len(runs) > MOST_VALUES:
+    if num_epochs * len(runs) > MOST_VALUES:
+        log.warning(
+            "no curves of %s: %s runs of %s epochs don't fit in memory", tag, f"{len(runs):,}", f"{num_epochs:,}"
+        )
+        return None
+    if not num_epochs:
         return None
     values = np.full((num_epochs, len(runs)), np.nan, np.float32)
     for places, own, _ in columns:
@@ -84,9 +91,12 @@ def _columns(study: Study, runs: polars.DataFrame, tag: str) -> Iterator[tuple[n
 
 
 def _of_directory(directory: Path, tag: str) -> np.ndarray:
-    with suppress(ConfigError):
-        return np.array([row.get(tag, np.nan) for row in read_rows(Run(directory).metrics_file)], np.float32)
-    return np.array([], np.float32)
+    try:
+        rows = read_rows(Run(directory).metrics_file)
+    except ConfigError as error:
+        log.warning("a run is left out of the curves: %s", error)
+        return np.array([], np.float32)
+    return np.array([row.get(tag, np.nan) for row in rows], np.float32)
 
 
 def _ends(values: np.ndarray) -> np.ndarray:

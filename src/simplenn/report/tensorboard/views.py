@@ -60,7 +60,7 @@ def with_views(study: Study, spare: Path) -> Path:
 
 def _made_of(study: Study) -> str:
     figures = [f"{path.name} {path.stat().st_mtime_ns}" for path in _figures(study.sweeps[0])]
-    return sha256(f"{VERSION} {_name(study)}\n{figures}\n{study.runs.write_csv()}".encode()).hexdigest()
+    return sha256(f"{VERSION} {_name(study)}\n{figures}\n{study.notes}\n{study.runs.write_csv()}".encode()).hexdigest()
 
 
 def _is_made_of(folder: Path, made_of: str) -> bool:
@@ -80,6 +80,12 @@ def _figures(sweep: Path) -> list[Path]:
     return sorted((sweep / "figures").glob("*.png"))
 
 
+def file_names(texts: Sequence[str]) -> list[str]:
+    """As `file_name` has them, but apart, also where two are one once they are safe."""
+    names = [file_name(text) for text in texts]
+    return [f"{name} ({place + 1})" if names.index(name) < place else name for place, name in enumerate(names)]
+
+
 def file_name(text: str) -> str:
     """The text as the name of one folder."""
     safe = NOT_IN_NAMES.sub("_", text) or "_"
@@ -94,7 +100,9 @@ def _ranked(texts: Sequence[str]) -> list[str]:
 def _write_overview(study: Study, overview: Overview, folder: Path) -> None:
     goal, now = study.objective, time.time()
     layout = events.layout_summary(f"{_name(study)}: {goal}", _charts(study, overview))
-    for place, (line, name) in enumerate(zip(overview.lines, [file_name(o.name) for o in overview.lines], strict=True)):
+    for place, (line, name) in enumerate(
+        zip(overview.lines, file_names([own.name for own in overview.lines]), strict=True)
+    ):
         summaries: list[tuple[int, Any]] = [(0, layout)]
         for kind, steps in (("against_axis", line.steps), ("by_epoch", None)):
             points: Mapping[str, np.ndarray] = getattr(line, kind)
