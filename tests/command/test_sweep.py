@@ -253,7 +253,7 @@ def test_an_error_of_one_group_costs_no_other_groups_files(tmp_path: Path) -> No
     swept = ["optimizer=sgd,adam,adagrad,rmsprop", "optimizer.lr=1e4", "seed=0,1", "trainer.max_epochs=2", *SMALL]
     done = script("train.py", "-m", *swept, "name=x", cwd=tmp_path, prelude=PLANTED)
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
-    assert "6 runs: 4 done, 2 diverged" in done.stdout
+    assert "8 runs: 4 done, 2 diverged, 2 left to train" in done.stdout
     sweep = tmp_path / "outputs" / "sweeps" / "x"
     tables = [row["run"] for row in table(sweep)]
     assert tables == [f"optimizer={name},seed={seed}" for name in ("sgd", "adam", "rmsprop") for seed in (0, 1)]

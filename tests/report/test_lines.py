@@ -169,11 +169,11 @@ def test_the_runs_of_a_setting_are_ranked() -> None:
     assert isinstance(report.study.runs, polars.DataFrame)
 
 
-def test_what_was_planned_and_has_not_begun_is_counted() -> None:
+def test_what_is_left_to_train_is_counted() -> None:
     """An interrupted sweep of 2,000 has more than the 1,000 that were in training."""
     status = ["done"] * 2 + ["interrupted"]
     report = report_of(key_seed=[0, 1, 2], final=[1.0, 2.0, None], status=status)
-    assert report.counts(5) == "5 runs: 2 done, 1 interrupted, 2 not begun"
+    assert report.counts(5) == "5 runs: 2 done, 1 interrupted, 2 left to train"
     assert report.counts(3) == report.counts() == "3 runs: 2 done, 1 interrupted"
     assert report.has_ended
     assert not report_of(key_seed=[0], final=[None], status=["interrupted"]).has_ended

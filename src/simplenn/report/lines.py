@@ -92,12 +92,12 @@ class Report:
         yield from self.alone()
 
     def counts(self, num_planned: int = 0) -> str:
-        """How many runs ended how; of those that are planned, if there are more, the rest hasn't begun."""
+        """How many runs ended how; of those that are planned, if there are more, the rest is left to train."""
         num_begun = len(self.study.runs)
         counts = Counter(dict(self.study.runs["status"].value_counts().iter_rows()))
         texts = [f"{counts[status]:,} {status}" for status in STATUSES if counts[status]]
         if num_planned > num_begun:
-            texts.append(f"{num_planned - num_begun:,} not begun")
+            texts.append(f"{num_planned - num_begun:,} left to train")
         num_runs = max(num_begun, num_planned)
         return f"{num_runs:,} {'run' if num_runs == 1 else 'runs'}: {', '.join(texts)}"
 
