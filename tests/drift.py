@@ -25,9 +25,9 @@ from omegaconf import DictConfig
 from plain import Left, State
 
 from simplenn.config.checking import check_config
+from simplenn.groups.columns import config_of
 from simplenn.stacking import train_stack
 from simplenn.stacking.agreement import TOLERANCE
-from simplenn.stacking.columns import config_of
 from simplenn.stacking.stack import Stack
 
 DATA = {"sum": ["data=sum"], "post": ["experiment=post"]}

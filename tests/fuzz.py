@@ -26,6 +26,7 @@ from omegaconf import DictConfig
 from plain import Left, State, flat
 
 from simplenn.config.checking import check_config
+from simplenn.groups.columns import config_of
 from simplenn.groups.joining import join_outcomes
 from simplenn.groups.metrics import best_values, final_values, metrics_per_epoch
 from simplenn.rundir import checkpoint
@@ -34,7 +35,6 @@ from simplenn.rundir.run import Run
 from simplenn.setup import build_run
 from simplenn.stacking import Outcome, Snapshot, prove, train_in_stacks
 from simplenn.stacking.agreement import ROUNDING, TOLERANCE, SingleRun, first_difference, is_exact
-from simplenn.stacking.columns import config_of
 from simplenn.training.train import train
 
 NUM_NUDGES = 8

@@ -34,6 +34,11 @@ class Metric:
     may_be_nan: bool = False
 
     @property
+    def worst(self) -> float:
+        """What a run that has diverged counts as."""
+        return float("inf") if self.less_is_better else float("-inf")
+
+    @property
     def means(self) -> dict[str, Mean]:
         """By the metric's own name where it is the mean itself, else by those of its parts, which are never shown."""
         if self.of_batch is None:

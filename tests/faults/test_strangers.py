@@ -15,7 +15,7 @@ import pytest
 from commands import script
 from omegaconf import OmegaConf
 
-from simplenn.command.sweep_directory import write_multirun
+from simplenn.sweep.multirun import write_multirun
 from simplenn.sweep.parts import digest_of
 
 NAME = Path("outputs") / "sweeps" / "theirs"

@@ -10,6 +10,7 @@ from studies import runs_of
 
 from simplenn.report import study_of_runs
 from simplenn.report.commands import Commands, named
+from simplenn.report.comparison import ranked_runs
 from simplenn.report.lines import Report, Screen
 from simplenn.report.table import folded, number, plain, table_of
 
@@ -165,7 +166,7 @@ def test_numbers_for_people(value: float | None, text: str) -> None:
 
 def test_the_runs_of_a_setting_are_ranked() -> None:
     report = report_of(key_a=list("xxxy"), final=[3.0, 1.0, 2.0, 9.0])
-    assert report.ranked_runs("a=x") == [("run1", 0), ("run2", 0), ("run0", 0)]
+    assert ranked_runs(report.study, "a=x") == [("run1", 0), ("run2", 0), ("run0", 0)]
     assert isinstance(report.study.runs, polars.DataFrame)
 
 

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from simplenn.command.proofs import Proofs
 from simplenn.config.checking import check_config
+from simplenn.groups.columns import config_of
 from simplenn.groups.run_group import RunGroup
 from simplenn.regressor import Regressor
 from simplenn.setup import build_run
 from simplenn.stacking import Proof, proof, prove, train_stack
 from simplenn.stacking.agreement import first_difference, is_exact
-from simplenn.stacking.columns import config_of
 from simplenn.stacking.engine import with_compiler
 from simplenn.stacking.proof import chosen
 from simplenn.training import trainer as trainer_module

@@ -4,8 +4,8 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simplenn.command.sweep_directory import MULTIRUN
 from simplenn.rundir import Run, shown
+from simplenn.sweep.multirun import MULTIRUN
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,7 @@ def finish(
 
     The exit status: 1 where a run of the sweep isn't done, or something couldn't be written.
     """
+    from simplenn.report.commands import named
     from simplenn.sweep.record import SweepRecord
 
     record = SweepRecord(Path(sweep.hydra.sweep.dir), attempt)
@@ -45,7 +46,7 @@ def finish(
             log.error("stopped: %s", stopped)
         is_open = is_cut_short and going_on is not None and going_on.num_runs > len(record.runs)
         if stopped or is_open or record.interrupted or record.attempt.failed:
-            log.info("go on with: python scripts/train.py -m %s resume=true", _named(sweep, record.directory))
+            log.info("go on with: python scripts/train.py -m %s resume=true", named(record.directory))
         elif sweep.verify:
             record.attempt("verify", _verify, record, going_on, sweep.verify)
     finally:
@@ -87,13 +88,6 @@ def _list_failures(record: "SweepRecord") -> None:
         log.error("failed: %s: %s", name, message)
     if len(failed) > MOST_SHOWN:
         log.error("... and %s more; results.csv has all of them", f"{len(failed) - MOST_SHOWN:,}")
-
-
-def _named(sweep: DictConfig, directory: Path) -> str:
-    """What a command says to mean this sweep."""
-    if sweep.name is not None or directory.parent.as_posix().endswith("outputs/sweeps"):
-        return f"name={directory.name}"
-    return shlex.quote(f"hydra.sweep.dir={shown(directory)}")
 
 
 def _verify(record: "SweepRecord", going_on: GoingOn | None, count: int) -> None:

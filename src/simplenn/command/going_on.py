@@ -21,6 +21,7 @@ from simplenn.rundir.lock import NAME as LOCK
 from simplenn.rundir.lock import Lock, remove_dead
 from simplenn.sweep.growth import Growth, grown, lengths_are_swept, with_lengths, without_twins
 from simplenn.sweep.inventory import Inventory, StoredRun, differences
+from simplenn.sweep.multirun import MULTIRUN, write_multirun
 from simplenn.sweep.parts import set_aside, tidy
 from simplenn.sweep.results import noted_state, reason_not_as_written, state_of
 from simplenn.sweep.run_directories import are_wanted, is_missing
@@ -111,7 +112,7 @@ class GoingOn:
             assert self.inventory is not None
             for path, reason in self.inventory.damaged:
                 set_aside(path, reason)
-            told = self.path / sweep_directory.MULTIRUN
+            told = self.path / MULTIRUN
             if told.exists() and not sweep_directory.is_told(self.path):
                 set_aside(told, f"{told} is damaged")
             for run in self.growth.again:
@@ -119,7 +120,7 @@ class GoingOn:
             if not hasattr(get_class(self._sweep.hydra.launcher._target_), "launch_groups"):
                 for group in self.plan.groups:
                     go_on_singly(group, self.path)
-        sweep_directory.write_multirun(self.path, self._sweep)
+        write_multirun(self.path, self._sweep)
 
     def _tidy(self) -> None:
         """Removes what a killed process has left, wherever runs have their places."""

@@ -11,6 +11,7 @@ from simplenn.command import directory, sweep_directory
 from simplenn.config import refuse_lookups
 from simplenn.errors import ConfigError
 from simplenn.planning import key_of, overrides_given
+from simplenn.sweep.multirun import MULTIRUN, read_multirun
 
 # Whoever wrote the sweep's file says which runs there are and how they train, not what a command does beside that, nor
 # what it may trust.
@@ -27,10 +28,9 @@ def resume_sweep(config: DictConfig, config_name: str) -> None:
     path = directory.requested_directory(config, "sweep")
     if not path.is_dir() or not sweep_directory.is_sweep(path):
         raise ConfigError(
-            f"{path} must be a sweep to go on with, and has no {sweep_directory.MULTIRUN} of one; "
-            "leave resume=true out to begin it"
+            f"{path} must be a sweep to go on with, and has no {MULTIRUN} of one; leave resume=true out to begin it"
         )
-    task, hydras = _overrides_of(sweep_directory.read_multirun(path), str(path / sweep_directory.MULTIRUN))
+    task, hydras = _overrides_of(read_multirun(path), str(path / MULTIRUN))
     # Without resume=true itself and in the order of then, so that runs have the configurations of the whole command.
     now = [o for o in overrides_given(config, "task") if key_of(o) != "resume"]
     told = _merged([o for o in task if key_of(o) not in OF_THE_COMMAND or key_of(o) in map(key_of, now)], now)

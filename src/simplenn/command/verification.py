@@ -6,6 +6,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 
 from simplenn.groups import RunGroup
+from simplenn.groups.columns import config_of
 from simplenn.rundir import Run, checkpoint, read_rows
 from simplenn.setup import build_run
 from simplenn.stacking import (
@@ -13,7 +14,6 @@ from simplenn.stacking import (
     TOLERANCE,
     Difference,
     SingleRun,
-    config_of,
     first_difference,
     is_exact,
 )

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from simplenn.config import check_config
 from simplenn.errors import ConfigError
-from simplenn.groups import RunGroup
+from simplenn.groups.columns import config_of
 from simplenn.notebook.arguments import known_checkpoint
 from simplenn.notebook.network import TrainedNetwork, load_run
 from simplenn.setup import build_run
@@ -28,7 +26,7 @@ def load_stored(sweep: Path, run: Mapping[str, Any], which: str, allow: Sequence
     epoch = int(snapshot.epoch[0])
     if epoch < 0:
         raise ConfigError(f"{run['run']} must have a {which} state, and has none; try checkpoint='last'")
-    cfg = configuration_of(group, 0)
+    cfg = check_config(config_of(group.cfg, group.columns, 0))
     cfg.allow = list(allow)
     regressor, data = build_run(cfg)
     try:
@@ -37,11 +35,3 @@ def load_stored(sweep: Path, run: Mapping[str, Any], which: str, allow: Sequence
         reason = " ".join(str(error).split())
         raise ConfigError(f"{run['run']} of {part.path} has weights that its network doesn't take: {reason}") from error
     return TrainedNetwork(regressor, data, name=f"{run['run']} of {sweep}", epoch=epoch, cfg=cfg)
-
-
-def configuration_of(group: RunGroup, run: int) -> DictConfig:
-    """The checked configuration of one of the group's runs, with its own values. Raises `ConfigError`."""
-    cfg = group.cfg.copy()
-    for key, values in group.columns.items():
-        OmegaConf.update(cfg, key, values[run])
-    return check_config(cfg)

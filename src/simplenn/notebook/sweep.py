@@ -109,6 +109,7 @@ class Sweep:
     def best(self) -> Setting:
         """The setting whose runs have the best median. Raises `ConfigError` where no run has come to an end."""
         from simplenn.report.commands import Commands
+        from simplenn.report.comparison import median_of, ranked_runs
 
         rows = self.summary.head(1).rows(named=True)
         if not rows or not rows[0]["n"]:
@@ -117,8 +118,7 @@ class Sweep:
         is_own = study.runs["setting"] == row["setting"]
         statistics = {name: row[name] for name in ("median", "q10", "q90", "n", "diverged")}
         values = {key: row[key] for key in study.keys}
-        ranked = study.runs.filter(is_own).drop_nulls("value").sort("value", descending=not study.less_is_better)
-        command = Commands(study).alone(ranked["run"][(len(ranked) - 1) // 2], 0)
+        command = Commands(study).alone(*median_of(ranked_runs(study, row["setting"])))
         overrides = shlex.split(command)[2:] if command is not None else []
         own = self.results.filter(is_own)
         return Setting(row["setting"], values, study.objective, **statistics, runs=own, overrides=overrides)

@@ -7,11 +7,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from simplenn.errors import ConfigError
 from simplenn.planning import arguments
 from simplenn.report.study import Study
 from simplenn.rundir import shown
 from simplenn.sweep.all_runs import overrides_of
-from simplenn.sweep.parts import find_parts
+from simplenn.sweep.multirun import read_multirun
 
 NUM_SEEDS = 20  # that are proposed
 
@@ -75,14 +76,10 @@ def named(directory: Path) -> str:
     return shlex.quote(f"hydra.sweep.dir={path}")
 
 
-def is_stacked(directory: Path) -> bool:
-    return bool(find_parts(directory))
-
-
 def _multirun(directory: Path) -> DictConfig | None:
-    """Nothing in it is resolved."""
+    """`None` where there is none, or a damaged one: the numbers can be told all the same."""
     try:
-        config = OmegaConf.load(directory / "multirun.yaml")
-    except Exception:  # whatever a damaged file makes of YAML: the numbers can be told all the same
+        content = read_multirun(directory)
+    except ConfigError:
         return None
-    return config if isinstance(config, DictConfig) and "hydra" in config else None
+    return OmegaConf.create(content) if "hydra" in content else None

@@ -148,6 +148,19 @@ def values_of(study: Study, setting: str) -> np.ndarray:
     return study.runs.filter(polars.col("setting") == setting)["value"].drop_nulls().to_numpy()
 
 
+def ranked_runs(study: Study, setting: str) -> list[tuple[str, int]]:
+    """Name and sweep of the setting's runs that count, best first."""
+    own = study.runs.with_columns(_sweep=study.places["sweep"])
+    own = own.filter((polars.col("setting") == setting) & polars.col("value").is_not_null())
+    own = own.with_columns(_cost=cost(study.objective, polars.col("value"))).sort("_cost", maintain_order=True)
+    return list(own.select("run", "_sweep").iter_rows())
+
+
+def median_of(ranked: list[tuple[str, int]]) -> tuple[str, int]:
+    """The run in the middle; of two, the better one."""
+    return ranked[(len(ranked) - 1) // 2]
+
+
 def short_names(study: Study) -> dict[str, str]:
     """Each setting as people say it: `adam at 0.01`, `adam at 0.01, momentum 0.9`."""
     family, rate = study.family, next((key for key in study.keys if key.rpartition(".")[2] == "lr"), None)

@@ -11,11 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import polars
-
-from simplenn.metric import cost
 from simplenn.report.commands import Commands
-from simplenn.report.comparison import Best, Comparison, compare
+from simplenn.report.comparison import Best, Comparison, compare, median_of, ranked_runs
 from simplenn.report.odd import NEARLY_ALL, Odd, odd_ones
 from simplenn.report.statistics import LEAST
 from simplenn.report.study import Study
@@ -153,8 +150,8 @@ class Report:
         which writes the directories of its best, median and worst run."""
         if not self.comparison.bests:
             return
-        runs = self.ranked_runs(self.best_settings[0])
-        median, sweep = runs[(len(runs) - 1) // 2]
+        runs = ranked_runs(self.study, self.best_settings[0])
+        median, sweep = median_of(runs)
         if (command := self.commands.alone(median, sweep)) is not None:
             yield Said("alone:", command)
         if self.commands.has_directory(median, sweep):
@@ -163,13 +160,6 @@ class Report:
         if (command := self.commands.extract(names, sweep)) is not None:
             yield Said("runs:", "have no directories yet; this writes the best, the median and the worst:")
             yield Said("runs:", command)
-
-    def ranked_runs(self, setting: str) -> list[tuple[str, int]]:
-        """Name and sweep of the setting's runs that count, best first."""
-        own = self.study.runs.with_columns(_sweep=self.study.places["sweep"])
-        own = own.filter((polars.col("setting") == setting) & polars.col("value").is_not_null())
-        own = own.with_columns(_cost=cost(self.study.objective, polars.col("value"))).sort("_cost", maintain_order=True)
-        return list(own.select("run", "_sweep").iter_rows())
 
 
 def _how_many(odd: Odd) -> str:

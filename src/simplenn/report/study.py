@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from simplenn.config import Kind, kind_of
+from simplenn.config import Kind, kind_of, setting
 from simplenn.errors import ConfigError
 from simplenn.metric import declared, objective_tags
 from simplenn.rundir import shown
@@ -78,7 +78,7 @@ class Study:
     @property
     def worst(self) -> float:
         """What a diverged run has for a value."""
-        return float("inf") if self.less_is_better else float("-inf")
+        return declared(self.objective).worst
 
     def _is_number(self, key: str) -> bool:
         return self.settings[key].dtype.is_numeric()
@@ -89,7 +89,6 @@ def study_of(sweeps: Sequence[Path]) -> Study:
 
     Raises `ConfigError` in one line where one of them isn't a sweep, or none of them has a run, and `Damaged`.
     """
-
     from simplenn.sweep.all_runs import all_runs_of
 
     sweeps = list({Path(sweep).resolve(): Path(sweep) for sweep in sweeps}.values())
@@ -139,7 +138,7 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
     keys = [key for key in keys if kind_of(key) is not Kind.SEED]
     objective, notes = _objective_of(runs)
     notes += [*_of_different_lengths(runs, keys), *different_untold(sweeps, runs)]
-    worst = float("inf") if declared(objective).less_is_better else float("-inf")
+    worst = declared(objective).worst
     value = (
         polars.when(runs["status"] == "diverged")
         .then(worst)
@@ -256,27 +255,17 @@ def different_untold(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[s
         code: (sweep, part) for code, sweep, part in kinds.unique("cfg").select("cfg", "sweep", "part").iter_rows()
     }
     parts = {(number, part.number): part for number, sweep in enumerate(sweeps) for part in find_parts(sweep)}
-    structures = {code: parts[tuple(first[code])].structure for codes in several for code in codes}
-    values = {code: _setting_of(structure["cfg"]) for code, structure in structures.items()}
+    found_in = {code: parts[tuple(first[code])] for codes in several for code in codes}
+    values = {code: setting(part.cfg) for code, part in found_in.items()}
     found: set[str] = set()
     for codes in several:
-        told = {key for code in codes for key in structures[code]["columns"]}
+        told = {key for code in codes for key in found_in[code].structure["columns"]}
         told |= {name.removeprefix("key/") for name in keys}
         names = {name for code in codes for name in values[code]} - told
         found |= {name for name in names if len({repr(values[code].get(name)) for code in codes}) > 1}
     if not found:
         return []
     return [f"runs of one setting differ in {', '.join(sorted(found))}, as files of conf/ changed between commands."]
-
-
-def _setting_of(text: str) -> dict[str, object]:
-    """The values by full key of what makes a setting, in a configuration."""
-    from omegaconf import OmegaConf
-
-    from simplenn.config import flatten
-
-    container: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    return {key: value for key, value in flatten(container).items() if kind_of(key) is Kind.SETTING}
 
 
 def _settings_of(table: "polars.DataFrame", keys: Sequence[str], worst: float) -> "polars.DataFrame":

@@ -9,7 +9,6 @@ May import: signals, metric, network, data, regressor, config, setup, groups, tr
 
 from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.stacking.agreement import NOT_AS_SINGLE, TOLERANCE, Difference, SingleRun, first_difference, is_exact
-from simplenn.stacking.columns import config_of
 from simplenn.stacking.engine import with_compiler
 from simplenn.stacking.memory import default_max_stack
 from simplenn.stacking.proof import Proof, prove
@@ -24,7 +23,6 @@ __all__ = [
     "Proof",
     "SingleRun",
     "Snapshot",
-    "config_of",
     "default_max_stack",
     "first_difference",
     "is_exact",

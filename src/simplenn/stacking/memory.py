@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from simplenn.data import EVALUATION_BATCH, TensorDataModule
+from simplenn.groups.columns import Columns
 from simplenn.regressor import Batch
 from simplenn.setup import build_run, share_data
-from simplenn.stacking.columns import Columns
 from simplenn.stacking.internals import is_allocator_error
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.rules import UPDATE_RULES

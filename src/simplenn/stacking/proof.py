@@ -17,11 +17,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from simplenn import signals
+from simplenn.groups.columns import Columns, config_of, num_runs_of, seeds_of
 from simplenn.setup import build_run
 from simplenn.stacking.agreement import NOT_AS_SINGLE, Difference, SingleRun, first_difference, is_exact
 from simplenn.stacking.attributes import attributes_of
 from simplenn.stacking.attributes import first_difference as first_different_attribute
-from simplenn.stacking.columns import Columns, config_of, num_runs_of, seeds_of
 from simplenn.stacking.engine import wants_compiler, with_compiler
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.internals import is_random_under_vmap

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
+from simplenn.groups.columns import Columns, num_runs_of
 from simplenn.groups.joining import take_outcome
 from simplenn.groups.outcome import Outcome
-from simplenn.stacking.columns import Columns, num_runs_of
 from simplenn.stacking.engine import with_compiler
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.memory import default_max_stack, is_out_of_memory, release

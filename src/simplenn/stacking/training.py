@@ -17,12 +17,12 @@ from torch import Tensor
 
 from simplenn import signals
 from simplenn.data import TensorDataModule
+from simplenn.groups.columns import Columns, seeds_of
 from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.metric import LEARNING_RATE
 from simplenn.setup import build_run, share_data
 from simplenn.signals import Interrupted
 from simplenn.stacking.batches import same_batches
-from simplenn.stacking.columns import Columns, seeds_of
 from simplenn.stacking.continuation import checkpoint_of, has_nothing_left, start_of
 from simplenn.stacking.engine import stack_class
 from simplenn.stacking.initial_weights import InitialWeights

@@ -16,7 +16,8 @@ from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError
 from simplenn.rundir import replacing, write_atomically
 from simplenn.sweep.cells import harmless
-from simplenn.sweep.parts import file_digest
+from simplenn.sweep.multirun import MULTIRUN
+from simplenn.sweep.parts import STACKS, file_digest
 
 if TYPE_CHECKING:
     import polars
@@ -108,9 +109,14 @@ def reason_not_as_written(sweep: Path) -> str:
     return "" if is_same else f"{path} doesn't match its checksum"
 
 
+def has_sweep(path: Path) -> bool:
+    """Whether the directory has anything of a sweep."""
+    return any((path / name).exists() for name in (STACKS, RESULTS, MULTIRUN))
+
+
 def refuse_no_sweep(sweep: Path) -> None:
     """Raises `ConfigError`, naming the nearest, where the directory has nothing of a sweep."""
-    if not any((sweep / name).exists() for name in ("stacks", RESULTS, "multirun.yaml")):
+    if not has_sweep(sweep):
         raise ConfigError(f"{sweep} must be a sweep's directory, but has no {RESULTS}; {_sweeps_near(sweep)}")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError
 from simplenn.rundir.hydra_folder import hydra_file
+from simplenn.sweep.results import has_sweep
 
-OF_A_SWEEP = ("stacks", "results.csv", "multirun.yaml")  # one of them is in its directory
 DEEPEST = 4  # folders below the one that is named: outputs/sweeps/<sweep>/runs, and one of the user's own
 
 
@@ -47,7 +47,7 @@ def event_files(directory: Path) -> list[Path]:
 
 
 def _look(path: Path, found: Found, deeper: int) -> None:
-    if any((path / name).exists() for name in OF_A_SWEEP):
+    if has_sweep(path):
         found.sweeps.append(path)
     elif is_run(path):
         found.runs.append(path)

@@ -57,10 +57,9 @@ def _values(study: Study, runs: polars.DataFrame, tag: str) -> np.ndarray | None
     values = np.full((num_epochs, len(runs)), np.nan, np.float32)
     for places, own, _ in columns:
         values[: len(own), places] = own
-    worst = np.inf if declared(tag).less_is_better else -np.inf
     ends = _ends(values)
     for place in np.flatnonzero((runs["status"] == "diverged").to_numpy()):
-        values[ends[place] :, place] = worst
+        values[ends[place] :, place] = declared(tag).worst
     return values
 
 
