@@ -3,9 +3,10 @@
 Shapes: T epochs, n runs of a setting.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars
@@ -13,6 +14,14 @@ import polars
 from simplenn.report.study import Study, quantiles
 from simplenn.rundir import Run, read_rows
 from simplenn.sweep.parts import CURVES, Part, find_parts
+
+
+class Piece(NamedTuple):
+    """Curves [T, n] of the runs of these numbers; T is that of all runs beside them, `longest` that of their own."""
+
+    numbers: np.ndarray
+    curves: np.ndarray
+    longest: int
 
 
 @dataclass(frozen=True)
@@ -41,26 +50,34 @@ def curves_of(study: Study, settings: Sequence[str], metric: str | None = None) 
         study.places.select("sweep", "subdir", "part", "row")
     )
     runs = runs.filter(polars.col("setting").is_in(list(settings)) & polars.col("value").is_not_null())
-    runs = runs.with_columns(number=polars.int_range(len(runs), dtype=polars.Int64))
-    found: list[tuple[np.ndarray, np.ndarray]] = []  # numbers of runs, and their curves [T, n]
-    parts = {(sweep, part.number): part for sweep, path in enumerate(study.sweeps) for part in find_parts(path)}
-    stacked = runs.filter(polars.col("part").is_not_null())
-    for (sweep, part), own in stacked.group_by("sweep", "part", maintain_order=True):
-        rows = own["row"].to_numpy()
-        found.append((own["number"].to_numpy(), _of_part(parts[sweep, part], rows, metric)))  # pyright: ignore[reportArgumentType]
-    for number, sweep, subdir in (
-        runs.filter(polars.col("part").is_null()).select("number", "sweep", "subdir").iter_rows()
-    ):
-        found.append((np.array([number]), _of_run(study.sweeps[sweep] / subdir, metric)))
-    num_epochs = max((len(curve) for _, curve in found), default=0)
+    found = list(pieces_of(study, runs, metric))
+    num_epochs = max((len(piece.curves) for piece in found), default=0)
     whole = np.full((num_epochs, len(runs)), np.nan)
-    for numbers, curve in found:
-        whole[: len(curve), numbers] = curve
+    for piece in found:
+        whole[: len(piece.curves), piece.numbers] = piece.curves
     diverged = np.flatnonzero((runs["status"] == "diverged").to_numpy())
     ended = np.flip(np.logical_and.accumulate(np.flip(np.isnan(whole[:, diverged]), 0), 0), 0)
     whole[:, diverged] = np.where(ended, study.worst, whole[:, diverged])
-    places = runs.group_by("setting", maintain_order=True).agg("number")
+    places = runs.with_row_index("number").group_by("setting", maintain_order=True).agg("number")
     return {setting: whole[:, np.asarray(numbers)] for setting, numbers in places.iter_rows()}
+
+
+def pieces_of(
+    study: Study, runs: polars.DataFrame, metric: str, of_run: Callable[[Path, str], np.ndarray] | None = None
+) -> Iterator[Piece]:
+    """The curves of the runs in these rows, which have `sweep`, `subdir`, `part` and `row` as `Study.places` does. Each
+    part's file is read once; `of_run` reads a run's directory, by default as `curve_of_run`. Raises `Damaged`."""
+    of_run = of_run or curve_of_run
+    runs = runs.with_row_index("number")
+    parts = {(sweep, part.number): part for sweep, path in enumerate(study.sweeps) for part in find_parts(path)}
+    stacked = runs.filter(polars.col("part").is_not_null())
+    for (sweep, part), own in stacked.group_by("sweep", "part", maintain_order=True):
+        numbers, rows = own["number"].to_numpy(), own["row"].to_numpy()
+        yield Piece(numbers, *_of_part(parts[sweep, part], rows, metric))  # pyright: ignore[reportArgumentType]
+    alone = runs.filter(polars.col("part").is_null())
+    for number, sweep, subdir in alone.select("number", "sweep", "subdir").iter_rows():
+        curve = of_run(study.sweeps[sweep] / subdir, metric)
+        yield Piece(np.array([number]), curve, len(curve))
 
 
 def band_of(curves: np.ndarray) -> Band:
@@ -73,13 +90,13 @@ def band_of(curves: np.ndarray) -> Band:
     return Band(np.flatnonzero(has) + 1, middle, low, high, curves.shape[1])
 
 
-def _of_part(part: Part, rows: np.ndarray, metric: str) -> np.ndarray:
-    """[T, n], of the runs in these rows."""
+def _of_part(part: Part, rows: np.ndarray, metric: str) -> tuple[np.ndarray, int]:
+    """[T, n], of the runs in these rows, and how many epochs they have at most."""
     part.verify([CURVES])
     counts = part.table["num_rows"].to_numpy()
     path = part.path / CURVES
     if metric not in part.structure["curves"]:
-        return np.full((0, len(rows)), np.nan)
+        return np.full((0, len(rows)), np.nan), 0
     frame = part.sound(CURVES, lambda: polars.read_parquet(path, columns=["epoch", metric]))
     place = np.full(len(counts), -1)
     place[rows] = np.arange(len(rows))
@@ -88,11 +105,11 @@ def _of_part(part: Part, rows: np.ndarray, metric: str) -> np.ndarray:
     curves = np.full((int(counts.max(initial=0)), len(rows)), np.nan)
     values = frame[metric].cast(polars.Float64).fill_null(float("nan")).to_numpy()
     curves[frame["epoch"].to_numpy()[wanted] - 1, runs[wanted]] = values[wanted]
-    return curves
+    return curves, int(counts[rows].max(initial=0))
 
 
-def _of_run(directory: Path, metric: str) -> np.ndarray:
-    """[T, 1], of a run that trained by itself."""
+def curve_of_run(directory: Path, metric: str) -> np.ndarray:
+    """[T, 1], of a run that trained by itself. Raises `ConfigError` for a damaged metrics.csv."""
     rows = read_rows(Run(directory).metrics_file)
     curve = np.full((max((int(row["epoch"]) for row in rows), default=0), 1), np.nan)
     for row in rows:

@@ -4,7 +4,7 @@ Shapes: R runs, T epochs, S settings.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +13,8 @@ import polars
 
 from simplenn.errors import ConfigError
 from simplenn.metric import declared
+from simplenn.report.curves import curve_of_run, pieces_of
 from simplenn.report.study import Study, quantiles
-from simplenn.rundir import Run, read_rows
-from simplenn.sweep.parts import find_parts
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +44,9 @@ def curves_of(study: Study, settings: Sequence[str], tags: Sequence[str]) -> dic
 
 def _values(study: Study, runs: polars.DataFrame, tag: str) -> np.ndarray | None:
     """[T, R], NaN where a run has no value; `None` where no run has one, or where they are too many to hold."""
-    columns = list(_columns(study, runs, tag))
-    num_epochs = max((last for _, _, last in columns), default=0)
+    found = pieces_of(study, runs, tag, _of_sound_run)
+    pieces = [(piece.numbers, piece.curves[: piece.longest].astype(np.float32)) for piece in found]
+    num_epochs = max((len(own) for _, own in pieces), default=0)
     if num_epochs * len(runs) > MOST_VALUES:
         log.warning(
             "no curves of %s: %s runs of %s epochs don't fit in memory", tag, f"{len(runs):,}", f"{num_epochs:,}"
@@ -55,7 +55,7 @@ def _values(study: Study, runs: polars.DataFrame, tag: str) -> np.ndarray | None
     if not num_epochs:
         return None
     values = np.full((num_epochs, len(runs)), np.nan, np.float32)
-    for places, own, _ in columns:
+    for places, own in pieces:
         values[: len(own), places] = own
     ends = _ends(values)
     for place in np.flatnonzero((runs["status"] == "diverged").to_numpy()):
@@ -63,39 +63,12 @@ def _values(study: Study, runs: polars.DataFrame, tag: str) -> np.ndarray | None
     return values
 
 
-def _columns(study: Study, runs: polars.DataFrame, tag: str) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Places of runs, their values [T, of these runs], and the number of epochs that any of them has."""
-    numbered = runs.with_row_index("place")
-    stacked = numbered.filter(polars.col("part").is_not_null())
-    for (sweep, number), own in stacked.group_by("sweep", "part", maintain_order=True):
-        part = next(part for part in find_parts(study.sweeps[int(str(sweep))]) if part.number == number)
-        part.verify(["curves.parquet"])
-        counts = part.table["num_rows"].to_numpy()
-        rows = own["row"].to_numpy()
-        path = part.path / "curves.parquet"
-        if tag not in polars.read_parquet_schema(path):
-            continue
-        whole = polars.read_parquet(path, columns=[tag])[tag].fill_null(float("nan")).to_numpy().astype(np.float32)
-        starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
-        longest = int(counts[rows].max(initial=0))
-        values = np.full((longest, len(rows)), np.nan, np.float32)
-        for epoch in range(longest):
-            has = counts[rows] > epoch
-            values[epoch, has] = whole[starts[rows[has]] + epoch]
-        yield own["place"].to_numpy(), values, longest
-    for place, sweep, subdir in numbered.filter(polars.col("part").is_null()).select("place", "sweep", "subdir").rows():
-        own = _of_directory(study.sweeps[sweep] / subdir, tag)
-        if len(own):
-            yield np.array([place]), own[:, None], len(own)
-
-
-def _of_directory(directory: Path, tag: str) -> np.ndarray:
+def _of_sound_run(directory: Path, tag: str) -> np.ndarray:
     try:
-        rows = read_rows(Run(directory).metrics_file)
+        return curve_of_run(directory, tag)
     except ConfigError as error:
         log.warning("a run is left out of the curves: %s", error)
-        return np.array([], np.float32)
-    return np.array([row.get(tag, np.nan) for row in rows], np.float32)
+        return np.empty((0, 1))
 
 
 def _ends(values: np.ndarray) -> np.ndarray:
