@@ -9,7 +9,8 @@ from conftest import script
 from studies import runs_of
 
 from simplenn.errors import ConfigError
-from simplenn.report.study import ONE_SETTING, once_each, quantiles, study_of, study_of_runs, texts_of
+from simplenn.report.settings import ONE_SETTING, quantiles, texts_of
+from simplenn.report.study import once_each, study_of, study_of_runs
 from simplenn.sweep.results import read_results
 
 QUICK = ("experiment=post", "trainer=cpu", "progress=none", "trainer.max_epochs=5", "run_dirs=none")

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from simplenn.config import identities, without_length
 from simplenn.errors import ConfigError
 from simplenn.metric import cost, objective_of
-from simplenn.report.study import quantiles
+from simplenn.report.settings import quantiles
 from simplenn.rundir import Result
 from simplenn.sweep.results import refuse_no_sweep
 

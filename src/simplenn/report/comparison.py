@@ -16,8 +16,9 @@ import numpy as np
 import polars
 
 from simplenn.metric import cost
+from simplenn.report.settings import texts_of
 from simplenn.report.statistics import LEAST, NUM_DRAWS, median_interval, share_of_lower_medians, sign_test
-from simplenn.report.study import Study, texts_of
+from simplenn.report.study import Study
 
 CERTAIN = 0.05  # a p-value below it counts
 CLEAR = 0.6  # share of the seeds from which on a better setting is called better without a restriction

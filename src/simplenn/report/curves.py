@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import polars
 
-from simplenn.report.study import Study, quantiles
+from simplenn.report.settings import quantiles
+from simplenn.report.study import Study
 from simplenn.rundir import Run, read_rows
 from simplenn.sweep.parts import CURVES, Part, find_parts
 

@@ -20,7 +20,8 @@ from simplenn.errors import ConfigError
 from simplenn.metric import METRICS, declared
 from simplenn.report.comparison import Comparison, short_keys, short_names, values_of
 from simplenn.report.curves import bands_of
-from simplenn.report.study import Study, texts_of
+from simplenn.report.settings import texts_of
+from simplenn.report.study import Study
 from simplenn.report.style import (
     FONT,
     HEIGHT,

@@ -12,21 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simplenn.config import Kind, kind_of, setting
+from simplenn.config import Kind, kind_of
 from simplenn.errors import ConfigError
-from simplenn.metric import declared, objective_tags
+from simplenn.metric import declared
+from simplenn.report.comparable import different_lengths, different_untold, objective_of_all
+from simplenn.report.settings import ONE_SETTING, STATISTICS, settings_of
 from simplenn.rundir import shown
 from simplenn.rundir.lock import at_work_in
 from simplenn.sweep.results import RESULTS, refuse_no_sweep, table_of
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars
 
-STATISTICS = ("n", "median", "q10", "q90", "mean", "sd", "diverged", "failed", "unfinished")
 OWN_COLUMNS = ("setting", "value", *STATISTICS)  # which no swept key may be called
-ONE_SETTING = "all runs"  # the name of the setting where only the seed is swept
-DIGITS = 6  # of a number in a setting's name, where so many tell all values apart
 
 
 @dataclass(frozen=True)
@@ -136,8 +134,8 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
         raise ConfigError(f"a swept key must not be called {taken[0]}, as a column of a report is; rename it")
     table = table.with_columns(*(_as_numbers(table[key]) for key in keys))
     keys = [key for key in keys if kind_of(key) is not Kind.SEED]
-    objective, notes = _objective_of(runs)
-    notes += [*_of_different_lengths(runs, keys), *different_untold(sweeps, runs)]
+    objective, notes = objective_of_all(runs)
+    notes += [*different_lengths(runs, keys), *different_untold(sweeps, runs)]
     worst = declared(objective).worst
     value = (
         polars.when(runs["status"] == "diverged")
@@ -146,7 +144,7 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
         .then(_finals(runs, objective))
     )
     table = table.with_columns(value.alias("value"))
-    own = _settings_of(table, keys, worst)
+    own = settings_of(table, keys, worst)
     if keys:
         names = own.select("setting", *keys)
         table = table.join(names, on=keys, how="left", nulls_equal=True, maintain_order="left")
@@ -202,157 +200,3 @@ def _as_numbers(column: "polars.Series") -> "polars.Series":
     if not len(texts) or texts.cast(polars.Float64, strict=False).null_count():
         return column
     return column.cast(polars.Float64, strict=False)
-
-
-def _objective_of(runs: "polars.DataFrame") -> tuple[str, list[str]]:
-    """The tag by which all runs can be compared: that over validation data, where each run that is done has it."""
-    import polars
-
-    trained, validated = objective_tags()
-    done = runs.filter(polars.col("status") == "done")
-    counts = {
-        tag: len(done) - done[f"final/{tag}"].null_count() if f"final/{tag}" in runs.columns else 0
-        for tag in (trained, validated)
-    }
-    if f"final/{validated}" in runs.columns and (counts[validated] == len(done) or counts[validated] > counts[trained]):
-        num_without = len(done) - counts[validated]
-        note = f"{num_without:,} of {len(done):,} runs that are done have no {validated}, and don't count."
-        return validated, [note] if num_without else []
-    if f"final/{trained}" not in runs.columns and not len(done):
-        return trained, []  # as where all runs have failed
-    if f"final/{trained}" not in runs.columns:
-        raise ConfigError(f"a sweep's runs must have {validated} or {trained} to be compared, and have neither yet")
-    if not counts[validated]:
-        return trained, []
-    number = f"{len(done) - counts[validated]:,} of {len(done):,}"
-    return trained, [f"{number} runs have no {validated}, so all are compared by {trained}."]
-
-
-def _of_different_lengths(runs: "polars.DataFrame", keys: Sequence[str]) -> list[str]:
-    """A note where runs that are done have different numbers of epochs, though these are not swept."""
-    epochs = runs.filter(runs["status"] == "done")["epoch"]
-    if not len(epochs) or epochs.min() == epochs.max() or any(kind_of(key) is Kind.LENGTH for key in keys):
-        return []
-    return [f"runs that are done have from {epochs.min():,} to {epochs.max():,} epochs, and are compared as they are."]
-
-
-def different_untold(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[str]:
-    """Notes on runs that count as of one setting by what their commands said, and aren't: another value in a file of
-    conf/, which was edited between two commands."""
-    import polars
-
-    from simplenn.sweep.parts import find_parts
-
-    keys = [name for name in runs.columns if name.startswith("key/")]
-    keys = [name for name in keys if kind_of(name.removeprefix("key/")) is not Kind.SEED]
-    own = runs.filter(polars.col("part").is_not_null())
-    kinds = own.group_by("cfg", *keys, maintain_order=True).agg(polars.col("sweep", "part").first())
-    together = kinds.group_by(keys or polars.lit(0)).agg("cfg")["cfg"]
-    several = {tuple(sorted(codes)) for codes in together.to_list() if len(codes) > 1}
-    if not several:
-        return []
-    first = {
-        code: (sweep, part) for code, sweep, part in kinds.unique("cfg").select("cfg", "sweep", "part").iter_rows()
-    }
-    parts = {(number, part.number): part for number, sweep in enumerate(sweeps) for part in find_parts(sweep)}
-    found_in = {code: parts[tuple(first[code])] for codes in several for code in codes}
-    values = {code: setting(part.cfg) for code, part in found_in.items()}
-    found: set[str] = set()
-    for codes in several:
-        told = {key for code in codes for key in found_in[code].structure["columns"]}
-        told |= {name.removeprefix("key/") for name in keys}
-        names = {name for code in codes for name in values[code]} - told
-        found |= {name for name in names if len({repr(values[code].get(name)) for code in codes}) > 1}
-    if not found:
-        return []
-    return [f"runs of one setting differ in {', '.join(sorted(found))}, as files of conf/ changed between commands."]
-
-
-def _settings_of(table: "polars.DataFrame", keys: Sequence[str], worst: float) -> "polars.DataFrame":
-    """[S]: see `Study`."""
-    import numpy as np
-    import polars
-
-    table = table.select(*keys, "status", "value")
-    if keys:
-        own = table.select(keys).unique(maintain_order=True).with_row_index("index")
-        table = table.join(own, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    else:
-        own = polars.DataFrame({"index": polars.Series([0], dtype=polars.get_index_type())})
-        table = table.with_columns(index=polars.lit(0, polars.get_index_type()))
-    counts = table.group_by("index").agg(
-        polars.col("value").count().cast(polars.Int64).alias("n"),
-        polars.col("value").mean().alias("mean"),
-        polars.col("value").std().alias("sd"),
-        *(
-            (polars.col("status") == status).sum().cast(polars.Int64).alias(name)
-            for status, name in (("diverged", "diverged"), ("failed", "failed"), ("interrupted", "unfinished"))
-        ),
-    )
-    own = own.join(counts, on="index", how="left", maintain_order="left")
-    is_partly = (polars.col("diverged") > 0) & (polars.col("diverged") < polars.col("n"))
-    own = own.with_columns(
-        polars.when(polars.col("diverged") > 0).then(worst).otherwise(polars.col("mean").fill_nan(worst)).alias("mean"),
-        polars.when(is_partly)
-        .then(float("inf"))
-        .when(polars.col("diverged") == 0)
-        .then(polars.col("sd").fill_nan(float("inf")))
-        .alias("sd"),
-    )
-    ordered = table.filter(polars.col("value").is_not_null()).select("index", "value").sort("index", "value")
-    values, n = ordered["value"].to_numpy(), own["n"].to_numpy()
-    starts = np.concatenate([[0], np.cumsum(n)[:-1]])
-    for name, share in (("median", 0.5), ("q10", 0.1), ("q90", 0.9)):
-        found = quantiles(values, starts, n, share)
-        own = own.with_columns(polars.Series(name, found, nan_to_null=True))
-    own = own.with_columns(names_of(own, keys).alias("setting"))
-    ascending = ["median", "q90", "q10"] if worst > 0 else ["median", "q10", "q90"]
-    own = own.sort(ascending, descending=worst < 0, nulls_last=True, maintain_order=True)
-    return own.select("setting", *keys, *STATISTICS)
-
-
-def quantiles(values: "np.ndarray", starts: "np.ndarray", counts: "np.ndarray", share: float) -> "np.ndarray":
-    """[S]: a quantile of each of S groups, which stand sorted one after another in `values`; NaN of an empty one.
-
-    Between two values it is interpolated as numpy does by default (Hyndman and Fan, 1996, definition 7). Between a
-    finite and an infinite one it is the infinite one.
-    """
-    import numpy as np
-
-    found = np.full(len(counts), np.nan)
-    has = counts > 0
-    place = (counts[has] - 1) * share
-    low = np.floor(place).astype(np.int64)
-    rest = place - low
-    lower = values[starts[has] + low]
-    upper = values[starts[has] + np.where(rest > 0, low + 1, low)]
-    with np.errstate(invalid="ignore"):
-        between = lower + rest * (upper - lower)
-    infinite = np.where(np.isinf(lower), lower, upper)
-    found[has] = np.where(lower == upper, lower, np.where(np.isinf(lower) | np.isinf(upper), infinite, between))
-    return found
-
-
-def names_of(settings: "polars.DataFrame", keys: Sequence[str]) -> "polars.Series":
-    """[S]: `optimizer=adam,optimizer.lr=0.01`; a key that the setting doesn't have is left out."""
-    import polars
-
-    if not keys:
-        return polars.Series([ONE_SETTING] * len(settings))
-    columns = []
-    for key in keys:
-        texts = texts_of(settings[key])
-        columns.append([None if text is None else f"{key}={text}" for text in texts])
-    nothing = ",".join(f"{key}=null" for key in keys)
-    return polars.Series([",".join(filter(None, own)) or nothing for own in zip(*columns, strict=True)])
-
-
-def texts_of(column: "polars.Series") -> list[str | None]:
-    """A column's values as people read them: with as few digits as tell them apart, from 6 on; null as `None`."""
-    values = column.to_list()
-    if not column.dtype.is_float():
-        return [None if value is None else str(value) for value in values]
-    different = column.drop_nulls().unique().to_list()
-    form = "{:.6g}" if len({f"{value:.{DIGITS}g}" for value in different}) == len(different) else "{!r}"
-    texts = {value: form.format(value) for value in different}
-    return [texts.get(value) for value in values]

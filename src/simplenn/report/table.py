@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simplenn.report.comparison import short_keys, short_names
-from simplenn.report.study import Study, texts_of
+from simplenn.report.settings import texts_of
+from simplenn.report.study import Study
 
 WIDTH = 80  # where the output is no terminal
 MOST_ROWS = 10

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars
 
-from simplenn.report.study import ONE_SETTING, Study, quantiles
+from simplenn.report.settings import ONE_SETTING, quantiles
+from simplenn.report.study import Study
 from simplenn.report.tensorboard.setting_curves import SHARES, curves_of
 
 AXIS = "optimizer.lr"  # shown against where the sweep goes over it; else the first other number

@@ -14,7 +14,8 @@ import polars
 from simplenn.errors import ConfigError
 from simplenn.metric import declared
 from simplenn.report.curves import curve_of_run, pieces_of
-from simplenn.report.study import Study, quantiles
+from simplenn.report.settings import quantiles
+from simplenn.report.study import Study
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,78 @@
+"""Whether the runs of a study can be compared: by which metric, and what a reader has to know before comparing the
+numbers. Imports no torch.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simplenn.config import Kind, kind_of, setting
+from simplenn.errors import ConfigError
+from simplenn.metric import objective_tags
+
+if TYPE_CHECKING:
+    import polars
+
+
+def objective_of_all(runs: "polars.DataFrame") -> tuple[str, list[str]]:
+    """The tag by which all runs can be compared: that over validation data, where each run that is done has it."""
+    import polars
+
+    trained, validated = objective_tags()
+    done = runs.filter(polars.col("status") == "done")
+    counts = {
+        tag: len(done) - done[f"final/{tag}"].null_count() if f"final/{tag}" in runs.columns else 0
+        for tag in (trained, validated)
+    }
+    if f"final/{validated}" in runs.columns and (counts[validated] == len(done) or counts[validated] > counts[trained]):
+        num_without = len(done) - counts[validated]
+        note = f"{num_without:,} of {len(done):,} runs that are done have no {validated}, and don't count."
+        return validated, [note] if num_without else []
+    if f"final/{trained}" not in runs.columns and not len(done):
+        return trained, []  # as where all runs have failed
+    if f"final/{trained}" not in runs.columns:
+        raise ConfigError(f"a sweep's runs must have {validated} or {trained} to be compared, and have neither yet")
+    if not counts[validated]:
+        return trained, []
+    number = f"{len(done) - counts[validated]:,} of {len(done):,}"
+    return trained, [f"{number} runs have no {validated}, so all are compared by {trained}."]
+
+
+def different_lengths(runs: "polars.DataFrame", keys: Sequence[str]) -> list[str]:
+    """A note where runs that are done have different numbers of epochs, though these are not swept."""
+    epochs = runs.filter(runs["status"] == "done")["epoch"]
+    if not len(epochs) or epochs.min() == epochs.max() or any(kind_of(key) is Kind.LENGTH for key in keys):
+        return []
+    return [f"runs that are done have from {epochs.min():,} to {epochs.max():,} epochs, and are compared as they are."]
+
+
+def different_untold(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[str]:
+    """Notes on runs that count as of one setting by what their commands said, and aren't: another value in a file of
+    conf/, which was edited between two commands."""
+    import polars
+
+    from simplenn.sweep.parts import find_parts
+
+    keys = [name for name in runs.columns if name.startswith("key/")]
+    keys = [name for name in keys if kind_of(name.removeprefix("key/")) is not Kind.SEED]
+    own = runs.filter(polars.col("part").is_not_null())
+    kinds = own.group_by("cfg", *keys, maintain_order=True).agg(polars.col("sweep", "part").first())
+    together = kinds.group_by(keys or polars.lit(0)).agg("cfg")["cfg"]
+    several = {tuple(sorted(codes)) for codes in together.to_list() if len(codes) > 1}
+    if not several:
+        return []
+    first = {
+        code: (sweep, part) for code, sweep, part in kinds.unique("cfg").select("cfg", "sweep", "part").iter_rows()
+    }
+    parts = {(number, part.number): part for number, sweep in enumerate(sweeps) for part in find_parts(sweep)}
+    found_in = {code: parts[tuple(first[code])] for codes in several for code in codes}
+    values = {code: setting(part.cfg) for code, part in found_in.items()}
+    found: set[str] = set()
+    for codes in several:
+        told = {key for code in codes for key in found_in[code].structure["columns"]}
+        told |= {name.removeprefix("key/") for name in keys}
+        names = {name for code in codes for name in values[code]} - told
+        found |= {name for name in names if len({repr(values[code].get(name)) for code in codes}) > 1}
+    if not found:
+        return []
+    return [f"runs of one setting differ in {', '.join(sorted(found))}, as files of conf/ changed between commands."]
