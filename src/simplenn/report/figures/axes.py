@@ -1,0 +1,90 @@
+"""What the figures share: the axis of the objective, bands and points on it, labels, and which line has which look.
+Imports matplotlib.
+
+Values beyond an axis, as those of diverged runs, are drawn at its edge, as hollow markers.
+"""
+
+import numpy as np
+import polars
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
+
+from simplenn.metric import METRICS, declared
+from simplenn.report.study import Study
+from simplenn.report.style import FONT, INK, Look, is_logarithmic, limits, look, tidy
+
+MOST_LINES = 7  # families in one figure
+NAMES = {
+    "lr": "learning rate",
+    "max_epochs": "number of epochs",
+    "momentum": "momentum",
+    "batch_size": "batch size",
+}
+WHAT = {"loss": "mean squared error", "mae": "mean absolute error", "r2": "R²"}
+
+
+def value_axis(axes: Axes, study: Study, values: np.ndarray) -> tuple[float, float]:
+    """Makes the vertical axis one of these values of the objective; its ends."""
+    tidy(axes)
+    logarithmic = is_logarithmic(values)
+    low, high = limits(values, logarithmic, bad_is_high=study.less_is_better)
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(low, high)
+    axes.set_ylabel(value_label(study), fontsize=FONT, color=INK)
+    return low, high
+
+
+def draw_points(axes: Axes, x: np.ndarray, y: np.ndarray, style: Look, face: str) -> None:
+    """Whole ones also at the edge of the axes, where they are no part of the layout."""
+    if len(x):
+        (points,) = axes.plot(x, y, style.marker, color=style.color, markerfacecolor=face, markersize=7, clip_on=False)
+        points.set_in_layout(False)
+        points.set_zorder(3)
+
+
+def within(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    """With values beyond the axis at its end."""
+    return np.clip(values.astype(float), *ends)
+
+
+def is_within(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    return (values >= ends[0]) & (values <= ends[1])
+
+
+def families(study: Study) -> list[str]:
+    """Best first, at most as many as there are looks."""
+    if study.family is None:
+        return [""]
+    names = study.settings[study.family].cast(polars.String).drop_nulls().unique(maintain_order=True)
+    return names.to_list()[:MOST_LINES]
+
+
+def look_of(study: Study, family: str | None) -> Look:
+    """The same in all figures."""
+    names = families(study)
+    return look(names.index(family) if family in names else 0)
+
+
+def family_name(study: Study) -> str:
+    return "all" if study.family is None else study.family.rpartition(".")[2]
+
+
+def label_of(key: str) -> str:
+    last = key.rpartition(".")[2]
+    return f"{NAMES[last]} ({key})" if last in NAMES else key
+
+
+def value_label(study: Study) -> str:
+    name = declared(study.objective).name
+    return f"{study.objective} ({WHAT[name]})" if name in WHAT and name in METRICS else study.objective
+
+
+def runs_of(study: Study) -> str:
+    counts = study.settings["n"].filter(study.settings["n"] > 0)
+    low, high = int(counts.min() or 0), int(counts.max() or 0)  # pyright: ignore[reportArgumentType]
+    if high == 1:
+        return "one run each"
+    number = f"{high:,}" if low == high else f"{low:,} to {high:,}"
+    return f"median and 10–90 % band of {number} runs each"  # noqa: RUF001
