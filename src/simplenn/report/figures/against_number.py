@@ -9,7 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from simplenn.report.comparison import short_keys
-from simplenn.report.figures.axes import draw_points, families, is_within, label_of, runs_of, value_axis, within
+from simplenn.report.figures.axes import (
+    draw_band,
+    draw_points,
+    families,
+    is_within,
+    label_of,
+    runs_of,
+    value_axis,
+    within,
+)
 from simplenn.report.study import Study
 from simplenn.report.style import FONT, HEIGHT, INK, WIDTH, Look, head, is_logarithmic, limits, look, new_figure, tidy
 
@@ -58,9 +67,7 @@ def _line(
 ) -> None:
     low, middle, high = (within(own[column].to_numpy(), ends) for column in ("q10", "median", "q90"))
     if int(own["n"].max() or 0) > 1:  # pyright: ignore[reportArgumentType]
-        axes.fill_between(x, low, high, color=style.color, alpha=0.16, linewidth=0)
-        for edge in (low, high):
-            axes.plot(x, edge, color=style.color, linewidth=0.8, linestyle=style.line, alpha=0.7)
+        draw_band(axes, x, low, high, style)
     axes.plot(x, middle, color=style.color, linewidth=2, linestyle=style.line)
     axes.plot([], [], color=style.color, linewidth=2, linestyle=style.line, marker=style.marker, label=name)
     beyond = ~is_within(own["median"].to_numpy(), ends)

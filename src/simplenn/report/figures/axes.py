@@ -36,6 +36,12 @@ def value_axis(axes: Axes, study: Study, values: np.ndarray) -> tuple[float, flo
     return low, high
 
 
+def draw_band(axes: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, style: Look) -> None:
+    axes.fill_between(x, low, high, color=style.color, alpha=0.16, linewidth=0)
+    for edge in (low, high):
+        axes.plot(x, edge, color=style.color, linewidth=0.8, linestyle=style.line, alpha=0.7)
+
+
 def draw_points(axes: Axes, x: np.ndarray, y: np.ndarray, style: Look, face: str) -> None:
     """Whole ones also at the edge of the axes, where they are no part of the layout."""
     if len(x):

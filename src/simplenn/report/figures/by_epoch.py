@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from simplenn.report.comparison import Comparison
 from simplenn.report.curves import bands_of
-from simplenn.report.figures.axes import MOST_LINES, family_name, look_of, runs_of, value_axis, within
+from simplenn.report.figures.axes import MOST_LINES, draw_band, family_name, look_of, runs_of, value_axis, within
 from simplenn.report.study import Study
 from simplenn.report.style import FONT, INK, head, new_figure
 
@@ -28,9 +28,7 @@ def curves(study: Study, comparison: Comparison) -> Figure | None:
         style = look_of(study, best.family)
         low, middle, high = (within(values, ends) for values in (band.q10, band.median, band.q90))
         if band.n > 1:
-            axes.fill_between(band.epochs, low, high, color=style.color, alpha=0.16, linewidth=0)
-            for edge in (low, high):
-                axes.plot(band.epochs, edge, color=style.color, linewidth=0.8, linestyle=style.line, alpha=0.7)
+            draw_band(axes, band.epochs, low, high, style)
         every = max(1, len(band.epochs) // 8)
         axes.plot(
             band.epochs,
