@@ -25,13 +25,14 @@ COUNTS = {"diverged": "diverged", "failed": "failed", "unfinished": "unfinished"
 
 @dataclass(frozen=True)
 class Table:
-    """Texts: a title, heads, rows of cells, and how many of the first columns are aligned to the left. `marked` are the
-    rows of the best settings. Below it stand `notes`."""
+    """Texts: a title, heads, rows of cells, and how many of the first columns are aligned to the left. `places` are
+    those of the rows' settings among all, `marked` the rows of the best ones. Below it stand `notes`."""
 
     title: str
     heads: list[str]
     rows: list[list[str]]
     num_left: int
+    places: list[int]
     marked: set[int]
     notes: list[str]
 
@@ -68,7 +69,7 @@ def table_of(study: Study, bests: Sequence[str], most_rows: int | None = MOST_RO
         notes.append(f"* the best setting of its {study.family.rpartition('.')[2]}")
     marked = {i for i, place in enumerate(shown) if settings["setting"][place] in bests}
     title = _title(study, is_single)
-    return Table(title, [str(head) for head in heads], rows, 1 + max(1, len(study.keys)), marked, notes)
+    return Table(title, [str(head) for head in heads], rows, 1 + max(1, len(study.keys)), shown, marked, notes)
 
 
 def _title(study: Study, is_single: bool) -> str:
@@ -84,12 +85,12 @@ def folded(table: Table, study: Study) -> Table:
     than the terminal."""
     names = list(short_names(study).values())
     heads = ["", "setting", *table.heads[table.num_left :]]
-    rows = [[row[0], names[int(row[0].rstrip("* ")) - 1], *row[table.num_left :]] for row in table.rows]
+    rows = [[row[0], names[place], *row[table.num_left :]] for row, place in zip(table.rows, table.places, strict=True)]
     nothing = [name for name in COUNTS.values() if name in heads and not study.settings[name].sum()]
     kept = [place for place, head in enumerate(heads) if head not in nothing]
     notes = [*table.notes, f"no run {' or '.join(nothing)}"] if nothing else table.notes
     rows = [[row[place] for place in kept] for row in rows]
-    return Table(table.title, [heads[place] for place in kept], rows, 2, table.marked, notes)
+    return Table(table.title, [heads[place] for place in kept], rows, 2, table.places, table.marked, notes)
 
 
 def plain(table: Table, study: Study, width: int = WIDTH) -> list[str]:
