@@ -43,7 +43,9 @@ def main() -> None:
     report = Report(study, Commands(study))
     print(report.counts())
     most = None if arguments.all else MOST_ROWS
-    for line in report.lines(screen(), most, "--all shows them"):
+    for line in report.lines(screen(), most, "--all shows them") if report.has_ended else ():
+        print(line)
+    for line in report.go_on():
         print(line)
     if arguments.no_figures and page is None:
         return
@@ -54,14 +56,14 @@ def main() -> None:
     folder = arguments.figures or (sweeps[0] / "figures" if len(sweeps) == 1 else None)
     if drawn and folder is None and page is None:
         print("figures: those of several sweeps are written where --figures says")
-    if drawn and folder is not None:
-        write_drawings(folder, drawn)
-        print(f"figures: {shown(folder)}/ ({', '.join(drawing.name for drawing in drawn)})")
-    if page is not None:
+    if page is not None:  # before the figures: it may go elsewhere where the sweep can't be written
         from simplenn.report.page import page_of, write_page
 
         write_page(page, page_of(report, drawn))
         print(f"page:   {shown(page)}")
+    if drawn and folder is not None:
+        write_drawings(folder, drawn)
+        print(f"figures: {shown(folder)}/ ({', '.join(drawing.name for drawing in drawn)})")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the terminal says of a sweep: readable at 80 columns, no number without what it rests on."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from studies import runs_of
 
 from simplenn.report import study_of_runs
-from simplenn.report.commands import Commands, named
-from simplenn.report.comparison import ranked_runs
+from simplenn.report.commands import Commands
+from simplenn.report.comparison import ranked_runs, short_names
 from simplenn.report.lines import Report, Screen
 from simplenn.report.table import folded, number, plain, table_of
 
@@ -115,12 +116,6 @@ def test_one_run_of_each_setting_says_nothing_of_luck(tmp_path: Path, monkeypatc
     assert "so few runs say little about luck; more seeds:" in text and "interval" not in text
 
 
-def test_a_sweep_is_named_as_commands_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert named(Path("outputs/sweeps/x")) == named(tmp_path / "outputs" / "sweeps" / "x") == "name=x"
-    assert named(Path("my sweeps/x")) == "'hydra.sweep.dir=my sweeps/x'"
-
-
 def test_one_run_alone_is_reported() -> None:
     report = report_of(key_seed=[3], final=[0.5])
     assert report.counts() == "1 run: 1 done"
@@ -174,7 +169,35 @@ def test_what_is_left_to_train_is_counted() -> None:
     """An interrupted sweep of 2,000 has more than the 1,000 that were in training."""
     status = ["done"] * 2 + ["interrupted"]
     report = report_of(key_seed=[0, 1, 2], final=[1.0, 2.0, None], status=status)
-    assert report.counts(5) == "5 runs: 2 done, 1 interrupted, 2 left to train"
-    assert report.counts(3) == report.counts() == "3 runs: 2 done, 1 interrupted"
+    assert report.counts() == "3 runs: 2 done, 1 interrupted"
+    left = Report(replace(report.study, num_left=[2]), report.commands)
+    assert left.counts() == "5 runs: 2 done, 1 interrupted, 2 left to train"
+    assert list(left.go_on()) == ["go on with: python scripts/train.py -m name=x resume=true"]
     assert report.has_ended
     assert not report_of(key_seed=[0], final=[None], status=["interrupted"]).has_ended
+
+
+def test_an_option_of_a_group_that_isnt_there_is_said_so() -> None:
+    report = report_of(key_experiment=["post", "post", "null", "null"], key_seed=[0, 1] * 2, final=[3.0, 3.0, 1.0, 1.0])
+    assert [best.name for best in report.comparison.bests] == ["null", "post"]
+    report = report_of(key_optimizer=["sgd", "sgd"], key_experiment=["post", "null"], final=[1.0, 2.0])
+    assert list(short_names(report.study).values()) == ["sgd, experiment post", "sgd, no experiment"]
+
+
+def test_more_seeds_are_asked_of_the_sweeps_that_have_the_best_setting(tmp_path: Path) -> None:
+    """Twice as many as they have of it."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "multirun.yaml").write_text("hydra: {}\n")
+    runs = runs_of(key_a=["x"] * 30 + ["y"] * 3, key_seed=[*range(30), *range(3)], final=[2.0] * 30 + [1.0] * 3)
+    study = study_of_runs(
+        [tmp_path / "one", tmp_path / "two"], runs.with_columns(sweep=polars.Series([0] * 30 + [1] * 3))
+    )
+    (command,) = Commands(study).add_seeds()
+    assert "two resume=true 'seed=range(20)'" in command
+
+
+def test_bests_that_arent_named_are_counted() -> None:
+    names = list("abcdefg")
+    text = flat(report_of(key_optimizer=names * 3, key_seed=[s for s in range(3) for _ in names], final=[1.0] * 21))
+    assert "and those of 2 more, which are worse; summary.csv has all" in text

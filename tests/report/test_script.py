@@ -1,6 +1,8 @@
 """`scripts/report.py` as people call it, of sweeps that were trained: finished, several, cut off, running."""
 
 import json
+import shutil
+import signal
 import socket
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,6 +13,7 @@ import polars
 import pytest
 from commands import script, start
 
+from simplenn.notebook.sweep import Sweep
 from simplenn.report import study_of
 from simplenn.report.comparison import compare
 from simplenn.report.curves import bands_of, curves_of
@@ -18,6 +21,16 @@ from simplenn.report.summary import write_summary
 from simplenn.rundir import Run, read_rows
 
 POST = ("experiment=post", "trainer=cpu", "progress=none", "trainer.max_epochs=6")
+KILLED_AFTER_A_STACK = """
+import os, signal
+import simplenn.rundir.atomic as atomic
+
+def crash_point(moment, path):
+    if moment == "after rename" and str(path).endswith("stacks/0000-6"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+atomic.crash_point = crash_point
+"""
 GRID = ("optimizer=sgd,adam", "optimizer.lr=0.01,0.1,1e9", "seed=range(8)")
 
 
@@ -141,7 +154,8 @@ def test_several_sweeps_are_one_report(root: Path) -> None:
     [
         (["nowhere"], "nowhere must be a sweep's directory, and is missing"),
         (["."], ". must be a sweep's directory, but has no results.csv"),
-        (["outputs/runs/again"], "must be a sweep's directory, but has no results.csv"),
+        (["outputs/runs/again"], "must be a sweep's directory, and is a run's; see python scripts/explain.py"),
+        (["outputs/sweeps"], "must be a sweep's directory, and is a folder of them; name one: outputs/sweeps/"),
         (["outputs/sweeps/study", "--heat", "seed", "optimizer.lr"], "--heat must name two swept numbers, got seed"),
     ],
 )
@@ -159,12 +173,12 @@ def test_a_sweep_at_work_or_cut_off_is_reported_so_far(root: Path) -> None:
         lock = {"pid": process.pid, "host": socket.gethostname(), "since": "2026-01-01 10:00"}
         (sweep / ".lock").write_text(json.dumps(lock))
         said = " ".join(report(root, str(sweep), "--no-figures").split())
-        assert f"note: outputs/sweeps/singly is in the hands of process {process.pid} on host" in said
+        assert f"note: process {process.pid} on host" in said and "is at work in outputs/sweeps/singly." in said
     finally:
         process.kill()
         process.communicate()
     said = report(root, str(sweep), "--no-figures")
-    assert "in the hands of" not in said
+    assert "at work" not in said
     (sweep / ".lock").unlink()
 
 
@@ -173,3 +187,24 @@ def test_a_summary_has_no_formula(root: Path, tmp_path: Path) -> None:
     text = polars.Series("setting", ["=1+1", *study.settings["setting"][1:]])
     write_summary(tmp_path, replace(study, settings=study.settings.with_columns(text)))
     assert (tmp_path / "summary.csv").read_text().splitlines()[1].startswith("'=1+1,")
+
+
+def test_of_a_sweep_that_was_killed_the_runs_that_are_left_are_counted(root: Path) -> None:
+    """Not only those that it has: in the report, on the page, in a notebook, and with the command that goes on."""
+    sweep = sweep_of(root, "killed")
+    words = ("optimizer=sgd,adam", "seed=range(8)", "name=killed")
+    assert script("train.py", "-m", *POST, *words, cwd=root, prelude=KILLED_AFTER_A_STACK).returncode == -signal.SIGKILL
+    said = report(root, str(sweep), "--no-figures", "--page", "killed.html").splitlines()
+    assert said[0] == "16 runs: 8 done, 8 left to train"
+    assert "note:   8 of 16 runs are left to train: this is so far." in said
+    assert "go on with: python scripts/train.py -m name=killed resume=true" in said
+    assert "8 left to train" in (root / "killed.html").read_text()
+    assert repr(Sweep(sweep)).endswith("8 runs, 8 done, 8 left to train)")
+
+
+def test_a_sweep_of_which_no_run_is_done_has_the_command_that_goes_on(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(sweep_of(root), tmp_path / "study")
+    shutil.rmtree(tmp_path / "study" / "stacks")
+    (tmp_path / "study" / "results.csv").unlink()
+    refused = report(tmp_path, "study", status=2)
+    assert "must have runs to report on, and has none yet; its command has ended, so go on with python" in refused

@@ -113,6 +113,7 @@ def test_several_sweeps_are_one_study(sweep: Path) -> None:
         assert done.returncode == 0, done.stderr
     study = study_of([sweep.parent / name for name in ("one", "two", "three")])
     assert study.keys == ["optimizer"] and study.settings["n"].to_list() == [2, 2]
+    assert study.notes[0] == "2 runs are in more than one of the sweeps, and count once."
     assert sorted(study.places["sweep"].to_list()) == [0, 0, 2, 2]
 
 

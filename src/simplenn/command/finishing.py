@@ -11,6 +11,7 @@ from simplenn.command.going_on import GoingOn
 from simplenn.report.summary import write_summary
 from simplenn.rundir import review_command, shown
 from simplenn.sweep.attempts import Attempts
+from simplenn.sweep.multirun import resume_command
 
 if TYPE_CHECKING:
     from simplenn.report.lines import Report
@@ -29,7 +30,6 @@ def finish(
 
     The exit status: 1 where a run of the sweep isn't done, or something couldn't be written.
     """
-    from simplenn.report.commands import named
     from simplenn.sweep.record import SweepRecord
 
     record = SweepRecord(Path(sweep.hydra.sweep.dir), attempt)
@@ -41,12 +41,12 @@ def finish(
         record.write_table()
         record.write_directories(sweep.run_dirs)
         _list_failures(record)
-        _say(record, report, going_on.num_runs if going_on is not None else 0)
+        _say(record, report)
         if stopped:
             log.error("stopped: %s", stopped)
         is_open = is_cut_short and going_on is not None and going_on.num_runs > len(record.runs)
         if stopped or is_open or record.interrupted or record.attempt.failed:
-            log.info("go on with: python scripts/train.py -m %s resume=true", named(record.directory))
+            log.info("go on with: %s", resume_command(record.directory))
         elif sweep.verify:
             record.attempt("verify", _verify, record, going_on, sweep.verify)
     finally:
@@ -67,14 +67,14 @@ def _report(record: "SweepRecord", sweep: DictConfig) -> "Report | None":
     return Report(study, Commands(study, sweep))
 
 
-def _say(record: "SweepRecord", report: "Report | None", num_planned: int) -> None:
+def _say(record: "SweepRecord", report: "Report | None") -> None:
     """How the runs ended, which setting is best, how sure that is, the odd ones, and where to look."""
     if report is None:
         log.info("0 runs: none has ended")
     else:
         from simplenn.report.lines import screen
 
-        for line in [report.counts(num_planned), *(report.lines(screen()) if report.has_ended else [])]:
+        for line in [report.counts(), *(report.lines(screen()) if report.has_ended else [])]:
             log.info("%s", line)
     log.info("sweep:  %s", shown(record.directory))
     if report is not None and report.has_ended:

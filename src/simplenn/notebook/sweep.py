@@ -16,6 +16,7 @@ from simplenn.errors import ConfigError
 from simplenn.notebook.arguments import packages
 from simplenn.report import Study, study_of, study_of_runs
 from simplenn.sweep.choosing import find
+from simplenn.sweep.multirun import num_runs_planned
 from simplenn.sweep.results import refuse_no_sweep, table_of
 
 if TYPE_CHECKING:
@@ -133,13 +134,19 @@ class Sweep:
 
         return load_stored(self.path, self._rows_of([name]).row(0, named=True), checkpoint, self.allow)
 
+    @property
+    def num_left(self) -> int:
+        """How many runs its last command asks for that have not begun, as where it was cut off, or is at work."""
+        return max(0, num_runs_planned(self.path) - len(self))
+
     def __len__(self) -> int:
         return len(self.results)
 
     def __repr__(self) -> str:
         counts = dict(self.results["status"].value_counts().sort("count", descending=True).iter_rows())
         said = ", ".join(f"{count:,} {status}" for status, count in counts.items())
-        return f"Sweep({str(self.path)!r}: {len(self):,} runs{f', {said}' if said else ''})"
+        left = f", {self.num_left:,} left to train" if self.num_left else ""
+        return f"Sweep({str(self.path)!r}: {len(self):,} runs{f', {said}' if said else ''}{left})"
 
     @cached_property
     def _runs(self) -> "polars.DataFrame":

@@ -12,7 +12,7 @@ from simplenn.planning import arguments
 from simplenn.report.study import Study
 from simplenn.rundir import shown
 from simplenn.sweep.all_runs import overrides_of
-from simplenn.sweep.multirun import read_multirun
+from simplenn.sweep.multirun import read_multirun, resume_command
 
 NUM_SEEDS = 20  # that are proposed
 
@@ -47,16 +47,17 @@ class Commands:
 
     def go_on(self, sweep: int, *words: str) -> str:
         """Gives the sweep's last command again, with these words in place of its own."""
-        directory = self._study.sweeps[sweep]
-        return f"python scripts/train.py -m {named(directory)} resume=true {shlex.join(words)}".rstrip()
+        return f"{resume_command(self._study.sweeps[sweep])} {shlex.join(words)}".rstrip()
 
     def add_seeds(self) -> list[str]:
-        """Of each of the sweeps, for more seeds than any setting has."""
-        most = int(self._study.settings["n"].max() or 0)  # pyright: ignore[reportArgumentType]
+        """Of each sweep that has runs of the best setting, for twice as many seeds as it has of them."""
+        best = self._study.settings["setting"][0]
+        own = self._study.places.filter(self._study.runs["setting"] == best)["sweep"]
+        counts = dict(own.value_counts().sort("sweep").iter_rows())
         return [
-            self.go_on(sweep, f"seed=range({max(NUM_SEEDS, 2 * most)})")
-            for sweep, directory in enumerate(self._study.sweeps)
-            if _multirun(directory) is not None
+            self.go_on(sweep, f"seed=range({max(NUM_SEEDS, 2 * count)})")
+            for sweep, count in counts.items()
+            if _multirun(self._study.sweeps[sweep]) is not None
         ]
 
     def has_directory(self, run: str, sweep: int) -> bool:
@@ -66,14 +67,6 @@ class Commands:
         places = self._study.places
         (row, *_) = ((self._study.runs["run"] == run) & (places["sweep"] == sweep)).arg_true()
         return places.row(row, named=True)
-
-
-def named(directory: Path) -> str:
-    """What a command says to mean this sweep, from where the report is read."""
-    path = Path(shown(directory))
-    if path.parent.as_posix() == "outputs/sweeps":
-        return shlex.quote(f"name={path.name}")
-    return shlex.quote(f"hydra.sweep.dir={path}")
 
 
 def _multirun(directory: Path) -> DictConfig | None:

@@ -13,6 +13,8 @@ from simplenn.metric import objective_tags
 if TYPE_CHECKING:
     import polars
 
+OF_TRAINING = ("batch_size", "num_train")  # of the data's keys, those that leave what is validated as it is
+
 
 def objective_of_all(runs: "polars.DataFrame") -> tuple[str, list[str]]:
     """The tag by which all runs can be compared: that over validation data, where each run that is done has it."""
@@ -36,6 +38,28 @@ def objective_of_all(runs: "polars.DataFrame") -> tuple[str, list[str]]:
         return trained, []
     number = f"{len(done) - counts[validated]:,} of {len(done):,}"
     return trained, [f"{number} runs have no {validated}, so all are compared by {trained}."]
+
+
+def different_data(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[str]:
+    """A note where not all runs have the same data: by what was swept, or by what an experiment's file says."""
+    from simplenn.sweep.parts import find_parts
+
+    told = [name.removeprefix("key/") for name in runs.columns if name.startswith("key/")]
+    names = [key for key in told if _is_of_data(key) and runs[f"key/{key}"].n_unique() > 1]
+    by = ["sweep", *(name for name in runs.columns if name == "key/experiment")]
+    own = runs.filter(runs["part"].is_not_null()).unique(by, keep="first", maintain_order=True)
+    if not names and len(own) > 1:
+        parts = {(number, part.number): part for number, sweep in enumerate(sweeps) for part in find_parts(sweep)}
+        values = [setting(parts[place].cfg) for place in own.select("sweep", "part").iter_rows()]
+        known = sorted({name for own in values for name in own if _is_of_data(name)})
+        names = [name for name in known if len({repr(own.get(name)) for own in values}) > 1]
+    if not names:
+        return []
+    return [f"settings differ in their data ({', '.join(names)}): losses over other data are not of the same task."]
+
+
+def _is_of_data(key: str) -> bool:
+    return key == "data" or (key.startswith("data.") and key.rpartition(".")[2] not in OF_TRAINING)
 
 
 def different_lengths(runs: "polars.DataFrame", keys: Sequence[str]) -> list[str]:

@@ -170,7 +170,7 @@ def short_names(study: Study) -> dict[str, str]:
     rest = [key for key in study.keys if key not in (family, rate)]
     names = []
     for place in range(len(study.settings)):
-        words = [f"{last_names[key]} {texts[key][place]}" for key in rest if texts[key][place] is not None]
+        words = [_said(last_names[key], texts[key][place]) for key in rest if texts[key][place] is not None]
         first = "" if family is None else str(texts[family][place])
         if rate is not None and texts[rate][place] is not None:
             first = f"{first} at {texts[rate][place]}" if first else f"lr {texts[rate][place]}"
@@ -179,6 +179,10 @@ def short_names(study: Study) -> dict[str, str]:
     if not study.keys:
         names = settings
     return dict(zip(settings, names, strict=True))
+
+
+def _said(name: str, text: str | None) -> str:
+    return f"no {name}" if text == "null" else f"{name} {text}"
 
 
 def short_keys(keys: Sequence[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from simplenn.report.statistics import LEAST
 from simplenn.report.study import Study
 from simplenn.report.table import MOST_ROWS, REST, WIDTH, number, plain, rich, table_of
 from simplenn.rundir import STATUSES
+from simplenn.rundir.lock import at_work_in
 
 LABEL = 8  # characters before what a line says
 MOST_SETTINGS = 4  # that one line of the odd ones names
@@ -88,14 +89,14 @@ class Report:
             yield from (Said(label, text) for text in texts)
         yield from self.alone()
 
-    def counts(self, num_planned: int = 0) -> str:
-        """How many runs ended how; of those that are planned, if there are more, the rest is left to train."""
-        num_begun = len(self.study.runs)
+    def counts(self) -> str:
+        """How many runs ended how, and how many the sweep's command has not begun."""
         counts = Counter(dict(self.study.runs["status"].value_counts().iter_rows()))
         texts = [f"{counts[status]:,} {status}" for status in STATUSES if counts[status]]
-        if num_planned > num_begun:
-            texts.append(f"{num_planned - num_begun:,} left to train")
-        num_runs = max(num_begun, num_planned)
+        num_left = sum(self.study.num_left)
+        if num_left:
+            texts.append(f"{num_left:,} left to train")
+        num_runs = len(self.study.runs) + num_left
         return f"{num_runs:,} {'run' if num_runs == 1 else 'runs'}: {', '.join(texts)}"
 
     @property
@@ -103,11 +104,20 @@ class Report:
         """Whether any run has come to an end, so that there is something to say."""
         return bool((self.study.runs["status"] != "interrupted").any())
 
+    def go_on(self) -> Iterator[str]:
+        """The commands that train what is left of sweeps that no process is at work in."""
+        for sweep, directory in enumerate(self.study.sweeps):
+            own = self.study.runs["status"].filter(self.study.places["sweep"] == sweep)
+            if at_work_in(directory) is None and (self.study.num_left[sweep] or "interrupted" in own):
+                yield f"go on with: {self.commands.go_on(sweep)}"
+
     def best(self) -> Iterator[str]:
         if not self.comparison.bests:
             yield "no setting has a finite median"
         for best in self.comparison.bests[:MOST_BESTS]:
             yield self.sentence_of(best)
+        if (more := len(self.comparison.bests) - MOST_BESTS) > 0:
+            yield f"and those of {more:,} more, which are worse; summary.csv has all"
 
     def sentence_of(self, best: Best) -> str:
         row, objective = best.row, self.study.objective

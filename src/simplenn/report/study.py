@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from simplenn.config import Kind, kind_of
 from simplenn.errors import ConfigError
 from simplenn.metric import declared
-from simplenn.report.comparable import different_lengths, different_untold, objective_of_all
+from simplenn.report.comparable import different_data, different_lengths, different_untold, objective_of_all
 from simplenn.report.settings import ONE_SETTING, STATISTICS, settings_of
 from simplenn.rundir import shown
 from simplenn.rundir.lock import at_work_in
+from simplenn.sweep.multirun import MULTIRUN, num_runs_planned, resume_command
 from simplenn.sweep.results import RESULTS, refuse_no_sweep, table_of
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ class Study:
     No number is ever NaN. A setting without a run that counts has null for a median, and stands last.
 
     `keys` are the swept keys but the seed. `places` has for each run, in the order of `runs`, where it lies: `sweep`
-    (its place in `sweeps`), `subdir`, `identity`, `message`, and `part` and `row` where a part has it. `notes` are
-    sentences about what a reader has to know before comparing the numbers.
+    (its place in `sweeps`), `subdir`, `identity`, `message`, and `part` and `row` where a part has it. `num_left` says
+    for each sweep how many runs its last command asks for that have not begun. `notes` are sentences about what a
+    reader has to know before comparing the numbers.
     """
 
     sweeps: list[Path]
@@ -51,6 +53,7 @@ class Study:
     keys: list[str]
     objective: str
     settings: "polars.DataFrame"
+    num_left: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @cached_property
@@ -98,14 +101,30 @@ def study_of(sweeps: Sequence[Path]) -> Study:
     runs = all_runs_of(sweeps)
     if len(sweeps) == 1 and not len(runs) and (sweeps[0] / RESULTS).exists():
         runs = _of_table(sweeps[0])
+    at_work = {sweep: at_work_in(sweep) for sweep in sweeps}
     for number, sweep in enumerate(sweeps):
         if not (runs["sweep"] == number).any():
-            raise ConfigError(f"{sweep} must have runs to report on, and has none yet; see how its command ended")
+            raise ConfigError(f"{sweep} must have runs to report on, and has none yet; {_how_to_get_some(sweep)}")
     keys = [name for name in runs.columns if name.startswith("key/")]
-    study = study_of_runs(sweeps, once_each(runs, keys))
-    at_work = {sweep: at_work_in(sweep) for sweep in sweeps}
-    so_far = [f"{shown(sweep)} is in the hands of {who}: this is so far." for sweep, who in at_work.items() if who]
-    return replace(study, notes=[*so_far, *study.notes])
+    study = study_of_runs(sweeps, once_each(runs, keys), num_left=_num_left(sweeps, runs))
+    notes = [f"{who} is at work in {shown(sweep)}." for sweep, who in at_work.items() if who]
+    if num_twice := len(runs) - len(study.runs):
+        notes.append(f"{num_twice:,} runs are in more than one of the sweeps, and count once.")
+    return replace(study, notes=[*notes, *study.notes])
+
+
+def _num_left(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[int]:
+    """`runs` as `all_runs_of` gives them."""
+    begun = [int((runs["sweep"] == number).sum()) for number in range(len(sweeps))]
+    return [max(0, num_runs_planned(sweep) - own) for sweep, own in zip(sweeps, begun, strict=True)]
+
+
+def _how_to_get_some(sweep: Path) -> str:
+    if who := at_work_in(sweep):
+        return f"{who} is at work in it, so try again when it has trained a stack"
+    if (sweep / MULTIRUN).is_file():
+        return f"its command has ended, so go on with {resume_command(sweep)}"
+    return "see how its command ended"
 
 
 def once_each(runs: "polars.DataFrame", keys: Sequence[str]) -> "polars.DataFrame":
@@ -122,8 +141,9 @@ def once_each(runs: "polars.DataFrame", keys: Sequence[str]) -> "polars.DataFram
     return last.sort("order").drop("order", "twin", "has_ended")
 
 
-def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
-    """The same, of the runs as `all_runs_of` gives them, or those of one sweep as `all_runs` does."""
+def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", num_left: Sequence[int] | None = None) -> Study:
+    """The same, of the runs as `all_runs_of` gives them, or those of one sweep as `all_runs` does; `num_left` as the
+    study has it, where some of the runs have been left out since."""
     import polars
 
     if "sweep" not in runs.columns:
@@ -133,9 +153,12 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
     if taken := [key for key in keys if key in OWN_COLUMNS]:
         raise ConfigError(f"a swept key must not be called {taken[0]}, as a column of a report is; rename it")
     table = table.with_columns(*(_as_numbers(table[key]) for key in keys))
-    keys = [key for key in keys if kind_of(key) is not Kind.SEED]
+    keys = [key for key in keys if kind_of(key) not in (Kind.SEED, Kind.EXECUTION)]
     objective, notes = objective_of_all(runs)
-    notes += [*different_lengths(runs, keys), *different_untold(sweeps, runs)]
+    left = list(num_left) if num_left is not None else _num_left(sweeps, runs)
+    if sum(left):
+        notes.append(f"{sum(left):,} of {len(runs) + sum(left):,} runs are left to train: this is so far.")
+    notes += [*different_data(sweeps, runs), *different_lengths(runs, keys), *different_untold(sweeps, runs)]
     worst = declared(objective).worst
     value = (
         polars.when(runs["status"] == "diverged")
@@ -152,7 +175,8 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame") -> Study:
         table = table.with_columns(setting=polars.lit(ONE_SETTING))
     columns = [name for name in table.columns if name not in ("setting", "value")]
     places = runs.select("sweep", "subdir", "identity", "message", "part", "row")
-    return Study(list(sweeps), table.select(*columns, "setting", "value"), places, keys, objective, own, notes)
+    table = table.select(*columns, "setting", "value")
+    return Study(list(sweeps), table, places, keys, objective, own, left, notes)
 
 
 def _finals(runs: "polars.DataFrame", tag: str) -> "polars.Series":

@@ -1,7 +1,10 @@
-"""`multirun.yaml`: what the last command of a sweep asked for, as Hydra would write it, with a checksum. It may be a
-stranger's, so nothing in it is resolved where it is read. Imports no torch.
+"""`multirun.yaml`: what the last command of a sweep asked for, as Hydra would write it, how many runs the sweep has
+when that is done, and a checksum. It may be a stranger's, so nothing in it is resolved where it is read. Imports no
+torch.
 """
 
+import re
+import shlex
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,16 +13,20 @@ from omegaconf import DictConfig, OmegaConf
 
 from simplenn.config import parse_plain
 from simplenn.errors import ConfigError
-from simplenn.rundir import write_atomically
+from simplenn.rundir import shown, write_atomically
 
 MULTIRUN = "multirun.yaml"
 MOST_BYTES = 2**24  # of it: the command may name each seed
+NUM_RUNS = re.compile(r"^# runs (\d{1,12})$", re.MULTILINE)  # the last line but one
 SUM = "# sha256 "  # in the last line, of all lines before it
 
 
-def write_multirun(path: Path, sweep: DictConfig) -> None:
-    """Writes what the command asks for as Hydra would, and its checksum. Raises `Unwritable`."""
-    text = OmegaConf.to_yaml(sweep)
+def write_multirun(path: Path, sweep: DictConfig, num_runs: int) -> None:
+    """Writes what the command asks for as Hydra would, how many runs the sweep then has, and the checksum.
+
+    Raises `Unwritable`.
+    """
+    text = f"{OmegaConf.to_yaml(sweep)}# runs {num_runs}\n"
     write_atomically(path / MULTIRUN, f"{text}{SUM}{_digest(text)}\n".encode())
 
 
@@ -43,6 +50,26 @@ def read_multirun(path: Path) -> dict[str, Any]:
             "give that command in full, or delete the line if the change is meant"
         )
     return content if isinstance(content, dict) else {}
+
+
+def num_runs_planned(path: Path) -> int:
+    """How many runs the sweep has once its last command is done; 0 where nothing says it, as where Hydra's own sweeper
+    went over them, or the file is damaged."""
+    try:
+        text = (path / MULTIRUN).read_text()
+    except (OSError, ValueError):
+        return 0
+    body, _, digest = text.rpartition(SUM)
+    found = NUM_RUNS.findall(body)
+    return int(found[-1]) if found and digest == f"{_digest(body)}\n" else 0
+
+
+def resume_command(path: Path) -> str:
+    """Gives the sweep's last command again, from where this process is."""
+    place = Path(shown(path))
+    is_usual = place.parent.as_posix() == "outputs/sweeps"
+    named = f"name={place.name}" if is_usual else f"hydra.sweep.dir={place}"
+    return f"python scripts/train.py -m {shlex.quote(named)} resume=true"
 
 
 def _digest(text: str) -> str:
