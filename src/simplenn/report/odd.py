@@ -1,9 +1,7 @@
-"""The odd ones of a sweep: settings some of whose runs diverged, explain nothing while others do, or ended far from
-the others.
+"""The odd ones of a sweep: settings some of whose runs diverged, learned nothing, or ended far from the others.
 
-A run explains nothing where its R2 is 0 or less: it is no better than one answer to every input, as a network whose
-units are all dead. It is odd where R2 is above 0.5 for most runs of its setting, and where nearly all are like that
-the setting is.
+A run has learned nothing where its R2 is 0 or less: it is no better than one answer to every input, as a network whose
+units are all dead. Where nearly all runs of a setting are like that, it is the setting that is odd.
 
 A run ended far from the others where its objective is worse than the setting's median by more than 3.5 robust standard
 deviations (1.4826 times the median absolute deviation; Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993)
@@ -23,7 +21,6 @@ from simplenn.report.study import Study
 FAR = 3.5  # robust standard deviations
 ROBUST = 1.4826  # makes the median absolute deviation of a normal distribution its standard deviation
 LEAST = 5  # runs, of which one can be far from the others
-LEARNED = 0.5  # R2 of most runs, where one that explains nothing is odd
 NEARLY_ALL = 0.9
 
 
@@ -33,7 +30,7 @@ class Odd:
 
     setting: str
     name: str
-    kind: str  # diverged, dead (explains nothing), far
+    kind: str  # diverged, dead (has learned nothing), far
     count: int
     n: int
     example: str
@@ -76,10 +73,7 @@ def _is_dead(study: Study) -> polars.Expr | None:
     tag = f"{study.objective.rpartition('/')[0]}/r2"
     if tag not in study.runs.columns or not study.runs[tag].dtype.is_numeric():
         return None
-    dead = (polars.col(tag) <= 0) & (polars.col("value") != study.worst)
-    share = dead.mean().over("setting")
-    learned = polars.col(tag).median().over("setting") > LEARNED
-    return (dead & (learned | (share >= NEARLY_ALL))).fill_null(False)
+    return ((polars.col(tag) <= 0) & (polars.col("value") != study.worst)).fill_null(False)
 
 
 def _is_far(study: Study) -> polars.Expr:
