@@ -42,6 +42,17 @@ class Scaled(nn.Module):
         return self.scale * self.layer(x)
 
 
+class Factor(nn.Module):
+    """One number is all that it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x.sum(dim=1, keepdim=True)
+
+
 class Flat(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input)[:, 0]

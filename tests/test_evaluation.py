@@ -72,6 +72,17 @@ def test_another_runs_checkpoint_is_refused(
         load_run(run, which)
 
 
+def test_that_a_run_has_diverged_is_told(
+    train_run: Callable[..., Result], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its weights would be taken for learned ones."""
+    setting = ("trainer=cpu", "trainer.max_epochs=2", "data.num_train=64", "optimizer.lr=1e9")
+    assert train_run("run", *setting).status == "diverged"
+    load_run(readable(tmp_path / "run", *setting), "last")
+    (line,) = [record.getMessage() for record in caplog.records if "diverged" in record.getMessage()]
+    assert line.endswith("these are the weights of before its first epoch: its initial ones")
+
+
 def test_data_without_a_test_set_are_refused_with_the_fix(tmp_path: Path) -> None:
     regressor = Regressor(torch.nn.Linear(1, 1), torch.optim.SGD)
     with pytest.raises(ConfigError, match=r"TensorDataModule has none; set self\.test in its setup"):

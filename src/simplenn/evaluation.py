@@ -1,5 +1,6 @@
 """A trained run read back: its metrics on the test set, its predictions."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -17,6 +18,8 @@ from simplenn.rundir.rewind import stale_best
 from simplenn.setup import build_run
 from simplenn.training import Parts, first_samples, make_trainer, predicted, without_tips
 
+log = logging.getLogger(__name__)
+
 ONE_DEVICE = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
 
 
@@ -24,7 +27,8 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
     """The run's model with the weights of its `best` or `last` checkpoint, its data, and the epoch of these.
 
     `allow` names packages that its configuration may use beside the usual ones; what the run itself says
-    about that doesn't count. Raises `ConfigError` where a checkpoint is missing or damaged.
+    about that doesn't count. A run that has diverged is warned of. Raises `ConfigError` where a checkpoint is missing
+    or damaged.
     """
     cfg = check_config(run.config)
     cfg.allow = list(allow)
@@ -42,7 +46,11 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
         raise ConfigError(f"{path} can't be used: {reason}; try --checkpoint {other}") from error
     if which == "best" and (reason := stale_best(run, own, state)):
         raise ConfigError(f"{path} can't be used: {reason}; go on with the run, or try --checkpoint last")
-    return regressor.eval(), data, checkpoint.epochs_completed(state)
+    epoch, result = checkpoint.epochs_completed(state), run.result()
+    if result is not None and result.status == "diverged":
+        whose = f"epoch {epoch}" if epoch else "before its first epoch: its initial ones"
+        log.warning("%s: the run %s; these are the weights of %s", run.directory, result.message, whose)
+    return regressor.eval(), data, epoch
 
 
 def evaluate(run: Run, regressor: Regressor, data: L.LightningDataModule) -> dict[str, float]:

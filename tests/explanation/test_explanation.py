@@ -221,7 +221,7 @@ def test_the_script_explains_a_run_and_draws_it(trained: Path) -> None:
     [
         (["outputs/runs/pos"], "outputs/runs/pos is not a run's directory; did you mean post?"),
         (["outputs/runs/post", "--sweep", "outputs/runs"], "outputs/runs must be a sweep's directory"),
-        (["outputs/sweeps/seeds"], "outputs/sweeps/seeds is not a run's directory"),
+        (["outputs/sweeps/seeds"], "outputs/sweeps/seeds is a sweep's directory, and no run's"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(words: list[str], message: str, trained: Path) -> None:
@@ -230,7 +230,7 @@ def test_bad_input_is_refused_in_one_line(words: list[str], message: str, traine
     assert message in done.stderr and done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("kind", "data"), [("Convolution", "Table"), ("Scaled", "Table")])
+@pytest.mark.parametrize(("kind", "data"), [("Convolution", "Table"), ("Scaled", "Table"), ("Factor", "Table")])
 def test_of_an_own_network_it_says_what_can_be_said(
     kind: str, data: str, train_run: Callable[..., Result], tmp_path: Path
 ) -> None:
@@ -245,4 +245,8 @@ def test_of_an_own_network_it_says_what_can_be_said(
     subject = subject_of(Run(tmp_path), "last", ["shaped"])
     text = said_of(subject)
     assert "What it says:" in text and "is given for sums only" in text
-    assert surface(subject) is not None
+    landscape = surface(subject)
+    if kind == "Factor":  # one number is no filter to draw a second direction by
+        assert landscape is None
+    else:
+        assert landscape is not None

@@ -52,6 +52,10 @@ OPTIMIZERS, RATES = ["sgd", "adam"], [0.001, 0.01, 0.1]
         (grid(key_seed=[0]), []),
         ({"key_lr": RATES, "final": [None] * 3, "status": ["diverged"] * 3}, ["loss_by_lr.png"]),
         ({"key_lr": RATES, "final": [None] * 3, "status": ["failed"] * 3}, []),
+        (
+            {"key_lr": [0.1, 0.2, None], "final": [None, None, 1.0], "status": ["failed", "failed", "done"]},
+            ["settings.png"],
+        ),
         ({"key_lr": [0.0, -1.0, 2.0], "final": [0.0, 1.0, -3.0]}, ["loss_by_lr.png"]),
     ],
 )
@@ -166,3 +170,19 @@ def test_a_picture_says_nothing_of_the_machine() -> None:
     own = study(**grid(key_optimizer__lr=RATES, key_seed=SEEDS))
     (first, *_) = drawings(own, compare(own))
     assert Image.open(io.BytesIO(first.png)).info.keys() <= {"dpi"}
+
+
+def test_a_dollar_in_a_swept_text_is_no_formula() -> None:
+    """Nor are powers of ten anything else."""
+    names = ["a$_{x", "b$^"]
+    swept = grid(key_model__kind=names, key_lr=RATES, key_seed=SEEDS)
+    own = study(**swept)
+    assert len(list(drawings(own, compare(own)))) == 2
+    own = study(**grid(key_model__kind=names, key_seed=SEEDS))
+    assert [drawing.name for drawing in drawings(own, compare(own))] == ["settings.png", "histogram.png"]
+
+
+def test_families_without_a_line_are_counted() -> None:
+    own = study(**grid(key_optimizer=list("abcdefghi"), key_optimizer__lr=RATES))
+    texts = [text.get_text() for text in against(own, "optimizer.lr").axes[0].texts]
+    assert any("2 more of optimizer are left out" in text for text in texts), texts

@@ -133,7 +133,7 @@ def _dead_units(subject: Subject, x: Tensor) -> Iterator[str]:
         )
         waking = [unit for unit in dead if any(own[name][unit] > 0 for own in others if name in own)]
         if waking:
-            said += f" At test samples, {len(waking)} of them are active."
+            said += f" At test samples, {len(waking)} of them {'is' if len(waking) == 1 else 'are'} active."
         if len(dead) == len(shares) and len(layers) == 1 and subject.simple is not None:
             said += f"\nSo it answers every training sample alike: {subject.predict(x)[0]:.4f}, its output bias."
         yield said
@@ -160,6 +160,7 @@ def _example_table(subject: Subject) -> Iterator[str | Table]:
 
 def _signed(values: Sequence[float]) -> str:
     """With at most `MOST_NUMBERS` words, so that a table of hidden units has its place in 80 columns."""
+    values = [0.0 if abs(value) < 0.005 else value for value in values]  # never -0.00
     texts = [f"{value:+.2f}" if abs(value) < 100 else f"{value:+.0e}" for value in values[:MOST_NUMBERS]]
     return " ".join(texts if len(values) < MOST_NUMBERS else [*texts[:-2], "..."])
 

@@ -116,7 +116,8 @@ def _axes_in_words(landscape: Surface) -> str:
     last = "All other weights are the trained ones."
     for layer, is_random in zip((landscape.first, landscape.last), landscape.random, strict=True):
         moved = f"{layer} from its initial weights (0) to its trained ones (1)"
-        still = f"{layer} along a random direction of its filters' own length, as training hasn't moved it"
+        why = "it is the only layer" if landscape.is_single and said else "training hasn't moved it"
+        still = f"{layer} along a random direction of its filters' own length, as {why}"
         said.append(still if is_random else moved)
     if not any(landscape.random):
         last = f"The loss at (0, 0) is {landscape.at_start:.4g}, at (1, 1) {landscape.at_end:.4g}. {last}"

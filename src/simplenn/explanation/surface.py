@@ -1,8 +1,9 @@
 """The training loss around a trained network, over the plane of two directions in weight space: what training has moved
 the first layer's weights by, and what it has moved the last layer's by.
 
-A layer that hasn't moved has a random direction in place of that, each of whose filters is as long as the filter of the
-trained weights (Li et al., Visualizing the Loss Landscape of Neural Nets, 2018, section 4).
+A layer that hasn't moved, and the only one a second time, has a random direction in place of that, each of whose
+filters is as long as the filter of the trained weights (Li et al., Visualizing the Loss Landscape of Neural Nets, 2018,
+section 4).
 
 Shapes: A points along each axis.
 """
@@ -32,12 +33,14 @@ class Surface:
     first: str
     last: str
     random: tuple[bool, bool]  # whether the direction of first and last is a random one
+    is_single: bool  # whether there is but one layer, which is the first and the last
     at_start: float  # the loss where both layers have their initial weights
     at_end: float
 
 
 def surface(subject: Subject, seed: int = 0) -> Surface | None:
-    """`None` where the network has no weights, or there are no training samples."""
+    """`None` where the network has no weights, or there are no training samples, or no second direction: a layer of
+    single numbers has no filter to draw one by."""
     layers = _layers(subject)
     if not layers or "training" not in subject.sets:
         return None
@@ -53,6 +56,8 @@ def surface(subject: Subject, seed: int = 0) -> Surface | None:
         names.append(name)
         directions.append(own)
         random.append(is_random)
+    if not all(any(bool(step.any()) for step in own.values()) for own in directions):
+        return None
 
     def loss(along_first: Tensor, along_last: Tensor) -> Tensor:
         weights = dict(trained)
@@ -75,7 +80,7 @@ def surface(subject: Subject, seed: int = 0) -> Surface | None:
         except RuntimeError:  # a network that torch.func can't stack
             found = torch.stack([loss(*point) for point in zip(along_first, along_last, strict=True)])
         losses = found.double().cpu().numpy().reshape(num_points, num_points)
-    return Surface(steps, losses, names[0], names[1], (random[0], random[1]), at_start, at_end)
+    return Surface(steps, losses, names[0], names[1], (random[0], random[1]), len(layers) == 1, at_start, at_end)
 
 
 def _layers(subject: Subject) -> list[tuple[str, list[str]]]:

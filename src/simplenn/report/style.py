@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 DPI = 150
 WIDTH, HEIGHT = 8.0, 5.0  # inches
@@ -54,6 +55,9 @@ def new_figure(width: float = WIDTH, height: float = HEIGHT) -> Figure:
 
 def png_of(figure: Figure) -> bytes:
     """Without the date and the program's name: the same figure is the same file."""
+    for text in figure.findobj(Text):  # a dollar in a name is no formula; those of a logarithmic axis are
+        if isinstance(text, Text) and "$" in text.get_text() and "mathdefault" not in text.get_text():
+            text.set_parse_math(False)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()

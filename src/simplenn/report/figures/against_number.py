@@ -15,12 +15,14 @@ from simplenn.report.figures.axes import (
     families,
     is_within,
     label_of,
+    left_out,
+    look_of,
     runs_of,
     value_axis,
     within,
 )
 from simplenn.report.study import Study
-from simplenn.report.style import FONT, HEIGHT, INK, WIDTH, Look, head, is_logarithmic, limits, look, new_figure, tidy
+from simplenn.report.style import FONT, HEIGHT, INK, WIDTH, Look, head, is_logarithmic, limits, new_figure, tidy
 
 
 def against(study: Study, key: str) -> Figure:
@@ -42,14 +44,14 @@ def against(study: Study, key: str) -> Figure:
     axes: Axes = rows[0]
     values = np.concatenate([own.select("median", "q10", "q90").to_numpy().ravel() for _, own in lines])
     ends = value_axis(axes, study, values)
-    for place, (name, own) in enumerate(lines):
-        _line(axes, study, own[key].to_numpy(), own, look(place), name, ends)
+    for name, own in lines:
+        _line(axes, study, own[key].to_numpy(), own, look_of(study, name), name, ends)
     x = np.concatenate([own[key].to_numpy() for _, own in lines]).astype(float)
     if is_logarithmic(x):
         axes.set_xscale("log")
         axes.set_xlim(*limits(x, True))
     if has_diverged:
-        _shares(rows[1], [(own[key].to_numpy(), own) for _, own in lines])
+        _shares(rows[1], [(own[key].to_numpy(), own, look_of(study, name)) for name, own in lines])
     rows[-1].set_xlabel(label_of(key), fontsize=FONT, color=INK)
     if len(lines) > 1 or family is not None:
         axes.legend(frameon=False, fontsize=FONT, handlelength=3.2)
@@ -57,6 +59,7 @@ def against(study: Study, key: str) -> Figure:
     hollow = "; hollow: diverged, or beyond the axis" if not is_within(medians, ends).all() else ""
     others = [other for other in study.keys if other not in keys]
     best_of = f"; the best of {', '.join(short_keys(others).values())} at each" if others else ""
+    best_of += left_out(study)
     name = label_of(key).partition(" (")[0]
     head(axes, f"Final {study.objective} against the {name}", f"{runs_of(study)}{best_of}{hollow}")
     return figure
@@ -75,11 +78,10 @@ def _line(
     draw_points(axes, x[beyond], middle[beyond], style, "white")
 
 
-def _shares(axes: Axes, lines: Sequence[tuple[np.ndarray, polars.DataFrame]]) -> None:
+def _shares(axes: Axes, lines: Sequence[tuple[np.ndarray, polars.DataFrame, Look]]) -> None:
     """How many of the runs diverged at each number."""
     tidy(axes)
-    for place, (x, own) in enumerate(lines):
-        style = look(place)
+    for x, own, style in lines:
         share = own["diverged"].to_numpy() / own["n"].to_numpy()
         axes.plot(x, share, linestyle=style.line, color=style.color, linewidth=1.2)
         draw_points(axes, x, share, style, style.color)

@@ -61,10 +61,19 @@ def is_within(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
 
 def families(study: Study) -> list[str]:
     """Best first, at most as many as there are looks."""
+    return _all_families(study)[:MOST_LINES]
+
+
+def left_out(study: Study) -> str:
+    """How many families have no line, for the words below a title; empty where all have one."""
+    num = len(_all_families(study)) - MOST_LINES
+    return f"; {num:,} more of {family_name(study)} {'is' if num == 1 else 'are'} left out" if num > 0 else ""
+
+
+def _all_families(study: Study) -> list[str]:
     if study.family is None:
         return [""]
-    names = study.settings[study.family].cast(polars.String).drop_nulls().unique(maintain_order=True)
-    return names.to_list()[:MOST_LINES]
+    return study.settings[study.family].cast(polars.String).drop_nulls().unique(maintain_order=True).to_list()
 
 
 def look_of(study: Study, family: str | None) -> Look:

@@ -6,7 +6,16 @@ from matplotlib.ticker import MaxNLocator
 
 from simplenn.report.comparison import Comparison
 from simplenn.report.curves import bands_of
-from simplenn.report.figures.axes import MOST_LINES, draw_band, family_name, look_of, runs_of, value_axis, within
+from simplenn.report.figures.axes import (
+    MOST_LINES,
+    draw_band,
+    family_name,
+    left_out,
+    look_of,
+    runs_of,
+    value_axis,
+    within,
+)
 from simplenn.report.study import Study
 from simplenn.report.style import FONT, INK, head, new_figure
 
@@ -47,5 +56,5 @@ def curves(study: Study, comparison: Comparison) -> Figure | None:
     axes.legend(frameon=False, fontsize=FONT, handlelength=3.2)
     way = "falls" if study.less_is_better else "grows"
     whose = "best setting" if study.family is None else f"best setting of each {family_name(study)}"
-    head(axes, f"How {study.objective} {way}", f"{whose}: {runs_of(study)}")
+    head(axes, f"How {study.objective} {way}", f"{whose}: {runs_of(study)}{left_out(study)}")
     return figure

@@ -32,9 +32,11 @@ def drawings(study: Study, comparison: Comparison, heat: Sequence[str] | None = 
     if heat is not None:
         _refuse_heat(study, heat)
     objective = study.objective.rpartition("/")[2]
-    by = next((key for key in study.numbers if key.rpartition(".")[2] == "lr"), next(iter(study.numbers), None))
-    if study.settings["median"].null_count() == len(study.settings):
+    ended = study.settings.filter(study.settings["median"].is_not_null())
+    if not len(ended):
         return
+    numbers = [key for key in study.numbers if ended[key].drop_nulls().n_unique() > 1]
+    by = next((key for key in numbers if key.rpartition(".")[2] == "lr"), next(iter(numbers), None))
     if by is not None:
         last = by.rpartition(".")[2]
         words = f"final {study.objective} against {last}, a line per {family_name(study)}"
@@ -47,7 +49,7 @@ def drawings(study: Study, comparison: Comparison, heat: Sequence[str] | None = 
         words = f"histogram of the final {study.objective} of the best settings"
         if comparison.most_seeds > 1:
             yield Drawing("histogram.png", words, png_of(histogram(study, comparison)))
-    pairs = [tuple(heat)] if heat is not None else list(combinations(study.numbers, 2))[:MOST_PAIRS]
+    pairs = [tuple(heat)] if heat is not None else list(combinations(numbers, 2))[:MOST_PAIRS]
     for one, other in pairs:
         lasts = short_keys([one, other])
         name = "_".join(lasts[key].replace(".", "_") for key in (one, other))

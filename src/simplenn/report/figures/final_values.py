@@ -11,6 +11,7 @@ from simplenn.report.figures.axes import (
     draw_points,
     family_name,
     is_within,
+    left_out,
     look_of,
     runs_of,
     value_label,
@@ -63,7 +64,7 @@ def histogram(study: Study, comparison: Comparison) -> Figure:
     rows[-1].set_xlabel(value_label(study), fontsize=FONT, color=INK)
     figure.supylabel("share of the runs", fontsize=FONT, color=INK)
     whose = f"best setting of each {family_name(study)}" if study.family is not None else "best setting"
-    head(rows[0], f"Where the runs end: final {study.objective}", f"{whose}, all its seeds")
+    head(rows[0], f"Where the runs end: final {study.objective}", f"{whose}, all its seeds{left_out(study)}")
     return figure
 
 

@@ -113,7 +113,10 @@ def _take_sweep(review: Review, sweep: Path, prefix: str, show: str) -> None:
             review.notes.append(f"{shown(sweep)}: the best {views.MOST_SETTINGS} of {len(study.settings):,} settings")
     num_runs, num_settings = len(study.runs), len(study.settings)
     what = "its runs" if as_runs else "what it found" if show == "overview" else "its settings"
-    review.notes.append(f"{shown(sweep)}: {num_runs:,} runs of {num_settings:,} settings; shown are {what}")
+    review.notes.append(
+        f"{shown(sweep)}: {num_runs:,} runs of {num_settings:,} setting{'' if num_settings == 1 else 's'}; "
+        f"shown are {what}"
+    )
 
 
 def _cut(review: Review) -> None:

@@ -161,7 +161,8 @@ def _summary(study: Study, overview: Overview) -> str:
     columns = ["setting", "n", "median", "q10", "q90", "diverged", "failed"]
     for setting, n, median, q10, q90, diverged, failed in shown.select(columns).iter_rows():
         numbers = " | ".join(map(number, (median, q10, q90)))
-        lines.append(f"| {setting} | {n} | {numbers} | {diverged or ''} | {failed or ''} |")
+        in_a_cell = setting.replace("|", r"\|")
+        lines.append(f"| {in_a_cell} | {n} | {numbers} | {diverged or ''} | {failed or ''} |")
     if len(own) > len(shown):
         lines += ["", f"... and {len(own) - len(shown):,} more."]
     if overview.others:
