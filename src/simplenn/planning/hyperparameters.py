@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from simplenn.config import Kind, kind_of, setting_identities
-from simplenn.planning.overrides import Job, values_of
+from simplenn.planning.overrides import Job, plain_values_of
 
 KINDS = (Kind.SETTING, Kind.LENGTH)  # runs of different lengths are no repetitions of each other
 USUAL = ("optimizer", "optimizer.lr")  # of a run that was told nothing: without any, the page shows none of its metrics
@@ -24,7 +24,7 @@ def hyperparameters(values: Mapping[str, Any], job: Job, name: str, choices: Map
     `values` are all of the run's, `job` its overrides, `choices` the files of groups. `name` is its directory's, which
     in a sweep has what is swept: `optimizer=adam,seed=3`; where it has none of that, all that the run was told counts.
     """
-    told = {key: text for key, text in values_of(job).items() if kind_of(key) in KINDS}
+    told = {key: text for key, text in plain_values_of(job).items() if kind_of(key) in KINDS}
     swept = [key for key in told if re.search(rf"(?:^|,){re.escape(key)}=", name)]
     keys = swept or [key for key in told if key != MACHINERY] or USUAL
     own = {key: _value(key, values, choices, told) for key in keys}

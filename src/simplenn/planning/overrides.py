@@ -37,6 +37,18 @@ def _own(override: str) -> tuple[str, str] | None:
     return None if is_for_hydra(override) else (key_of(override), override.partition("=")[2])
 
 
+def plain_values_of(job: Job) -> dict[str, str]:
+    """As `values_of`, of a text in Hydra's quotes what is between them: for people, and not for Hydra."""
+    return {key: unquoted(text) for key, text in values_of(job).items()}
+
+
+def unquoted(text: str) -> str:
+    quote = text[:1]
+    if len(text) < 2 or quote not in "'\"" or not text.endswith(quote):
+        return text
+    return text[1:-1].replace(f"\\{quote}", quote)
+
+
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
     """The keys that are not the same in all jobs, in alphabetical order; what only a command does is none of them."""
     different: dict[str, set[str]] = {}

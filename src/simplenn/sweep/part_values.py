@@ -12,7 +12,7 @@ import polars
 from omegaconf import OmegaConf
 
 from simplenn.config import Kind, kind_of
-from simplenn.planning import is_for_hydra, key_of, values_of
+from simplenn.planning import is_for_hydra, key_of, plain_values_of, unquoted
 from simplenn.sweep.parts import Part
 
 KEY_PATTERN = r"^\s*[+~]*([^=]*)"
@@ -26,12 +26,12 @@ class PartValues:
         self._texts: dict[str, str | polars.Series] = {}  # by key; of all runs, or [R]
         for place, text in enumerate(part.structure["overrides"]):
             if text is not None:
-                self._texts |= values_of([text])
+                self._texts |= plain_values_of([text])
                 continue
             column = part.table[f"override/{place}"]
             keys = column.drop_nulls().str.extract(KEY_PATTERN).unique().to_list()
             if len(keys) == 1 and column.null_count() == 0 and not is_for_hydra(column[0]):
-                self._texts[keys[0].strip()] = column.str.extract(r"^[^=]*=(?s:(.*))$").fill_null("")
+                self._texts[keys[0].strip()] = _unquoted(column.str.extract(r"^[^=]*=(?s:(.*))$").fill_null(""))
             elif len(keys) != 1 or column.null_count():
                 self._add_each(column)
         self.keys = {key for key in self._texts if is_told(key)}
@@ -39,7 +39,7 @@ class PartValues:
     def _add_each(self, column: polars.Series) -> None:
         """At this place the runs have overrides of different keys."""
         for key in {key_of(text) for text in column.drop_nulls().unique().to_list()}:
-            own = [values_of([text]).get(key) if text is not None else None for text in column.to_list()]
+            own = [plain_values_of([text]).get(key) if text is not None else None for text in column.to_list()]
             before = self._texts.get(key)
             found = polars.Series(own, dtype=polars.String)
             if isinstance(before, str):
@@ -109,6 +109,12 @@ def number_or_text(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+def _unquoted(column: polars.Series) -> polars.Series:
+    """As `unquoted`, of each text."""
+    quoted = column.filter(column.str.contains(r"^['\"]")).unique().to_list()
+    return column.replace(quoted, [unquoted(text) for text in quoted]) if quoted else column
 
 
 def _decoded(column: polars.Series) -> polars.Series:

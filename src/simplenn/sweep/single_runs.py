@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from simplenn.metric import LEARNING_RATE
-from simplenn.planning import values_of
+from simplenn.planning import plain_values_of
 from simplenn.rundir import Run
 from simplenn.sweep.run_directories import num_rows, status_and_epoch
 
@@ -28,7 +28,7 @@ class SingleRun:
         self._run = Run(directory)
         self._subdir = subdir
         self._identity = identity
-        self._texts = values_of(_overrides(directory))
+        self._texts = plain_values_of(_overrides(directory))
         self.keys = {key for key in self._texts if is_told(key)}
 
     @property
