@@ -184,7 +184,7 @@ def test_runs_are_chosen_by_name_or_by_column(sweep: tuple[Path, list[Run]], tmp
         find("optimizer=sgd", table)
     with pytest.raises(ConfigError, match=r"optimiser is not a column of results\.csv; did you mean optimizer"):
         where(table, {"optimiser": "sgd"})
-    with pytest.raises(ConfigError, match=r"must be a sweep's directory, but has no results\.csv"):
+    with pytest.raises(ConfigError, match=r"must be a sweep's directory, and is a folder of them"):
         read_results(tmp_path)
 
 

@@ -134,8 +134,8 @@ def test_a_sweep_has_lines_over_all_of_its_stacks(capsys: pytest.CaptureFixture[
     progress.close()
     lines = capsys.readouterr().out.splitlines()
     assert percents(lines) == [12, 24, 30, 42, 54, 60, 70, 80, 90, 100]
-    assert lines[0] == "Sweep [12 %] 0 of 16 runs done; stack 1 of 6: epoch 2/10, median Loss: 2.0000"
-    assert lines[-1] == "Sweep [100 %] 6 of 16 runs done; stack 2 of 10: epoch 4/4, median Loss: 4.0000"
+    assert lines[0] == "Sweep [12 %] 0 of 16 runs trained; stack 1 (6 runs), epoch 2/10: median Loss: 2.0000"
+    assert lines[-1] == "Sweep [100 %] 16 of 16 runs trained; stack 2 (10 runs), epoch 4/4: median Loss: 4.0000"
 
 
 @pytest.mark.parametrize("begins_after", [0, 6])
@@ -149,7 +149,7 @@ def test_what_a_stack_goes_on_from_counts_as_done(begins_after: int, capsys: pyt
     Stack(progress, 2, 10, begins_after).train()
     Stack(progress, 4, 10, begins_after).train()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "Sweep [100 %] 4 of 8 runs done; stack 4 of 4: epoch 10/10, median Loss: 10.0000"
+    assert lines[-1] == "Sweep [100 %] 8 of 8 runs trained; stack 4 (4 runs), epoch 10/10: median Loss: 10.0000"
     assert percents(lines) == sorted(set(percents(lines)))
 
 
@@ -166,5 +166,5 @@ def test_the_bar_says_where_the_sweep_is_and_leaves_no_trace(terminal: io.String
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
     drawn = re.findall(r"Sweep[^\r\n]*", plain)
     assert drawn and max(map(len, drawn)) <= 80, drawn
-    assert any(re.match(r"Sweep \S+ +\d+% stack 2: epoch 5, Loss: 5.0000", line) for line in drawn), drawn
+    assert any(re.match(r"Sweep \S+ +\d+% stack 2, epoch 5/10: median Loss: 5.0000", line) for line in drawn), drawn
     assert seen(terminal) == ""

@@ -21,7 +21,7 @@ from simplenn.command.worked_in import directories
 from simplenn.command.workers import made_in_worker, write_failure
 from simplenn.errors import Refused
 from simplenn.groups import RunGroup
-from simplenn.planning import Plan, overrides_given
+from simplenn.planning import Plan, key_of, overrides_given
 from simplenn.sweep.attempts import Attempts
 
 if TYPE_CHECKING:
@@ -164,7 +164,8 @@ class Sweeping:
         from simplenn.training import SweepProgress
 
         if self._progress is None:
-            self._progress = SweepProgress("none" if sweep.quiet else sweep.progress)
+            is_told = "progress" in map(key_of, overrides_given(sweep, "task"))  # not by an experiment, for one run
+            self._progress = SweepProgress("none" if sweep.quiet else sweep.progress if is_told else "auto")
         return self._progress
 
     def stop(self, reason: str) -> None:

@@ -181,7 +181,9 @@ def _not_a_run(path: Path) -> str:
     beside = path.parent
     if (beside.parent / "results.csv").is_file():
         return f"{path} is not a run's directory; write it with python scripts/extract.py {beside.parent} '{path.name}'"
-    if is_unused(path):
+    if (path / "multirun.yaml").is_file():
+        return f"{path} is a sweep's directory, and no run's; see python scripts/report.py {path}"
+    if is_unused(path) and os.listdir(path):
         return f"{path} has nothing of a run yet, as it was ended before it began; start it without resume=true"
     runs = sorted(entry.name for entry in beside.iterdir() if (entry / NAME).is_dir()) if beside.is_dir() else []
     hint = did_you_mean(path.name, runs) if runs else "train one with python scripts/train.py"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError
-from simplenn.rundir import replacing, write_atomically
+from simplenn.rundir import replacing, shown, write_atomically
 from simplenn.sweep.cells import harmless
 from simplenn.sweep.multirun import MULTIRUN
 from simplenn.sweep.parts import STACKS, file_digest
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 RESULTS = "results.csv"
 DIGEST = "results.csv.sha256"  # as sha256sum writes and checks it, and in a comment the state of the runs
 STATE = "# runs "
+MOST_NAMED = 5
 SUSPECT = r"^[^\p{L}\p{N}]"  # what a spreadsheet may take for a formula begins with no letter and no digit
 
 
@@ -117,7 +118,7 @@ def has_sweep(path: Path) -> bool:
 def refuse_no_sweep(sweep: Path) -> None:
     """Raises `ConfigError`, naming the nearest, where the directory has nothing of a sweep."""
     if not has_sweep(sweep):
-        raise ConfigError(f"{sweep} must be a sweep's directory, but has no {RESULTS}; {_sweeps_near(sweep)}")
+        raise ConfigError(f"{sweep} must be a sweep's directory, {_what_it_is(sweep)}")
 
 
 def without_formulas(table: "polars.DataFrame") -> "polars.DataFrame":
@@ -132,7 +133,18 @@ def without_formulas(table: "polars.DataFrame") -> "polars.DataFrame":
     return table.with_columns(**changed)
 
 
-def _sweeps_near(sweep: Path) -> str:
-    beside = sweep.parent
-    sweeps = sorted(entry.name for entry in beside.iterdir() if (entry / RESULTS).is_file()) if beside.is_dir() else []
-    return did_you_mean(sweep.name, sweeps) if sweeps else "make one with python scripts/train.py -m"
+def _what_it_is(path: Path) -> str:
+    """What it is instead, and what to do about that."""
+    if (path / ".hydra").is_dir():
+        return f"and is a run's; see python scripts/explain.py {shown(path)}"
+    if within := _sweeps_in(path):
+        return (
+            f"and is a folder of them; name one: {', '.join(f'{shown(path)}/{name}' for name in within[:MOST_NAMED])}"
+        )
+    beside = _sweeps_in(path.parent)
+    hint = did_you_mean(path.name, beside) if beside else "make one with python scripts/train.py -m"
+    return f"but has no {RESULTS}; {hint}"
+
+
+def _sweeps_in(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if has_sweep(entry)) if folder.is_dir() else []

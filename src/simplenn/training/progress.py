@@ -113,13 +113,14 @@ class SweepProgress(Callback):
         epoch = trainer.current_epoch + 1
         self._done = self._before + epoch * pl_module.num_runs
         if self._bar is not None:
-            text = f"stack {self._num_stacks}: epoch {epoch}, {_losses(trainer)}"
+            text = f"stack {self._num_stacks}, epoch {epoch}/{trainer.max_epochs}: median {_losses(trainer)}"
             self._bar.update(self._task, completed=self._done, description=text)
         elif self._lines and self._done * 10 // self._total > self._told:
             self._told = self._done * 10 // self._total
+            trained = self._finished_runs + (pl_module.num_runs if epoch == trainer.max_epochs else 0)
             print(
-                f"Sweep [{100 * self._done // self._total} %] {self._finished_runs:,} of {self._num_runs:,} runs done; "
-                f"stack {self._num_stacks} of {pl_module.num_runs:,}: epoch {epoch}/{trainer.max_epochs}, "
+                f"Sweep [{100 * self._done // self._total} %] {trained:,} of {self._num_runs:,} runs trained; "
+                f"stack {self._num_stacks} ({pl_module.num_runs:,} runs), epoch {epoch}/{trainer.max_epochs}: "
                 f"median {_losses(trainer)}",
                 flush=True,
             )
