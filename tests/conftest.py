@@ -3,6 +3,7 @@ the scripts themselves (see `commands`)."""
 
 import gc
 import os
+import signal
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
@@ -86,6 +87,10 @@ def train_run(tmp_path: Path, _figures_drawn_once: None) -> Callable[..., Result
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # which `pytest &` of a script ignores, or `nohup pytest`; tests and the commands that they start would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not hasattr(config, "workerinput"):  # xdist's workers share what the process that starts them has made
         config.add_cleanup(commands.share_servers().cleanup)
 

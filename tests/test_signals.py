@@ -134,7 +134,6 @@ def _catches(pid: int, signum: int) -> bool:
 def test_signal_at_any_moment_ends_by_its_status(count: int, tmp_path: Path) -> None:
     """While Python imports, Hydra composes, torch loads, or a run trains: the status, no traceback, and a second signal
     right behind the first changes nothing."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # else the commands inherit from `nohup pytest`
     with ThreadPoolExecutor(3) as pool:
         for signum, status, err in pool.map(lambda number: killed(number, tmp_path), range(count)):
             assert status == 128 + signum, err
