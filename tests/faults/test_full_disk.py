@@ -1,5 +1,6 @@
 """A full disk ends a sweep in one line, and the same command comes to the whole sweep once there is room."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,47 @@ def test_a_full_disk(limit: str, whole: dict, tmp_path: Path) -> None:
 def test_any_full_disk(whole: dict, tmp_path: Path) -> None:
     for number, limit in enumerate(LIMITS.values()):
         comes_through(tmp_path / str(number), limit, whole)
+
+
+@pytest.mark.battery
+@pytest.mark.parametrize("size", ["64k", "256k", "512k", "1m"])
+def test_a_small_disk(size: str, tmp_path: Path) -> None:
+    """A real one, of its own, that gets more room for the second command."""
+    words = ("train.py", "-m", "name=study", "max_stack=10", *WORDS, "seed=range(30)", "run_dirs=all")
+    disk, whole = tmp_path / "disk", tmp_path / "whole"
+    for folder in (disk, whole):
+        folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        done = script(*words, cwd=disk)
+        said = done.stdout + done.stderr
+        assert done.returncode == 1 and "No space left on device" in said and "Traceback" not in said, said
+        subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
+        again, once = script(*words, cwd=disk), script(*words, cwd=whole)
+        assert (again.returncode, once.returncode) == (0, 0), again.stdout + again.stderr
+        assert differences(tree(disk / NAME), tree(whole / NAME)) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.battery
+def test_a_directory_that_cant_be_written(tmp_path: Path) -> None:
+    """As another user's, or on a disk that is mounted for reading only: one line, and the report can be read."""
+    assert sweep(tmp_path)[0] == 0
+    outputs = str(tmp_path / "outputs")
+    if subprocess.run(["mount", "--bind", outputs, outputs], check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", outputs], check=True)
+        status, said = sweep(tmp_path)
+        assert status == 0 and "nothing to do: all 4 runs are there already" in said
+        words = ("train.py", "-m", "name=study", *WORDS, "seed=1,2,3")
+        done = script(*words, cwd=tmp_path)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1
+        assert "outputs/sweeps/study/.lock can't be written: Read-only file system" in done.stderr
+        told = script("report.py", "outputs/sweeps/study", "--no-figures", cwd=tmp_path, preloaded="hydra")
+        assert told.returncode == 0 and told.stdout.startswith("4 runs: 4 done")
+    finally:
+        subprocess.run(["umount", outputs], check=True)

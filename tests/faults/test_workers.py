@@ -1,4 +1,4 @@
-"""A sweep by joblib of which a process is killed or signalled: what is left running, and what is kept."""
+"""A sweep by joblib of which a process is killed or signalled: what is left running, what is kept, and who goes on."""
 
 import json
 import os
@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import Forked, start
+from commands import Forked, script, start
+from trees import differences, tree
 
 pytestmark = pytest.mark.battery
 WORDS = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "trainer=cpu", "name=x")
@@ -60,3 +61,24 @@ def test_a_killed_worker_costs_no_run(tmp_path: Path) -> None:
     results = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/sweeps/x/runs/*/result.json")]
     assert [result["status"] for result in results] == ["done"] * 3
     assert "are tried once more" in out and "Traceback" not in out + err
+
+
+@pytest.mark.parametrize(("first", "second"), [("vectorized", "joblib"), ("joblib", "vectorized")])
+def test_joblib_finishes_what_another_began_and_the_other_way_round(first: str, second: str, tmp_path: Path) -> None:
+    """Wider and longer: each run's directory is as if the second had trained it from its beginning."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    words = ("experiment=post", "trainer=cpu", "optimizer=sgd,adam", "name=x", "run_dirs=all")
+
+    def sweep(cwd: Path, *more: str) -> str:
+        cwd.mkdir(exist_ok=True)
+        done = script("train.py", "-m", *words, *more, cwd=cwd)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    sweep(tmp_path / "grown", "seed=1,2", "trainer.max_epochs=3", f"hydra/launcher={first}")
+    said = sweep(tmp_path / "grown", "seed=1,2,3", "trainer.max_epochs=5", f"hydra/launcher={second}")
+    assert "0 of 6 done, 6 to train, of which 4 go on from where they are" in said
+    sweep(tmp_path / "once", "seed=1,2,3", "trainer.max_epochs=5", f"hydra/launcher={second}")
+    grown, once = (tree(tmp_path / name / "outputs" / "sweeps" / "x" / "runs") for name in ("grown", "once"))
+    assert grown.keys() == once.keys()
+    assert not [name for name in differences(grown, once) if not name.endswith((".yaml", "train.log"))]

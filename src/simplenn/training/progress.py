@@ -117,10 +117,12 @@ class SweepProgress(Callback):
             self._bar.update(self._task, completed=self._done, description=text)
         elif self._lines and self._done * 10 // self._total > self._told:
             self._told = self._done * 10 // self._total
-            trained = self._finished_runs + (pl_module.num_runs if epoch == trainer.max_epochs else 0)
+            num_runs = pl_module.num_runs
+            trained = self._finished_runs + (num_runs if epoch == trainer.max_epochs else 0)
+            runs = "1 run" if num_runs == 1 else f"{num_runs:,} runs"
             print(
                 f"Sweep [{100 * self._done // self._total} %] {trained:,} of {self._num_runs:,} runs trained; "
-                f"stack {self._num_stacks} ({pl_module.num_runs:,} runs), epoch {epoch}/{trainer.max_epochs}: "
+                f"stack {self._num_stacks} ({runs}), epoch {epoch}/{trainer.max_epochs}: "
                 f"median {_losses(trainer)}",
                 flush=True,
             )
