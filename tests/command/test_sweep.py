@@ -104,7 +104,7 @@ def test_places_of_the_users_own_are_those_of_hydras_launcher(tmp_path: Path) ->
             cwd.mkdir(parents=True)
             done = script("train.py", "-m", f"hydra/launcher={launcher}", "hydra.sweep.dir=out", *words, cwd=cwd)
             assert done.returncode == 0, done.stdout + done.stderr
-            assert ("stack 1 of 4:" in done.stdout) == (launcher == "vectorized")
+            assert ("stack 1 (4 runs)" in done.stdout) == (launcher == "vectorized")
         stacked, alone = (tmp_path / launcher / str(count) / "out" for launcher in ("vectorized", "basic"))
         assert table(stacked) == table(alone)
         assert list(table(alone)[0])[:4] == ["run", "optimizer.lr", "seed", "status"]
