@@ -14,7 +14,7 @@ from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
 from simplenn.sweep.extraction import extract
-from simplenn.sweep.results import read_results
+from simplenn.sweep.results import results_of
 
 QUICK = ("experiment=post", "trainer=cpu", "progress=none", "trainer.max_epochs=5", "run_dirs=none")
 GRID = ("optimizer=sgd,adam", "optimizer.lr=0.01,1e20", "seed=range(3)")
@@ -35,13 +35,13 @@ def directories(grown: Path) -> dict[str, Run]:
     """The directory of each run, written from a copy of the sweep."""
     copy = grown.with_name("extracted")
     shutil.copytree(grown, copy)
-    names = read_results(copy)["run"].to_list()
+    names = results_of(copy)["run"].to_list()
     return dict(zip(names, map(Run, extract(copy, names)), strict=True))
 
 
 def test_results_are_those_of_the_file(grown: Path) -> None:
     sweep = simplenn.Sweep(grown)
-    assert sweep.results.equals(read_results(grown))
+    assert sweep.results.equals(polars.read_csv(grown / "results.csv", infer_schema_length=None))
     assert len(sweep) == 17
     assert repr(sweep) == f"Sweep({str(grown)!r}: 17 runs, 11 done, 6 diverged)"
 

@@ -11,7 +11,6 @@ from studies import runs_of
 from simplenn.errors import ConfigError
 from simplenn.report.settings import ONE_SETTING, quantiles, texts_of
 from simplenn.report.study import once_each, study_of, study_of_runs
-from simplenn.sweep.results import read_results
 
 QUICK = ("experiment=post", "trainer=cpu", "progress=none", "trainer.max_epochs=5", "run_dirs=none")
 
@@ -28,7 +27,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_study_has_each_run_and_each_setting(sweep: Path) -> None:
     """With the runs as results.csv has them, and the medians of their objectives, best first."""
     study = study_of([sweep])
-    table = read_results(sweep)
+    table = polars.read_csv(sweep / "results.csv")
     assert study.runs.select(table.columns).equals(table)
     assert (study.keys, study.numbers, study.family, study.seed) == (
         ["optimizer", "optimizer.lr"],

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import logging
 import re
 import shutil
 import subprocess
@@ -16,11 +15,12 @@ from conftest import script
 from sweeps import group_of, result, train_alone
 
 from simplenn.errors import ConfigError
+from simplenn.report import study_of
 from simplenn.rundir.run import Run
 from simplenn.sweep.all_runs import all_runs, overrides_of
 from simplenn.sweep.choosing import find, where
 from simplenn.sweep.parts import write_part
-from simplenn.sweep.results import DIGEST, RESULTS, read_results, results_of, write_results
+from simplenn.sweep.results import DIGEST, RESULTS, reason_not_as_written, refuse_no_sweep, results_of, write_results
 
 SWEPT = ["model.hidden", "optimizer", "optimizer.lr"]
 GRID = ("model.hidden=4,5", "optimizer=adam,sgd", "optimizer.lr=1e30,0.01", "data.num_train=32", "data.num_val=32")
@@ -83,13 +83,11 @@ def test_the_table_is_as_sha256sum_has_it(sweep: tuple[Path, list[Run]]) -> None
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "no digest", "damaged digest"])
-def test_a_damaged_table_is_derived_anew(
-    damage: str, sweep: tuple[Path, list[Run]], caplog: pytest.LogCaptureFixture
-) -> None:
-    """With a warning; a sound one is read as it stands, without one."""
+def test_a_damaged_table_is_noticed(damage: str, sweep: tuple[Path, list[Run]]) -> None:
+    """And the report says so, of the runs' own numbers."""
     root, _ = sweep
-    expected = results_of(root)
-    assert read_results(root).equals(expected) and not caplog.records
+    assert not reason_not_as_written(root)
+    before = study_of([root])
     data = (root / RESULTS).read_bytes()
     place = data.index(b"done,3,") + 5
     contents = {"flipped": data[:place] + b"4" + data[place + 1 :], "cut": data[: data.rindex(b"\n", 0, -1) + 1]}
@@ -101,9 +99,11 @@ def test_a_damaged_table_is_derived_anew(
         (root / DIGEST).unlink()
     else:
         (root / DIGEST).write_bytes(b"\xff")
-    with caplog.at_level(logging.WARNING):
-        assert read_results(root).equals(expected)
-    assert len(caplog.records) == 1 and "made anew from the runs" in caplog.text
+    assert reason_not_as_written(root)
+    study = study_of([root])
+    assert study.runs.equals(before.runs)
+    is_said = [note for note in study.notes if "resume=true writes it anew" in note]
+    assert len(is_said) == (damage in ("flipped", "cut", "damaged digest"))
 
 
 def test_of_two_parts_with_a_run_the_later_counts(sweep: tuple[Path, list[Run]]) -> None:
@@ -185,7 +185,7 @@ def test_runs_are_chosen_by_name_or_by_column(sweep: tuple[Path, list[Run]], tmp
     with pytest.raises(ConfigError, match=r"optimiser is not a column of results\.csv; did you mean optimizer"):
         where(table, {"optimiser": "sgd"})
     with pytest.raises(ConfigError, match=r"must be a sweep's directory, and is a folder of them"):
-        read_results(tmp_path)
+        refuse_no_sweep(tmp_path)
 
 
 def test_the_script_writes_what_is_asked_for(sweep: tuple[Path, list[Run]]) -> None:

@@ -20,7 +20,7 @@ from simplenn.report.settings import ONE_SETTING, STATISTICS, settings_of
 from simplenn.rundir import shown
 from simplenn.rundir.lock import at_work_in
 from simplenn.sweep.multirun import MULTIRUN, num_runs_planned, resume_command
-from simplenn.sweep.results import RESULTS, refuse_no_sweep, table_of
+from simplenn.sweep.results import DIGEST, RESULTS, reason_not_as_written, refuse_no_sweep, table_of
 
 if TYPE_CHECKING:
     import polars
@@ -110,6 +110,7 @@ def study_of(sweeps: Sequence[Path]) -> Study:
     notes = [f"{who} is at work in {shown(sweep)}." for sweep, who in at_work.items() if who]
     if num_twice := len(runs) - len(study.runs):
         notes.append(f"{num_twice:,} runs are in more than one of the sweeps, and count once.")
+    notes += [note for sweep in sweeps if (note := _changed_table(sweep))]
     return replace(study, notes=[*notes, *study.notes])
 
 
@@ -117,6 +118,14 @@ def _num_left(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[int]:
     """`runs` as `all_runs_of` gives them."""
     begun = [int((runs["sweep"] == number).sum()) for number in range(len(sweeps))]
     return [max(0, num_runs_planned(sweep) - own) for sweep, own in zip(sweeps, begun, strict=True)]
+
+
+def _changed_table(sweep: Path) -> str:
+    """A note where the table that people read is not the one that was written; its runs are read all the same."""
+    if at_work_in(sweep) or not all((sweep / name).is_file() for name in (RESULTS, DIGEST)):
+        return ""
+    reason = reason_not_as_written(sweep)
+    return f"{reason}; {resume_command(sweep)} writes it anew." if reason else ""
 
 
 def _how_to_get_some(sweep: Path) -> str:

@@ -12,8 +12,3 @@ def harmless(text: str) -> str:
     Numbers stay as they are, -0.5 too: a cell that is nothing but a number runs nothing.
     """
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA) and not NUMBER.fullmatch(text) else text
-
-
-def original(cell: str) -> str:
-    """The text that `harmless` has made the cell of."""
-    return cell[1:] if cell.startswith("'") and harmless(cell[1:]) == cell else cell

@@ -6,7 +6,6 @@ Columns: `run`, each swept key by its full name, `status`, `epoch`, the final me
 values as `best/<name>`.
 """
 
-import logging
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -21,8 +20,6 @@ from simplenn.sweep.parts import STACKS, file_digest
 
 if TYPE_CHECKING:
     import polars
-
-log = logging.getLogger(__name__)
 
 RESULTS = "results.csv"
 DIGEST = "results.csv.sha256"  # as sha256sum writes and checks it, and in a comment the state of the runs
@@ -83,21 +80,6 @@ def noted_state(sweep: Path) -> str:
         return (sweep / DIGEST).read_text().partition(STATE)[2].strip()
     except (OSError, ValueError):
         return ""
-
-
-def read_results(sweep: Path) -> "polars.DataFrame":
-    """The table as it stands; where it isn't what was written, derived anew, with a warning.
-
-    Raises `ConfigError` where there is no sweep, and `Damaged`.
-    """
-    import polars
-
-    reason = reason_not_as_written(sweep)
-    if not reason:
-        return polars.read_csv(sweep / RESULTS, infer_schema_length=None)
-    refuse_no_sweep(sweep)
-    log.warning("%s; the table is made anew from the runs", reason)
-    return results_of(sweep)
 
 
 def reason_not_as_written(sweep: Path) -> str:
