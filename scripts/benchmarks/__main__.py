@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from cases import ROOT, Case, Group, memory_of
+from cases import ROOT, Case, Group, cpu_of, memory_of
 from growth import GROWTH
 from large import LARGE
 from proof import PROOF
@@ -36,9 +36,9 @@ from training import TRAINING
 GROUPS = {"start": START, "sweep": SWEEP, "growth": GROWTH, "large": LARGE, "proof": PROOF, "training": TRAINING}
 
 
-def run(name: str, case: Case, directory: Path, root: Path) -> tuple[float, float]:
-    """The wall time of one process, or what it tells, and the most memory that it had at once, in GiB. Ends the
-    benchmark where it ends otherwise than it must."""
+def run(name: str, case: Case, directory: Path, root: Path) -> tuple[float, float, float]:
+    """The wall time of one process, or what it tells, the most memory that it had at once, in GiB, and its CPU time.
+    Ends the benchmark where it ends otherwise than it must."""
     arguments, environment = list(case.arguments), dict(os.environ)
     if case.commit is not None:
         files = checked_out(case.commit, root)
@@ -57,7 +57,8 @@ def run(name: str, case: Case, directory: Path, root: Path) -> tuple[float, floa
         if process.returncode != case.status:
             sys.exit(f"{name} ended with status {process.returncode}, expected {case.status}\n{errors.read()}")
         told = output.read()
-    return median(json.loads(told.splitlines()[-1])) if case.self_timed else elapsed, used.ru_maxrss / 2**20
+    seconds = median(json.loads(told.splitlines()[-1])) if case.self_timed else elapsed
+    return seconds, used.ru_maxrss / 2**20, used.ru_utime + used.ru_stime
 
 
 def checked_out(commit: str, root: Path) -> Path:
@@ -74,28 +75,29 @@ def checked_out(commit: str, root: Path) -> Path:
 
 
 def measure(name: str, group: Group, repeat: int) -> dict[str, list[float]]:
-    """Of every case the seconds, and as `memory_of` it the GiB, one for each round."""
-    measured: dict[str, list[float]] = {case: [] for case in group.cases}
-    measured |= {memory_of(case): [] for case in group.cases}
+    """Of every case the seconds, as `memory_of` it the GiB, and as `cpu_of` it the CPU time, one for each round."""
+    measured: dict[str, list[float]] = {}
     # deleting many files slows down making others for a minute: everything goes at the end
     with tempfile.TemporaryDirectory() as root:
         for number in track(range(-group.num_uncounted, repeat), description=name, transient=True):
             directories: dict[str, Path] = {}
             for case_name, case in group.cases.items():
                 directories[case_name] = directories[case.after] if case.after else Path(tempfile.mkdtemp(dir=root))
-                elapsed, memory = run(case_name, case, directories[case_name], Path(root))
-                if number >= 0:
-                    measured[case_name].append(elapsed)
-                    measured[memory_of(case_name)].append(memory)
+                found = run(case_name, case, directories[case_name], Path(root))
+                for kind, value in zip((case_name, memory_of(case_name), cpu_of(case_name)), found, strict=True):
+                    if number >= 0:
+                        measured.setdefault(kind, []).append(value)
     return measured
 
 
 def tables(group: Group, times: Mapping[str, list[float]]) -> tuple[Table, Table]:
     medians = {name: median(values) for name, values in times.items()}
-    measured = Table("what", *(Column(header, justify="right") for header in ("median, s", "lowest, s", "GiB")))
+    measured = Table(
+        "what", *(Column(header, justify="right") for header in ("median, s", "lowest, s", "CPU, s", "GiB"))
+    )
     for name in group.cases:
-        memory = medians[memory_of(name)]
-        measured.add_row(name, f"{medians[name]:.2f}", f"{min(times[name]):.2f}", f"{memory:.2f}")
+        own = (medians[name], min(times[name]), medians[cpu_of(name)], medians[memory_of(name)])
+        measured.add_row(name, *(f"{value:.2f}" for value in own))
     figures = Table("figure", *(Column(header, justify="right") for header in ("value", "target")), "")
     for name, figure in group.figures.items():
         value = figure.of(medians)
@@ -105,7 +107,7 @@ def tables(group: Group, times: Mapping[str, list[float]]) -> tuple[Table, Table
             else f"{'at least' if figure.at_least else 'at most'} {figure.target:g} {figure.unit}"
         )
         verdict = "" if figure.target is None else "reached" if figure.reached(value) else "missed"
-        figures.add_row(name, f"{value:.2f} {figure.unit}", target, verdict)
+        figures.add_row(name, f"{value:.3g} {figure.unit}", target, verdict)
     return measured, figures
 
 

@@ -29,6 +29,12 @@ def memory_of(case: str) -> str:
     return f"{case}, GiB"
 
 
+def cpu_of(case: str) -> str:
+    """By which the seconds that a case computed, on all cores together, are found: where others are at work on the
+    machine, they vary less than the time that it took."""
+    return f"{case}, CPU"
+
+
 @dataclass(frozen=True)
 class Figure:
     """A number made from the medians by case, in seconds, GiB or a ratio; `target` is the most it may be, or least."""

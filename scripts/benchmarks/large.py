@@ -1,8 +1,9 @@
 """Group `large`: a million runs, and stacks that train for minutes. A round takes a quarter of an hour or more."""
 
-from cases import PROCESSES, TRAIN, Case, Figure, Group, memory_of
+from cases import PROCESSES, TRAIN, Case, Figure, Group, cpu_of, memory_of
 from sweep import post_sweep
 
+NEVER, EVERY_MINUTE = "a long stack, no checkpoints", "a long stack, a checkpoint every minute"
 MILLION = "1,000,000 runs, no directories"
 
 
@@ -27,14 +28,15 @@ LARGE = Group(
     cases={
         "one run, post": Case((TRAIN, "experiment=post")),
         MILLION: post_sweep(10_000, "none"),
-        "a long stack, no checkpoints": _long_stack("inf"),
-        "a long stack, a checkpoint every minute": _long_stack("60"),
+        NEVER: _long_stack("inf"),
+        EVERY_MINUTE: _long_stack("60"),
     },
     figures={
         f"{MILLION} / one run": Figure(lambda t: t[MILLION] / t["one run, post"], target=45),
         f"{MILLION}, memory": Figure(lambda t: t[memory_of(MILLION)], "GiB", target=4),
-        "a long stack, a checkpoint every minute / none": Figure(
-            lambda t: t["a long stack, a checkpoint every minute"] / t["a long stack, no checkpoints"], target=1.03
+        "a checkpoint every minute / none": Figure(lambda t: t[EVERY_MINUTE] / t[NEVER], target=1.03),
+        "a checkpoint every minute / none, CPU": Figure(
+            lambda t: t[cpu_of(EVERY_MINUTE)] / t[cpu_of(NEVER)], target=1.03
         ),
     },
 )
