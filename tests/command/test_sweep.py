@@ -184,7 +184,7 @@ def test_hydras_own_sweeper_drives_stacks(tmp_path: Path) -> None:
     words = ["-m", "hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2", "optimizer.lr=0.1,0.01,0.02,0.03"]
     done = script("train.py", *words, *SMALL, "trainer.max_epochs=2", "name=basic", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("of 2: epoch 2/2") == 2 and "one by one" not in done.stdout
+    assert done.stdout.count("(2 runs), epoch 2/2") == 2 and "one by one" not in done.stdout
     rows = table(tmp_path / "outputs" / "sweeps" / "basic")
     assert [(row["run"], row["optimizer.lr"]) for row in rows] == [
         ("0", "0.1"),
