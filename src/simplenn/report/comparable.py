@@ -47,7 +47,7 @@ def different_data(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[str
     told = [name.removeprefix("key/") for name in runs.columns if name.startswith("key/")]
     names = [key for key in told if _is_of_data(key) and runs[f"key/{key}"].n_unique() > 1]
     by = ["sweep", *(name for name in runs.columns if name == "key/experiment")]
-    own = runs.filter(runs["part"].is_not_null()).unique(by, keep="first", maintain_order=True)
+    own = runs.select("part", *by).drop_nulls("part").unique(by, keep="first", maintain_order=True)
     if not names and len(own) > 1:
         parts = {(number, part.number): part for number, sweep in enumerate(sweeps) for part in find_parts(sweep)}
         values = [setting(parts[place].cfg) for place in own.select("sweep", "part").iter_rows()]
