@@ -79,6 +79,8 @@ def chosen_runs(sweep: Path, rows: "polars.DataFrame", names: list[str], conditi
     for condition in conditions:
         if not parse(condition):
             raise ConfigError(f"--where must be KEY=VALUE, got {condition!r}; try --where {rows.columns[1]}=...")
+        if twice := sorted(values.keys() & parse(condition).keys()):
+            raise ConfigError(f"--where must give each key once, got {twice[0]} twice; call extract.py for each value")
         values |= parse(condition)
     found = where(rows, values)
     if names:

@@ -40,12 +40,16 @@ def main() -> None:
     from simplenn.report.lines import MOST_ROWS, Report, screen
 
     study = study_of(sweeps)
+    if arguments.heat is not None:
+        from simplenn.report.figures import refuse_heat
+
+        refuse_heat(study, arguments.heat)
     report = Report(study, Commands(study))
     print(report.counts())
     most = None if arguments.all else MOST_ROWS
     for line in report.lines(screen(), most, "--all shows them") if report.has_ended else ():
         print(line)
-    for line in report.go_on():
+    for line in (*report.failures(), *report.go_on()):
         print(line)
     if arguments.no_figures and page is None:
         return
@@ -62,7 +66,7 @@ def main() -> None:
         write_page(page, page_of(report, drawn))
         print(f"page:   {shown(page)}")
     if drawn and folder is not None:
-        write_drawings(folder, drawn)
+        write_drawings(folder, drawn, instead=arguments.figures is None and arguments.heat is None)
         print(f"figures: {shown(folder)}/ ({', '.join(drawing.name for drawing in drawn)})")
 
 

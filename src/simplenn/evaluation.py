@@ -47,10 +47,16 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
     if which == "best" and (reason := stale_best(run, own, state)):
         raise ConfigError(f"{path} can't be used: {reason}; go on with the run, or try --checkpoint last")
     epoch, result = checkpoint.epochs_completed(state), run.result()
-    if result is not None and result.status == "diverged":
-        whose = f"epoch {epoch}" if epoch else "before its first epoch: its initial ones"
-        log.warning("%s: the run %s; these are the weights of %s", run.directory, result.message, whose)
+    if result is not None:
+        warn_if_diverged(str(run.directory), result.status, result.message, epoch)
     return regressor.eval(), data, epoch
+
+
+def warn_if_diverged(run: str, status: str, message: str, epoch: int) -> None:
+    """Says which weights those of a run that has diverged are, which would be taken for trained ones."""
+    if status == "diverged":
+        whose = f"epoch {epoch}" if epoch else "before its first epoch: its initial ones"
+        log.warning("%s: the run %s; these are the weights of %s", run, message, whose)
 
 
 def evaluate(run: Run, regressor: Regressor, data: L.LightningDataModule) -> dict[str, float]:

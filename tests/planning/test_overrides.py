@@ -2,7 +2,8 @@
 
 import pytest
 
-from simplenn.planning import plain_values_of, unquoted
+from simplenn.planning import unquoted
+from simplenn.planning.overrides import plain_values_of
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,9 @@ def test_settings_without_shared_seeds_are_compared_by_the_bootstrap() -> None:
 def test_a_diverged_run_loses_against_any_other_and_ties_with_its_like() -> None:
     columns = losses(adam_01=[1.0, 1.0, 1.0, 9.0], sgd_1=[2.0, 2.0, 9.0, 9.0])
     columns["status"] = ["done"] * 3 + ["diverged"] + ["done"] * 2 + ["diverged"] * 2
-    assert compare(study(**columns)).rivalries == []  # the median of the second is infinite
+    found = compare(study(**columns))  # the median of the second is infinite
+    assert [best.name for best in found.diverging] == ["sgd at 0.1"]
+    assert [(own.wins, own.losses, own.ties) for own in found.rivalries] == [(3, 0, 1)]
     columns["status"][6] = "done"
     (rivalry,) = compare(study(**columns)).rivalries
     assert (rivalry.wins, rivalry.losses, rivalry.ties) == (3, 0, 1)

@@ -186,3 +186,31 @@ def test_families_without_a_line_are_counted() -> None:
     own = study(**grid(key_optimizer=list("abcdefghi"), key_optimizer__lr=RATES))
     texts = [text.get_text() for text in against(own, "optimizer.lr").axes[0].texts]
     assert any("2 more of optimizer are left out" in text for text in texts), texts
+
+
+def test_what_a_figure_leaves_out_is_said_below_its_title() -> None:
+    own = study(**grid(key_optimizer__lr=[0.1, 0.01, None], key_model__hidden=[2, 4], key_seed=SEEDS))
+    texts = [text.get_text() for text in against(own, "optimizer.lr").axes[0].texts]
+    assert any("settings without lr are not drawn" in " ".join(text.split()) for text in texts), texts
+    many = grid(key_optimizer=list("abcdef"), key_optimizer__lr=RATES, key_model__hidden=[2, 4], key_data__noise=[0, 1])
+    title = heat_map(study(**many), "optimizer.lr", "model.hidden").get_suptitle()
+    assert "the best of noise in each" in title and "2 more of optimizer are left out" in title
+
+
+def test_each_heat_map_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """And a figure that doesn't fit any more makes way, but no other file."""
+    own = study(**grid(key_optimizer__lr=RATES, key_model__lr=[1, 2], key_model__hidden=[2, 4]))
+    names = [drawing.name for drawing in drawings(own, compare(own)) if drawing.name.startswith("heat")]
+    assert len(set(names)) == len(names) == 3
+    for name in ("settings.png", "mine.png"):
+        (tmp_path / name).write_bytes(b"old")
+    write_drawings(tmp_path, list(drawings(own, compare(own))), instead=True)
+    assert not (tmp_path / "settings.png").exists() and (tmp_path / "mine.png").exists()
+
+
+@pytest.mark.parametrize("decades", [200, 300])
+def test_any_numbers_are_drawn(decades: int) -> None:
+    swept = grid(key_optimizer__lr=RATES, key_model__hidden=[2, 4], key_seed=SEEDS)
+    swept["final"] = (10.0 ** np.random.default_rng(0).uniform(-decades, decades, len(swept["final"]))).tolist()
+    own = study(**swept)
+    assert len(list(drawings(own, compare(own)))) == 3

@@ -179,7 +179,7 @@ def test_what_is_left_to_train_is_counted() -> None:
 
 def test_an_option_of_a_group_that_isnt_there_is_said_so() -> None:
     report = report_of(key_experiment=["post", "post", "null", "null"], key_seed=[0, 1] * 2, final=[3.0, 3.0, 1.0, 1.0])
-    assert [best.name for best in report.comparison.bests] == ["null", "post"]
+    assert [best.name for best in report.comparison.bests] == ["no experiment", "post"]
     report = report_of(key_optimizer=["sgd", "sgd"], key_experiment=["post", "null"], final=[1.0, 2.0])
     assert list(short_names(report.study).values()) == ["sgd, experiment post", "sgd, no experiment"]
 
@@ -200,4 +200,20 @@ def test_more_seeds_are_asked_of_the_sweeps_that_have_the_best_setting(tmp_path:
 def test_bests_that_arent_named_are_counted() -> None:
     names = list("abcdefg")
     text = flat(report_of(key_optimizer=names * 3, key_seed=[s for s in range(3) for _ in names], final=[1.0] * 21))
-    assert "and those of 2 more, which are worse; summary.csv has all" in text
+    assert "and those of 2 more, none of them better; summary.csv has all" in text
+
+
+def test_a_setting_whose_number_is_null_has_a_name() -> None:
+    """But one that doesn't have the key, as an optimizer without momentum, isn't said to have none."""
+    report = report_of(key_trainer__gradient_clip_val=["null", "null", "1.0", "1.0"], final=[1.0, 1.0, 2.0, 2.0])
+    assert list(short_names(report.study).values()) == ["no gradient_clip_val", "gradient_clip_val 1"]
+    columns = {"key_optimizer": ["sgd", "sgd", "adam"], "key_optimizer__momentum": [0.9, 0.0, None]}
+    report = report_of(**columns, final=[1.0, 2.0, 3.0])
+    assert list(short_names(report.study).values()) == ["sgd, momentum 0.9", "sgd, momentum 0", "adam"]
+
+
+def test_an_optimizer_that_diverges_in_most_runs_is_told_of_and_beaten() -> None:
+    status = ["done"] * 10 + ["diverged"] * 6 + ["done"] * 4
+    columns = {"key_optimizer": ["sgd"] * 10 + ["adam"] * 10, "key_seed": [*range(10)] * 2}
+    text = flat(report_of(**columns, final=[1.0] * 20, status=status))
+    assert "adam: diverged in 6 of 10 runs" in text and "sgd beats adam in 6 of 10 seeds, 4 equal" in text

@@ -9,8 +9,9 @@ from conftest import script
 from studies import runs_of
 
 from simplenn.errors import ConfigError
+from simplenn.report.runs import once_each
 from simplenn.report.settings import ONE_SETTING, quantiles, texts_of
-from simplenn.report.study import once_each, study_of, study_of_runs
+from simplenn.report.study import study_of, study_of_runs
 
 QUICK = ("experiment=post", "trainer=cpu", "progress=none", "trainer.max_epochs=5", "run_dirs=none")
 
@@ -126,6 +127,9 @@ def test_several_sweeps_are_one_study(sweep: Path) -> None:
         ({"results.csv": "run,lr\na,1\n"}, "must have the column status, and has run, lr"),
         ({"results.csv": "run,lr,status,epoch\na,1,done,3\n"}, "must have val/loss or train/loss to be compared"),
         ({"results.csv": "run,n,status,epoch,val/loss\na,1,done,3,1\n"}, "a swept key must not be called n"),
+        ({"results.csv": "run,lr,status,epoch,val/loss\na,1,done,x,3\n"}, "must have numbers for epoch"),
+        ({"results.csv": "run,lr,status,epoch,val/loss\na,1,done,3,abc\n"}, "must have numbers for val/loss"),
+        ({"results.csv": "run,lr,status,epoch,val/loss\na,1,well,3,1\n"}, "for status, and has well"),
         ({"results.csv": "", "structures.json": ""}, "of an earlier release"),
     ],
 )
@@ -166,8 +170,8 @@ def test_of_two_copies_of_a_run_the_one_that_has_ended_counts() -> None:
         key_seed=[1, 1, 2, 2], final=[1.0, None, 2.0, None], status=["done", "failed", "done", "interrupted"]
     )
     runs = runs.with_columns(identity=polars.Series(["a", "a", "b", "b"]))
-    assert once_each(runs, ["key/seed"])["status"].to_list() == ["done", "done"]
-    again = once_each(runs.reverse(), ["key/seed"])
+    assert once_each(runs)["status"].to_list() == ["done", "done"]
+    again = once_each(runs.reverse())
     assert again["status"].to_list() == ["done", "done"] and again["key/seed"].to_list() == [2, 1]
 
 
@@ -175,3 +179,37 @@ def test_runs_without_validation_are_told_of_where_others_have_one() -> None:
     runs = runs_of(key_seed=[1, 2, 3], final=[1.0, 2.0, None])
     notes = study_of_runs([Path("sweep")], runs).notes
     assert any("1 of 3 runs that are done have no val/loss, and don't count" in note for note in notes), notes
+
+
+def test_a_setting_is_one_however_its_values_were_said(tmp_path: Path) -> None:
+    """A list and a boolean in a stack's column, in a single run's override, and in the configuration; a group whose
+    options make no other setting, as `trainer`; and a run that was found to be the same counts once."""
+    words = ("experiment=post", "trainer.max_epochs=2", "progress=none", "optimizer=adam", "name=grown")
+    betas = "optimizer.betas=[0.9,0.999],[0.8,0.99]"
+    for more in (
+        ("seed=1,2", "trainer=auto", betas, "optimizer.amsgrad=false"),
+        ("seed=1,2,3", "trainer=cpu", betas, "optimizer.amsgrad=False", "hydra/launcher=basic"),
+        ("seed=1,2,3,4", "trainer=cpu", "optimizer.betas=[0.9, 0.999],[0.8, 0.99]"),
+    ):
+        done = script("train.py", "-m", *words, *more, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    study = study_of([tmp_path / "outputs" / "sweeps" / "grown"])
+    assert study.keys == ["optimizer.betas"] and study.settings["n"].to_list() == [4, 4], study.settings
+    assert sorted(study.settings["optimizer.betas"]) == ["[0.8, 0.99]", "[0.9, 0.999]"]
+
+
+def test_a_group_whose_options_differ_counts(tmp_path: Path) -> None:
+    """Two sweeps, in stacks and one by one, of other data, which is noted."""
+    for name, more in (("one", ("experiment=post",)), ("two", ())):
+        words = ("trainer=cpu", "trainer.max_epochs=1", "progress=none", "seed=1,2", "hydra/launcher=basic")
+        done = script("train.py", "-m", *words, *more, f"name={name}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    study = study_of([tmp_path / "outputs" / "sweeps" / name for name in ("one", "two")])
+    assert study.keys == ["experiment"] and study.settings["n"].to_list() == [2, 2]
+    assert any(note.startswith("settings differ in their data (data._target_") for note in study.notes), study.notes
+
+
+def test_a_table_alone_is_read_beside_another_sweep(sweep: Path, tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("run,seed,status,epoch,val/loss\na,0,done,3,1.5\nb,1,failed,0,\n")
+    study = study_of([tmp_path, sweep])
+    assert study.runs["run"].to_list()[:2] == ["a", "b"] and len(study.runs) > 2

@@ -117,7 +117,9 @@ def _exact_solution(inner: Tensor) -> list[tuple[str, str]]:
 def _dead_units(subject: Subject, x: Tensor) -> Iterator[str]:
     layers = activity(subject, x)
     if not layers:
-        yield "It has no ReLU layer as a module: which of its units are dead can't be said."
+        simple = subject.simple is not None
+        why = "units like these don't die" if simple else "which of its units are dead can't be said"
+        yield f"It has no ReLU layer{'' if simple else ' as a module'}: {why}."
         return
     others = [activity(subject, own) for name, (own, _) in subject.sets.items() if name in ("test", "extrapolation")]
     for name, shares in layers.items():

@@ -6,6 +6,7 @@ from typing import Any
 
 from simplenn.config import check_config
 from simplenn.errors import ConfigError
+from simplenn.evaluation import warn_if_diverged
 from simplenn.groups.columns import config_of
 from simplenn.notebook.arguments import known_checkpoint
 from simplenn.notebook.network import TrainedNetwork, load_run
@@ -34,4 +35,5 @@ def load_stored(sweep: Path, run: Mapping[str, Any], which: str, allow: Sequence
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{run['run']} of {part.path} has weights that its network doesn't take: {reason}") from error
+    warn_if_diverged(f"{run['run']} of {sweep}", group.ended.status[0], group.ended.message[0], epoch)
     return TrainedNetwork(regressor, data, name=f"{run['run']} of {sweep}", epoch=epoch, cfg=cfg)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from simplenn.errors import ConfigError
 from simplenn.notebook.arguments import packages
-from simplenn.report import Study, study_of, study_of_runs
+from simplenn.report import Study, runs_in, study_of, study_of_runs
 from simplenn.sweep.choosing import find
 from simplenn.sweep.multirun import num_runs_planned
 from simplenn.sweep.results import refuse_no_sweep, table_of
@@ -95,7 +95,8 @@ class Sweep:
     def weights_of(
         self, runs: "polars.DataFrame | Sequence[str] | None" = None, checkpoint: str = "last"
     ) -> "dict[str, Tensor]":
-        """The weights of these runs, rows of `results` or names, [R, ...] in their order; NaN for a run that has none.
+        """The weights of these runs, rows of `results` or names, [R, ...] in their order; NaN for a run that has none,
+        as one that failed in its first epoch.
 
         `checkpoint` is `last` or `best`. Raises `ConfigError` where the runs' networks are of several shapes.
         """
@@ -135,6 +136,11 @@ class Sweep:
         return load_stored(self.path, self._rows_of([name]).row(0, named=True), checkpoint, self.allow)
 
     @property
+    def notes(self) -> list[str]:
+        """What to know before comparing the settings: runs of other lengths or other data, or how many are left."""
+        return list(self._study.notes)
+
+    @property
     def num_left(self) -> int:
         """How many runs its last command asks for that have not begun, as where it was cut off, or is at work."""
         return max(0, num_runs_planned(self.path) - len(self))
@@ -150,9 +156,7 @@ class Sweep:
 
     @cached_property
     def _runs(self) -> "polars.DataFrame":
-        from simplenn.sweep.all_runs import all_runs
-
-        return all_runs(self.path)
+        return runs_in([self.path]).drop("sweep")
 
     @cached_property
     def _study(self) -> Study:

@@ -25,7 +25,7 @@ Piece = tuple[np.ndarray, Mapping[str, Tensor]]  # the places of some runs, and 
 
 def weights_of(sweep: Path, runs: polars.DataFrame, which: str = "last") -> dict[str, Tensor]:
     """[R, ...] by the names of the network's parameters, of the runs in these rows of `all_runs`; NaN for a run that
-    has left none.
+    has left none, or failed in its first epoch.
 
     `which` is `last` or `best`. Raises `ConfigError` where the runs' networks are of several shapes, and `Damaged`.
     """
@@ -43,6 +43,9 @@ def weights_of(sweep: Path, runs: polars.DataFrame, which: str = "last") -> dict
             )
         for name, tensor in own.items():
             stacked[name][torch.from_numpy(places)] = tensor.to(stacked[name].dtype)
+    untrained = torch.tensor(((runs["status"] == "failed") & (runs["epoch"] == 0)).to_list(), dtype=torch.bool)
+    for tensor in stacked.values():  # of which the part has the initial weights
+        tensor[untrained] = _nothing(int(untrained.sum()), tensor)
     return stacked
 
 

@@ -12,10 +12,10 @@ from simplenn.planning.overrides import (
     key_of,
     override_dirname,
     overrides_given,
-    plain_values_of,
     quoted_path,
     swept_keys,
     unquoted,
+    values_of,
 )
 from simplenn.planning.plan import Plan
 from simplenn.planning.planner import Planner
@@ -36,11 +36,11 @@ __all__ = [
     "literal_subdir",
     "override_dirname",
     "overrides_given",
-    "plain_values_of",
     "quoted_path",
     "row_names",
     "run_names",
     "subdirs_of",
     "swept_keys",
     "unquoted",
+    "values_of",
 ]

@@ -5,10 +5,12 @@ must not know how runs are trained. Imports no torch, and matplotlib only to dra
 May import: errors, metric, config, rundir, planning, sweep.
 """
 
+from simplenn.report.runs import runs_in
 from simplenn.report.study import Study, study_of, study_of_runs
 
 __all__ = [
     "Study",
+    "runs_in",
     "study_of",
     "study_of_runs",
 ]

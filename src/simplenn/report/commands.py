@@ -12,7 +12,7 @@ from simplenn.planning import arguments
 from simplenn.report.study import Study
 from simplenn.rundir import shown
 from simplenn.sweep.all_runs import overrides_of
-from simplenn.sweep.multirun import read_multirun, resume_command
+from simplenn.sweep.multirun import read_multirun, resume_command, trusted_packages
 
 NUM_SEEDS = 20  # that are proposed
 
@@ -43,7 +43,8 @@ class Commands:
         if not all(place["part"] is not None or (directory / place["subdir"]).is_dir() for place in places):
             return None
         names = list(dict.fromkeys(runs))
-        return f"python scripts/extract.py {shlex.quote(shown(directory))} {shlex.join(names)}"
+        trusted = [word for package in trusted_packages(directory) for word in ("--allow", package)]
+        return f"python scripts/extract.py {shlex.join([shown(directory), *names, *trusted])}"
 
     def go_on(self, sweep: int, *words: str) -> str:
         """Gives the sweep's last command again, with these words in place of its own."""

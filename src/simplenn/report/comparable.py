@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from simplenn.config import Kind, kind_of, setting
 from simplenn.errors import ConfigError
 from simplenn.metric import objective_tags
+from simplenn.report.configurations import Configurations
 
 if TYPE_CHECKING:
     import polars
 
+UNSURE = ("experiment", "sweep", "trainer")  # groups whose options may differ in nothing that makes a setting
 OF_TRAINING = ("batch_size", "num_train")  # of the data's keys, those that leave what is validated as it is
 
 
@@ -42,20 +44,46 @@ def objective_of_all(runs: "polars.DataFrame") -> tuple[str, list[str]]:
 
 def different_data(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[str]:
     """A note where not all runs have the same data: by what was swept, or by what an experiment's file says."""
-    from simplenn.sweep.parts import find_parts
-
     told = [name.removeprefix("key/") for name in runs.columns if name.startswith("key/")]
     names = [key for key in told if _is_of_data(key) and runs[f"key/{key}"].n_unique() > 1]
-    by = ["sweep", *(name for name in runs.columns if name == "key/experiment")]
-    own = runs.select("part", *by).drop_nulls("part").unique(by, keep="first", maintain_order=True)
-    if not names and len(own) > 1:
-        parts = {(number, part.number): part for number, sweep in enumerate(sweeps) for part in find_parts(sweep)}
-        values = [setting(parts[place].cfg) for place in own.select("sweep", "part").iter_rows()]
+    if not names:
+        by = ["sweep", *(name for name in runs.columns if name == "key/experiment")]
+        values = Configurations(sweeps).of_each(runs.unique(by, keep="first", maintain_order=True))
         known = sorted({name for own in values for name in own if _is_of_data(name)})
         names = [name for name in known if len({repr(own.get(name)) for own in values}) > 1]
     if not names:
         return []
     return [f"settings differ in their data ({', '.join(names)}): losses over other data are not of the same task."]
+
+
+def immaterial(sweeps: Sequence[Path], runs: "polars.DataFrame", keys: Sequence[str]) -> set[str]:
+    """The groups among the keys whose options make no other setting, as `trainer=cpu` and `trainer=auto` don't: what
+    they share with the other keys' groups is the same for each combination of these, and the rest for all runs."""
+    found: set[str] = set()
+    configurations = Configurations(sweeps)
+    for key in keys:
+        if key not in UNSURE:
+            continue
+        others = [name for name in keys if name != key and name not in found]
+        texts = [name for name in others if not runs[f"key/{name}"].dtype.is_numeric()]
+        by = [f"key/{name}" for name in (key, *texts)]
+        rows = runs.unique([*by, "cfg"], keep="first", maintain_order=True)
+        values = configurations.of_each(rows)
+        if len(values) < len(rows):
+            continue
+        own = [{name: repr(value) for name, value in one.items() if name not in others} for one in values]
+        groups = tuple(f"{name}." for name in texts)
+        apart = [{name: text for name, text in one.items() if not name.startswith(groups)} for one in own]
+        together: dict[tuple, list[dict[str, str]]] = {}
+        for combination, one in zip(rows.select(by[1:]).iter_rows() if texts else [()] * len(own), own, strict=True):
+            together.setdefault(combination, []).append(one)
+        if _is_one(apart) and all(map(_is_one, together.values())):
+            found.add(key)
+    return found
+
+
+def _is_one(values: Sequence[dict[str, str]]) -> bool:
+    return all(own == values[0] for own in values)
 
 
 def _is_of_data(key: str) -> bool:

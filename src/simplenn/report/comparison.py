@@ -34,6 +34,11 @@ class Best:
     row: dict[str, Any]  # of `Study.settings`
     interval: tuple[float, float] | None
 
+    @property
+    def has_ended_well(self) -> bool:
+        """Whether its median run has not diverged."""
+        return bool(np.isfinite(self.row["median"]))
+
 
 @dataclass(frozen=True)
 class Rivalry:
@@ -95,38 +100,38 @@ class Rivalry:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`bests` are the best settings of all families, best first; none where no run has come to an end."""
+    """`bests` are the best settings of all families, best first; none where no median is finite. Of the families in
+    `diverging`, which are then rivals all the same, even the best setting has diverged in most of its runs."""
 
     bests: list[Best]
+    diverging: list[Best]
     rivalries: list[Rivalry]
     most_seeds: int  # of any setting
 
 
 def compare(study: Study) -> Comparison:
-    ranked = study.settings.filter(polars.col("median").is_finite())
+    ranked = study.settings.filter(polars.col("median").is_not_null())
     family = study.family
     firsts = ranked if family is None else ranked.unique(family, keep="first", maintain_order=True)
     names = short_names(study)
-    rows = firsts.rows(named=True)[: 1 if family is None else None]
     most = int(study.settings["n"].max() or 0)  # pyright: ignore[reportArgumentType]
-    bests = [
-        Best(
-            None if family is None else str(row[family]),
-            names[row["setting"]],
-            row,
-            median_interval(values_of(study, row["setting"])),
-        )
-        for row in rows
-    ]
+    found = [_best(study, row, names) for row in firsts.head(1 if family is None else len(firsts)).rows(named=True)]
+    bests = [best for best in found if best.has_ended_well]
+    diverging = [best for best in found if not best.has_ended_well]
     if not bests or most < 2:
-        return Comparison(bests, [], most)
-    others = [best.row["setting"] for best in bests[1:]]
+        return Comparison(bests, diverging, [], most)
     seconds = ranked["setting"].to_list()[1:2]
+    others = [best.row["setting"] for best in [*bests[1:], *diverging]]
     rivals = list(dict.fromkeys([*seconds, *others]))[:MOST_RIVALS]
     num = len(study.settings)
-    best = bests[0].row["setting"]
-    pairs = num * (num - 1) // 2
-    return Comparison(bests, [rivalry(study, best, rival, pairs, names) for rival in rivals], most)
+    best, pairs = bests[0].row["setting"], num * (num - 1) // 2
+    return Comparison(bests, diverging, [rivalry(study, best, rival, pairs, names) for rival in rivals], most)
+
+
+def _best(study: Study, row: dict[str, Any], names: dict[str, str]) -> Best:
+    family = None if study.family is None else str(row[study.family])
+    interval = median_interval(values_of(study, row["setting"])) if np.isfinite(row["median"]) else None
+    return Best(family, names[row["setting"]], row, interval)
 
 
 def rivalry(study: Study, best: str, rival: str, num_pairs: int, names: dict[str, str]) -> Rivalry:
@@ -170,8 +175,10 @@ def short_names(study: Study) -> dict[str, str]:
     rest = [key for key in study.keys if key not in (family, rate)]
     names = []
     for place in range(len(study.settings)):
-        words = [_said(last_names[key], texts[key][place]) for key in rest if texts[key][place] is not None]
-        first = "" if family is None else str(texts[family][place])
+        words = [
+            _said(last_names[key], texts[key][place]) for key in rest if not _is_absent(key, texts[key][place], family)
+        ]
+        first = "" if family is None else _family_said(last_names[family], texts[family][place])
         if rate is not None and texts[rate][place] is not None:
             first = f"{first} at {texts[rate][place]}" if first else f"lr {texts[rate][place]}"
         names.append(", ".join([first, *words] if first else words))
@@ -182,7 +189,17 @@ def short_names(study: Study) -> dict[str, str]:
 
 
 def _said(name: str, text: str | None) -> str:
-    return f"no {name}" if text == "null" else f"{name} {text}"
+    return f"no {name}" if text in (None, "null") else f"{name} {text}"
+
+
+def _family_said(name: str, text: str | None) -> str:
+    """By its option, which says what it is by itself, as `adam`; but `true` and `null` don't."""
+    return _said(name, text) if text in (None, "null", "true", "false") else str(text)
+
+
+def _is_absent(key: str, text: str | None, family: str | None) -> bool:
+    """Whether the setting doesn't have the key, as an optimizer without momentum."""
+    return text in (None, "null") and family is not None and key.startswith(f"{family}.")
 
 
 def short_keys(keys: Sequence[str]) -> dict[str, str]:
@@ -197,4 +214,6 @@ def _by_seed(study: Study, seed: str, setting: str) -> polars.DataFrame:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if 0.001 <= share <= 0.999 or share in (0, 1) else f"{100 * share:.3g} %"
+    if 0.001 <= share <= 0.999 or share in (0, 1):
+        return f"{100 * share:.1f} %"
+    return "less than 0.1 %" if share < 0.5 else "more than 99.9 %"

@@ -37,21 +37,20 @@ class Band:
     n: int
 
 
-def bands_of(study: Study, settings: Sequence[str], metric: str | None = None) -> dict[str, Band]:
-    """Of the settings that have curves; the metric is the study's objective unless it is named. Raises `Damaged`."""
-    curves = curves_of(study, settings, metric)
+def bands_of(study: Study, settings: Sequence[str]) -> dict[str, Band]:
+    """Of the objective, of the settings that have curves. Raises `Damaged`."""
+    curves = curves_of(study, settings)
     return {setting: band_of(curve) for setting, curve in curves.items() if not np.isnan(curve).all()}
 
 
-def curves_of(study: Study, settings: Sequence[str], metric: str | None = None) -> dict[str, np.ndarray]:
-    """[T, n] by setting, of the runs that count in `Study.settings`: NaN where a run has no such value, the worst value
-    where a diverged run has none any more. Each part's file is read once. Raises `Damaged`."""
-    metric = metric or study.objective
+def curves_of(study: Study, settings: Sequence[str]) -> dict[str, np.ndarray]:
+    """The objective [T, n] by setting, of the runs that count in `Study.settings`: NaN where a run has no such value,
+    the worst value where a diverged run has none any more. Each part's file is read once. Raises `Damaged`."""
     runs = study.runs.select("setting", "status", "value").with_columns(
         study.places.select("sweep", "subdir", "part", "row")
     )
     runs = runs.filter(polars.col("setting").is_in(list(settings)) & polars.col("value").is_not_null())
-    found = list(pieces_of(study, runs, metric))
+    found = list(pieces_of(study, runs, study.objective))
     num_epochs = max((len(piece.curves) for piece in found), default=0)
     whole = np.full((num_epochs, len(runs)), np.nan)
     for piece in found:

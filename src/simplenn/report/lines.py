@@ -23,6 +23,7 @@ from simplenn.rundir.lock import at_work_in
 LABEL = 8  # characters before what a line says
 MOST_SETTINGS = 4  # that one line of the odd ones names
 MOST_BESTS = 5
+MOST_FAILED = 5
 KINDS = {
     "diverged": "diverged:",
     "dead": "some runs learned nothing (R2 of 0 or less; dead units, say):",
@@ -111,13 +112,25 @@ class Report:
             if at_work_in(directory) is None and (self.study.num_left[sweep] or "interrupted" in own):
                 yield f"go on with: {self.commands.go_on(sweep)}"
 
+    def failures(self) -> Iterator[str]:
+        """Which runs have failed, and why: for who hasn't seen the command say it."""
+        failed = self.study.runs["run"].filter(self.study.runs["status"] == "failed").to_list()
+        messages = self.study.places["message"].filter(self.study.runs["status"] == "failed").to_list()
+        for name, message in list(zip(failed, messages, strict=True))[:MOST_FAILED]:
+            yield f"failed: {name}{f': {message}' if message else ''}"
+        if len(failed) > MOST_FAILED:
+            yield f"... and {len(failed) - MOST_FAILED:,} more failed; summary.csv has how many of each setting"
+
     def best(self) -> Iterator[str]:
         if not self.comparison.bests:
             yield "no setting has a finite median"
         for best in self.comparison.bests[:MOST_BESTS]:
             yield self.sentence_of(best)
         if (more := len(self.comparison.bests) - MOST_BESTS) > 0:
-            yield f"and those of {more:,} more, which are worse; summary.csv has all"
+            yield f"and those of {more:,} more, none of them better; summary.csv has all"
+
+        for best in self.comparison.diverging[:MOST_BESTS]:
+            yield f"{best.name}: diverged in {best.row['diverged']:,} of {best.row['n']:,} runs"
 
     def sentence_of(self, best: Best) -> str:
         row, objective = best.row, self.study.objective
@@ -135,11 +148,13 @@ class Report:
             return
         if self.comparison.most_seeds == 1:
             one = "there is one run" if len(self.study.runs) == 1 else "each setting has one run"
-            yield f"{one}, so nothing can be said about luck; more seeds:"
+            text = f"{one}, so nothing can be said about luck"
         else:
             runs = "1 run says" if self.comparison.bests[0].row["n"] == 1 else "so few runs say"
-            yield f"{runs} little about luck; more seeds:"
-        yield from self.commands.add_seeds()[:3]
+            text = f"{runs} little about luck"
+        more = self.commands.add_seeds()[:3]
+        yield f"{text}; more seeds:" if more else text
+        yield from more
 
     def odd_ones(self) -> Iterator[str]:
         """The settings with odd runs, kind by kind, and the command that writes the directory of the worst of each."""

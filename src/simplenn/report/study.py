@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from simplenn.config import Kind, kind_of
 from simplenn.errors import ConfigError
 from simplenn.metric import declared
-from simplenn.report.comparable import different_data, different_lengths, different_untold, objective_of_all
+from simplenn.report.comparable import (
+    different_data,
+    different_lengths,
+    different_untold,
+    immaterial,
+    objective_of_all,
+)
+from simplenn.report.runs import once_each, runs_in
 from simplenn.report.settings import ONE_SETTING, STATISTICS, settings_of
 from simplenn.rundir import shown
 from simplenn.rundir.lock import at_work_in
@@ -90,23 +97,18 @@ def study_of(sweeps: Sequence[Path]) -> Study:
 
     Raises `ConfigError` in one line where one of them isn't a sweep, or none of them has a run, and `Damaged`.
     """
-    from simplenn.sweep.all_runs import all_runs_of
-
     sweeps = list({Path(sweep).resolve(): Path(sweep) for sweep in sweeps}.values())
     for sweep in sweeps:
         if not sweep.is_dir():
             what = "a file" if sweep.exists() else "missing"
             raise ConfigError(f"{sweep} must be a sweep's directory, and is {what}")
         refuse_no_sweep(sweep)
-    runs = all_runs_of(sweeps)
-    if len(sweeps) == 1 and not len(runs) and (sweeps[0] / RESULTS).exists():
-        runs = _of_table(sweeps[0])
+    runs = runs_in(sweeps)
     at_work = {sweep: at_work_in(sweep) for sweep in sweeps}
     for number, sweep in enumerate(sweeps):
         if not (runs["sweep"] == number).any():
             raise ConfigError(f"{sweep} must have runs to report on, and has none yet; {_how_to_get_some(sweep)}")
-    keys = [name for name in runs.columns if name.startswith("key/")]
-    study = study_of_runs(sweeps, once_each(runs, keys), num_left=_num_left(sweeps, runs))
+    study = study_of_runs(sweeps, once_each(runs), num_left=_num_left(sweeps, runs))
     notes = [f"{who} is at work in {shown(sweep)}." for sweep, who in at_work.items() if who]
     if num_twice := len(runs) - len(study.runs):
         notes.append(f"{num_twice:,} runs are in more than one of the sweeps, and count once.")
@@ -136,20 +138,6 @@ def _how_to_get_some(sweep: Path) -> str:
     return "see how its command ended"
 
 
-def once_each(runs: "polars.DataFrame", keys: Sequence[str]) -> "polars.DataFrame":
-    """The runs, each once that two sweeps have: as it has ended, after most epochs, in the last sweep."""
-    import polars
-
-    by_place = polars.format("{}/{}", "sweep" if "sweep" in runs.columns else polars.lit(0), "subdir")
-    twin = polars.when(polars.col("identity") == "").then(by_place).otherwise("identity").alias("twin")
-    if not runs.select(twin, *keys).is_duplicated().any():
-        return runs
-    has_ended = polars.col("status").is_in(["done", "diverged"]).alias("has_ended")
-    ranked = runs.with_columns(twin, has_ended).with_row_index("order").sort("has_ended", "epoch", "order")
-    last = ranked.unique(["twin", *keys], keep="last", maintain_order=True)
-    return last.sort("order").drop("order", "twin", "has_ended")
-
-
 def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", num_left: Sequence[int] | None = None) -> Study:
     """The same, of the runs as `all_runs_of` gives them, or those of one sweep as `all_runs` does; `num_left` as the
     study has it, where some of the runs have been left out since."""
@@ -163,6 +151,8 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", num_left: Se
         raise ConfigError(f"a swept key must not be called {taken[0]}, as a column of a report is; rename it")
     table = table.with_columns(*(_as_numbers(table[key]) for key in keys))
     keys = [key for key in keys if kind_of(key) not in (Kind.SEED, Kind.EXECUTION)]
+    same = immaterial(sweeps, runs, keys)
+    keys = [key for key in keys if key not in same]
     objective, notes = objective_of_all(runs)
     left = list(num_left) if num_left is not None else _num_left(sweeps, runs)
     if sum(left):
@@ -195,31 +185,6 @@ def _finals(runs: "polars.DataFrame", tag: str) -> "polars.Series":
     if f"final/{tag}" not in runs.columns:
         return polars.Series([None] * len(runs), dtype=polars.Float64)
     return runs[f"final/{tag}"].cast(polars.Float64).fill_nan(None)
-
-
-def _of_table(sweep: Path) -> "polars.DataFrame":
-    """The runs of a results.csv that lies there without what it derives from, in the form of `all_runs_of`.
-
-    Raises `ConfigError` where it lacks a column, as one of another program or of an older version may.
-    """
-    import polars
-
-    path = sweep / RESULTS
-    try:
-        table = polars.read_csv(path, infer_schema_length=None)
-    except (polars.exceptions.PolarsError, OSError) as error:
-        raise ConfigError(f"{path} can't be read: {' '.join(str(error).split())}") from error
-    if missing := [name for name in ("run", "status", "epoch") if name not in table.columns]:
-        raise ConfigError(f"{path} must have the column {missing[0]}, and has {', '.join(table.columns) or 'none'}")
-    at_status, at_epoch = table.columns.index("status"), table.columns.index("epoch")
-    keys = table.columns[table.columns.index("run") + 1 : at_status]
-    finals = [name for name in table.columns[at_epoch + 1 :] if not name.startswith("best/")]
-    names = {**{name: f"key/{name}" for name in keys}, **{name: f"final/{name}" for name in finals}}
-    nothing = {name: polars.lit(None, polars.Int64) for name in ("part", "row", "cfg")}
-    texts = {"identity": polars.lit(""), "message": polars.lit("")}
-    return table.rename(names).with_columns(
-        sweep=polars.lit(0, polars.Int64), subdir=polars.format("runs/{}", "run"), **texts, **nothing
-    )
 
 
 def _as_numbers(column: "polars.Series") -> "polars.Series":

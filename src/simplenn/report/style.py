@@ -20,7 +20,7 @@ SCALE = "cividis"  # dark is low; its lightness grows evenly, for everyone's eye
 FONT = 10
 LINE = 100  # letters of a line under a title
 FAR_OUT = 30
-DECADES = 10  # ratio from which on an axis is logarithmic
+MOST_DECADES = 200  # of a logarithmic axis, more than which matplotlib can't draw
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def head(axes: Axes, title: str, below: str) -> None:
 def is_logarithmic(values: np.ndarray) -> bool:
     """Whether these values are better seen by their ratios."""
     finite = values[np.isfinite(values)]
-    return bool(len(finite) and finite.min() > 0 and finite.max() / finite.min() >= DECADES)
+    return bool(len(finite) and finite.min() > 0 and np.log10(finite.max()) - np.log10(finite.min()) >= 1)
 
 
 def limits(values: np.ndarray, logarithmic: bool, *, bad_is_high: bool | None = None) -> tuple[float, float]:
@@ -107,15 +107,20 @@ def limits(values: np.ndarray, logarithmic: bool, *, bad_is_high: bool | None = 
     finite = values[np.isfinite(values)]
     if not len(finite):
         return 0.1, 1.0
-    low, high = float(finite.min()), float(finite.max())
+    low, high = float(finite.min()), min(float(finite.max()), 1e300)
     quarter, middle, three_quarters = np.quantile(finite, (0.25, 0.5, 0.75))
     if bad_is_high is True:
-        far = three_quarters * FAR_OUT if logarithmic else three_quarters + FAR_OUT * (three_quarters - middle)
+        far = (
+            min(three_quarters, 1e300) * FAR_OUT
+            if logarithmic
+            else three_quarters + FAR_OUT * (three_quarters - middle)
+        )
         high = min(high, max(far, three_quarters))
     elif bad_is_high is False:
         far = quarter / FAR_OUT if logarithmic else quarter - FAR_OUT * (middle - quarter)
         low = max(low, min(far, quarter))
     if logarithmic:
+        low = max(low, 10.0 ** max(np.log10(high) - MOST_DECADES, -300))
         room = max((high / low) ** 0.06, 1.15)
         return low / room, high * room
     room = 0.08 * (high - low) or abs(high) * 0.1 or 1.0

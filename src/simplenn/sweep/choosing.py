@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from simplenn.config import closest, did_you_mean, distance
 from simplenn.errors import ConfigError
+from simplenn.sweep.told import canonical
 
 if TYPE_CHECKING:
     import polars
@@ -65,7 +66,7 @@ def _fitting(table: "polars.DataFrame", values: Mapping[str, str]) -> list[str]:
         return []
     for key, text in values.items():
         as_text = polars.col(key).cast(polars.String).fill_null("")
-        fits = as_text == text
+        fits = (as_text == text) | (as_text == canonical(text))
         with contextlib.suppress(ValueError):
             fits |= polars.col(key).cast(polars.Float64, strict=False).fill_null(float("nan")) == float(text)
         table = table.filter(fits)

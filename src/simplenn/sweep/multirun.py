@@ -18,6 +18,7 @@ from simplenn.rundir import shown, write_atomically
 MULTIRUN = "multirun.yaml"
 MOST_BYTES = 2**24  # of it: the command may name each seed
 NUM_RUNS = re.compile(r"^# runs (\d{1,12})$", re.MULTILINE)  # the last line but one
+PACKAGE = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 SUM = "# sha256 "  # in the last line, of all lines before it
 
 
@@ -69,7 +70,18 @@ def resume_command(path: Path) -> str:
     place = Path(shown(path))
     is_usual = place.parent.as_posix() == "outputs/sweeps"
     named = f"name={place.name}" if is_usual else f"hydra.sweep.dir={place}"
-    return f"python scripts/train.py -m {shlex.quote(named)} resume=true"
+    trusted = [f"allow=[{','.join(packages)}]"] if (packages := trusted_packages(path)) else []
+    return f"python scripts/train.py -m {shlex.join([named, 'resume=true', *trusted])}"
+
+
+def trusted_packages(path: Path) -> list[str]:
+    """Those that the sweep's last command trusted, for commands that are shown to people, who decide. None where
+    nothing says it."""
+    try:
+        packages = read_multirun(path).get("allow")
+    except ConfigError:
+        return []
+    return [name for name in packages if PACKAGE.fullmatch(str(name))] if isinstance(packages, list) else []
 
 
 def _digest(text: str) -> str:

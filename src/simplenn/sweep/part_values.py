@@ -11,9 +11,9 @@ from typing import Any
 import polars
 from omegaconf import OmegaConf
 
-from simplenn.config import Kind, kind_of
-from simplenn.planning import is_for_hydra, key_of, plain_values_of, unquoted
+from simplenn.planning import is_for_hydra, key_of, values_of
 from simplenn.sweep.parts import Part
+from simplenn.sweep.told import all_canonical, canonical, decoded, is_told, number_or_text, told_by
 
 KEY_PATTERN = r"^\s*[+~]*([^=]*)"
 
@@ -26,12 +26,12 @@ class PartValues:
         self._texts: dict[str, str | polars.Series] = {}  # by key; of all runs, or [R]
         for place, text in enumerate(part.structure["overrides"]):
             if text is not None:
-                self._texts |= plain_values_of([text])
+                self._texts |= _values_of(text)
                 continue
             column = part.table[f"override/{place}"]
             keys = column.drop_nulls().str.extract(KEY_PATTERN).unique().to_list()
             if len(keys) == 1 and column.null_count() == 0 and not is_for_hydra(column[0]):
-                self._texts[keys[0].strip()] = _unquoted(column.str.extract(r"^[^=]*=(?s:(.*))$").fill_null(""))
+                self._texts[keys[0].strip()] = all_canonical(column.str.extract(r"^[^=]*=(?s:(.*))$").fill_null(""))
             elif len(keys) != 1 or column.null_count():
                 self._add_each(column)
         self.keys = {key for key in self._texts if is_told(key)}
@@ -39,7 +39,7 @@ class PartValues:
     def _add_each(self, column: polars.Series) -> None:
         """At this place the runs have overrides of different keys."""
         for key in {key_of(text) for text in column.drop_nulls().unique().to_list()}:
-            own = [plain_values_of([text]).get(key) if text is not None else None for text in column.to_list()]
+            own = [_values_of(text).get(key) if text is not None else None for text in column.to_list()]
             before = self._texts.get(key)
             found = polars.Series(own, dtype=polars.String)
             if isinstance(before, str):
@@ -62,7 +62,7 @@ class PartValues:
         kind = self.part.structure["columns"].get(key)
         if kind is not None:
             column = self.part.table[f"column/{key}"]
-            return column if kind != "json" else _decoded(column)
+            return column if kind != "json" else decoded(column)
         text = self._texts.get(key, self._elsewhere(key) if key not in self._texts else "")
         if isinstance(text, polars.Series):
             return text
@@ -70,12 +70,7 @@ class PartValues:
 
     def _elsewhere(self, key: str) -> str:
         """Of a key that the runs were not told: the option of a group, or what the configuration has."""
-        from simplenn.sweep.single_runs import told_by
-
-        return told_by(key, self._configuration("cfg"), self._configuration("composed"))
-
-    def _configuration(self, which: str) -> Any:
-        return self._cfg if which == "cfg" else self._composed
+        return told_by(key, self._cfg, self._composed)
 
     @cached_property
     def _cfg(self) -> Any:
@@ -97,34 +92,9 @@ def overrides_of(template: Sequence[str | None], table: polars.DataFrame) -> lis
     return [[text for text in own if text is not None] for own in zip(*places, strict=True)]
 
 
-def is_told(key: str) -> bool:
-    """Whether the key says something of a run, and not of the command."""
-    return kind_of(key) is not Kind.COMMAND
-
-
-def number_or_text(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _unquoted(column: polars.Series) -> polars.Series:
-    """As `unquoted`, of each text."""
-    quoted = column.filter(column.str.contains(r"^['\"]")).unique().to_list()
-    return column.replace(quoted, [unquoted(text) for text in quoted]) if quoted else column
-
-
-def _decoded(column: polars.Series) -> polars.Series:
-    """Of JSON texts: numbers where all are numbers, else texts."""
-    import json
-
-    values = [json.loads(text) for text in column.to_list()]
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return polars.Series([float(value) for value in values])
-    return polars.Series([str(value) for value in values])
+def _values_of(override: str) -> dict[str, str]:
+    """Its key and value, if it is one of the job's own."""
+    return {key: canonical(text) for key, text in values_of([override]).items()}
 
 
 def _plain(text: str) -> Any:

@@ -1,6 +1,5 @@
 """Runs of a sweep that trained by themselves, as their directories say. Imports no torch."""
 
-import json
 import re
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +10,10 @@ import yaml
 from omegaconf import OmegaConf
 
 from simplenn.metric import LEARNING_RATE
-from simplenn.planning import plain_values_of
+from simplenn.planning import values_of
 from simplenn.rundir import Run
 from simplenn.sweep.run_directories import num_rows, status_and_epoch
+from simplenn.sweep.told import canonical, is_told, number_or_text, told_by
 
 PLAIN = re.compile(r"- ([A-Za-z+~/][\w./,+~-]*=[\w./=,+-]*)", re.ASCII)  # an override that YAML reads as it stands
 ENDED = ("done", "diverged", "failed")
@@ -23,12 +23,10 @@ class SingleRun:
     """`identity` is that of the run in a part which this directory has gone on from, if any."""
 
     def __init__(self, directory: Path, subdir: str, identity: str | None) -> None:
-        from simplenn.sweep.part_values import is_told
-
         self._run = Run(directory)
         self._subdir = subdir
         self._identity = identity
-        self._texts = plain_values_of(_overrides(directory))
+        self._texts = {key: canonical(text) for key, text in values_of(_overrides(directory)).items()}
         self.keys = {key for key in self._texts if is_told(key)}
 
     @property
@@ -54,8 +52,6 @@ class SingleRun:
 
     def values(self, key: str) -> polars.Series:
         """[1]."""
-        from simplenn.sweep.part_values import number_or_text
-
         return polars.Series([number_or_text(self.constant(key))])
 
     @cached_property
@@ -73,20 +69,6 @@ def ended_later(directory: Path, status: str, epoch: int) -> bool:
     if ended is None or ended[0] not in ENDED or ended[1] + (status == "interrupted") <= epoch:
         return False
     return Run(directory).result() is not None
-
-
-def told_by(key: str, cfg: Any, composed: Any) -> str:
-    """What a run has for a key that no override sets: the option of a group, or the configuration's value, as text."""
-    try:
-        choice = composed["hydra"]["runtime"]["choices"].get(key)
-    except (KeyError, TypeError, AttributeError):
-        choice = None
-    if choice is not None:
-        return str(choice)
-    node = cfg
-    for name in key.split("."):
-        node = node.get(name) if isinstance(node, dict) else None
-    return "null" if node is None else json.dumps(node) if isinstance(node, bool | list | dict) else str(node)
 
 
 def _overrides(directory: Path) -> list[str]:

@@ -20,6 +20,7 @@ from simplenn.report.figures.axes import (
     runs_of,
     value_axis,
     within,
+    without,
 )
 from simplenn.report.study import Study
 from simplenn.report.style import FONT, HEIGHT, INK, WIDTH, Look, head, is_logarithmic, limits, new_figure, tidy
@@ -59,7 +60,7 @@ def against(study: Study, key: str) -> Figure:
     hollow = "; hollow: diverged, or beyond the axis" if not is_within(medians, ends).all() else ""
     others = [other for other in study.keys if other not in keys]
     best_of = f"; the best of {', '.join(short_keys(others).values())} at each" if others else ""
-    best_of += left_out(study)
+    best_of += left_out(study) + without(study, [key])
     name = label_of(key).partition(" (")[0]
     head(axes, f"Final {study.objective} against the {name}", f"{runs_of(study)}{best_of}{hollow}")
     return figure

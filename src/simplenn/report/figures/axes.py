@@ -4,6 +4,8 @@ Imports matplotlib.
 Values beyond an axis, as those of diverged runs, are drawn at its edge, as hollow markers.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars
 from matplotlib.axes import Axes
@@ -32,6 +34,8 @@ def value_axis(axes: Axes, study: Study, values: np.ndarray) -> tuple[float, flo
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(low, high)
+    if not np.isfinite(values).any():
+        axes.set_yticks([])  # all have diverged: there are no numbers to read
     axes.set_ylabel(value_label(study), fontsize=FONT, color=INK)
     return low, high
 
@@ -64,10 +68,17 @@ def families(study: Study) -> list[str]:
     return _all_families(study)[:MOST_LINES]
 
 
-def left_out(study: Study) -> str:
-    """How many families have no line, for the words below a title; empty where all have one."""
-    num = len(_all_families(study)) - MOST_LINES
+def left_out(study: Study, most: int = MOST_LINES) -> str:
+    """How many families beyond the first are not drawn, for the words below a title; empty where all are."""
+    num = len(_all_families(study)) - most
     return f"; {num:,} more of {family_name(study)} {'is' if num == 1 else 'are'} left out" if num > 0 else ""
+
+
+def without(study: Study, keys: Sequence[str]) -> str:
+    """That settings without one of these numbers have no place in a figure, in words; empty where all have them."""
+    ended = study.settings.filter(polars.col("median").is_not_null())
+    names = [key.rpartition(".")[2] for key in keys if ended[key].null_count()]
+    return f"; settings without {' or '.join(names)} are not drawn" if names else ""
 
 
 def _all_families(study: Study) -> list[str]:

@@ -1,5 +1,6 @@
 """The figures of a sweep as PNG: which of them there are depends on what was swept. Imports matplotlib."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -15,7 +16,9 @@ from simplenn.report.figures.two_numbers import heat_map
 from simplenn.report.study import Study
 from simplenn.report.style import png_of
 from simplenn.rundir import write_atomically
+from simplenn.rundir.atomic import remove
 
+OWN_NAMES = re.compile(r"(settings|curves|histogram|[\w.]+_by_[\w.]+|heat_[\w.]+)\.png")
 MOST_PAIRS = 3  # of swept numbers that get a heat map without being asked for
 
 
@@ -30,7 +33,7 @@ class Drawing(NamedTuple):
 def drawings(study: Study, comparison: Comparison, heat: Sequence[str] | None = None) -> Iterator[Drawing]:
     """`heat` are the two swept numbers of the heat map, where somebody says which. Raises `ConfigError`."""
     if heat is not None:
-        _refuse_heat(study, heat)
+        refuse_heat(study, heat)
     objective = study.objective.rpartition("/")[2]
     ended = study.settings.filter(study.settings["median"].is_not_null())
     if not len(ended):
@@ -51,20 +54,25 @@ def drawings(study: Study, comparison: Comparison, heat: Sequence[str] | None = 
             yield Drawing("histogram.png", words, png_of(histogram(study, comparison)))
     pairs = [tuple(heat)] if heat is not None else list(combinations(numbers, 2))[:MOST_PAIRS]
     for one, other in pairs:
-        lasts = short_keys([one, other])
+        lasts = short_keys(study.keys)
         name = "_".join(lasts[key].replace(".", "_") for key in (one, other))
         words = f"median {study.objective} by {lasts[one]} and {lasts[other]}"
         yield Drawing(f"heat_{name}.png", words, png_of(heat_map(study, one, other)))
 
 
-def write_drawings(folder: Path, drawn: Sequence[Drawing]) -> list[Path]:
-    """Raises `Unwritable`."""
+def write_drawings(folder: Path, drawn: Sequence[Drawing], *, instead: bool = False) -> list[Path]:
+    """`instead` of those that were drawn of the sweep before, of which others are removed. Raises `Unwritable`."""
+    names = {drawing.name for drawing in drawn}
+    for path in folder.glob("*.png") if instead else ():
+        if OWN_NAMES.fullmatch(path.name) and path.name not in names:
+            remove(path)
     for drawing in drawn:
         write_atomically(folder / drawing.name, drawing.png)
     return [folder / drawing.name for drawing in drawn]
 
 
-def _refuse_heat(study: Study, keys: Sequence[str]) -> None:
+def refuse_heat(study: Study, keys: Sequence[str]) -> None:
+    """Raises `ConfigError` where these aren't two numbers that were swept."""
     for key in keys:
         if key not in study.numbers:
             numbers = ", ".join(study.numbers) or "none"

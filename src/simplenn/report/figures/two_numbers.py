@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from simplenn.report.figures.axes import families, label_of, value_label
+from simplenn.report.comparison import short_keys
+from simplenn.report.figures.axes import families, label_of, left_out, value_label, without
 from simplenn.report.settings import texts_of
 from simplenn.report.study import Study
 from simplenn.report.style import FONT, INK, SCALE, is_logarithmic, limits, new_figure
@@ -58,7 +59,7 @@ def heat_map(study: Study, one: str, other: str) -> Figure:
         bar.set_label(f"median {value_label(study)}", fontsize=FONT, color=INK)
         bar.ax.tick_params(labelsize=FONT - 1)
     figure.suptitle(
-        f"Median {study.objective} (darker is better; x: diverged)",
+        f"Median {study.objective} (darker is better; x: diverged{_taken_together(study, one, other)})",
         x=0.01,
         ha="left",
         fontsize=FONT + 2,
@@ -66,6 +67,13 @@ def heat_map(study: Study, one: str, other: str) -> Figure:
         fontweight="bold",
     )
     return figure
+
+
+def _taken_together(study: Study, one: str, other: str) -> str:
+    """What a cell doesn't show, in words."""
+    others = [key for key in study.keys if key not in (one, other, study.family)]
+    best_of = f"; the best of {', '.join(short_keys(others).values())} in each" if others else ""
+    return best_of + left_out(study, MOST_PANELS) + without(study, [one, other])
 
 
 def _mark_cells(axes: Axes, grid: np.ndarray, norm: Normalize, scale: str) -> None:

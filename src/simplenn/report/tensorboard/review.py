@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from urllib.parse import quote
 
@@ -121,10 +122,11 @@ def _take_sweep(review: Review, sweep: Path, prefix: str, show: str) -> None:
 
 def _cut(review: Review) -> None:
     """To as many entries as TensorBoard selects by itself, and as the system lets it open files."""
-    num_files = sum(len(event_files(entry.path)) for entry in review.entries[:MOST_ENTRIES])
+    counts = list(accumulate(len(event_files(entry.path)) for entry in review.entries[:MOST_ENTRIES]))
+    num_files = counts[-1] if counts else 0
     openable = allow_open_files(num_files)
-    most = min(MOST_ENTRIES, openable)
-    if most < 1:
+    most = sum(count <= openable for count in counts)  # entries, whose files can all be opened
+    if most < 1 and counts:
         raise ConfigError("a process may open too few files here to show anything; raise the limit (ulimit -Hn)")
     if len(review.entries) <= most:
         return

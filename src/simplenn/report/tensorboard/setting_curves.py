@@ -33,12 +33,13 @@ class Curves(NamedTuple):
 
 
 def curves_of(study: Study, settings: Sequence[str], tags: Sequence[str]) -> dict[str, Curves]:
-    """The curves of these settings by metric, of those metrics that the runs have. A diverged run counts with the worst
-    value from the epoch on in which it diverged. Raises `Damaged`."""
+    """The curves of these settings' runs that count, by metric, of those metrics that they have. A diverged run counts
+    with the worst value from the epoch on in which it diverged. Raises `Damaged`."""
     number = {setting: place for place, setting in enumerate(settings)}
-    runs = polars.concat([study.runs.select("setting", "status"), study.places], how="horizontal")
+    runs = polars.concat([study.runs.select("setting", "status", "value"), study.places], how="horizontal")
     runs = runs.with_columns(polars.col("setting").replace_strict(number, default=None, return_dtype=polars.Int64))
-    runs = runs.filter(polars.col("setting").is_not_null()).sort("setting", maintain_order=True)
+    runs = runs.filter(polars.col("setting").is_not_null() & polars.col("value").is_not_null())
+    runs = runs.sort("setting", maintain_order=True)
     found = {tag: values for tag in tags if (values := _values(study, runs, tag)) is not None}
     return {tag: _quantiles_of(values, runs["setting"].to_numpy(), len(settings)) for tag, values in found.items()}
 

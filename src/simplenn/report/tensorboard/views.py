@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,10 +29,13 @@ from simplenn.rundir import Unwritable, events, replacing_directory
 from simplenn.rundir.tensorboard_protos import Event  # pyright: ignore[reportAttributeAccessIssue]
 from simplenn.sweep.run_files.event_records import scalar_records
 
+if TYPE_CHECKING:
+    from simplenn.report.figures import Drawing
+
 log = logging.getLogger(__name__)
 
 FOLDER, OVERVIEW, SETTINGS, MADE_OF = "tensorboard", "overview", "settings", "made_of"
-VERSION = 1  # of what is written: another one has views made anew
+VERSION = 2  # of what is written: another one has views made anew
 MOST_SETTINGS = 400  # with a run each: TensorBoard selects no run by itself where there are more than 500
 MOST_IN_TABLE = 30
 LONGEST_NAME = 150
@@ -59,8 +62,7 @@ def with_views(study: Study, spare: Path) -> Path:
 
 
 def _made_of(study: Study) -> str:
-    figures = [f"{path.name} {path.stat().st_mtime_ns}" for path in _figures(study.sweeps[0])]
-    return sha256(f"{VERSION} {_name(study)}\n{figures}\n{study.notes}\n{study.runs.write_csv()}".encode()).hexdigest()
+    return sha256(f"{VERSION} {_name(study)}\n{study.notes}\n{study.runs.write_csv()}".encode()).hexdigest()
 
 
 def _is_made_of(folder: Path, made_of: str) -> bool:
@@ -71,13 +73,13 @@ def _is_made_of(folder: Path, made_of: str) -> bool:
 
 
 def _write(study: Study, folder: Path, made_of: str) -> None:
-    _write_overview(study, overview_of(study), folder / OVERVIEW)
+    from simplenn.report.figures import drawings  # by matplotlib
+
+    report = Report(study, Commands(study))
+    overview, drawn = overview_of(study), list(drawings(study, report.comparison))
+    _write_overview(report, overview, drawn, folder / OVERVIEW)
     _write_settings(study, folder / SETTINGS)
     (folder / MADE_OF).write_text(made_of + "\n")
-
-
-def _figures(sweep: Path) -> list[Path]:
-    return sorted((sweep / "figures").glob("*.png"))
 
 
 def file_names(texts: Sequence[str]) -> list[str]:
@@ -97,7 +99,8 @@ def _ranked(texts: Sequence[str]) -> list[str]:
     return [f"{place:03d} {file_name(text)}" for place, text in enumerate(texts, 1)]
 
 
-def _write_overview(study: Study, overview: Overview, folder: Path) -> None:
+def _write_overview(report: Report, overview: Overview, drawn: Sequence["Drawing"], folder: Path) -> None:
+    study = report.study
     goal, now = study.objective, time.time()
     layout = events.layout_summary(f"{_name(study)}: {goal}", _charts(study, overview))
     for place, (line, name) in enumerate(
@@ -112,9 +115,9 @@ def _write_overview(study: Study, overview: Overview, folder: Path) -> None:
                 step = point + 1 if steps is None else int(steps[point])
                 summaries.append((step, events.scalar_summary(_finite(own))))
         if place == 0:
-            summaries.append((0, events.text_summary("summary", _summary(study, overview))))
-            for path in _figures(study.sweeps[0]):
-                summaries.append((0, events.image_summary(f"figures/{path.stem}", path.read_bytes())))
+            summaries.append((0, events.text_summary("summary", _summary(report, overview))))
+            for drawing in drawn:
+                summaries.append((0, events.image_summary(f"figures/{Path(drawing.name).stem}", drawing.png)))
         whole = [events.first_event(now), *(Event(wall_time=now, step=step, summary=own) for step, own in summaries)]
         _write_file(folder / name, b"".join(events.record(event.SerializeToString()) for event in whole))
 
@@ -132,7 +135,8 @@ def _charts(study: Study, overview: Overview) -> dict[str, events.Margin]:
     goal = study.objective
     up = f"log10({goal})" if overview.is_log else goal
     lines = "" if study.family is None else f", a line per {study.family}"
-    diverged = " (at the top edge: diverged)" if study.settings["diverged"].sum() else ""
+    edge = "top" if study.less_is_better else "bottom"
+    diverged = f" (at the {edge} edge: diverged)" if study.settings["diverged"].sum() else ""
     of_each = f" of each {study.family}" if study.family else ""
     charts = {f"{up}{diverged} by epoch: the best setting{of_each}": "by_epoch"}
     if overview.axis is not None:  # TensorBoard shows the last chart first
@@ -144,8 +148,9 @@ def _margin(prefix: str, goal: str) -> events.Margin:
     return events.Margin(*(f"{prefix}/{goal}/drawn_{name}" for name in ("median", "q10", "q90")))
 
 
-def _summary(study: Study, overview: Overview) -> str:
+def _summary(report: Report, overview: Overview) -> str:
     """The table of the best settings, in Markdown."""
+    study = report.study
     own = study.settings
     total, counted = len(study.runs), int(own["n"].sum())
     shown = own.head(MOST_IN_TABLE)
@@ -153,7 +158,7 @@ def _summary(study: Study, overview: Overview) -> str:
         f"### {len(own):,} settings by the median of {study.objective} over their runs",
         "",
         f"{total:,} runs, {counted:,} of which count: those that are done or diverged. A diverged run is the worst.",
-        *_sentences(study),
+        *_sentences(report),
         "",
         f"| setting | n | median {study.objective} | 10 % | 90 % | diverged | failed |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -167,6 +172,8 @@ def _summary(study: Study, overview: Overview) -> str:
         lines += ["", f"... and {len(own) - len(shown):,} more."]
     if overview.others:
         lines += ["", f"A line takes the runs of all values of {', '.join(overview.others)} together."]
+    if overview.axis is not None and (num := own.filter(own["n"] > 0)[overview.axis].null_count()):
+        lines += ["", f"The {num:,} settings without {overview.axis} have no place in the chart against it."]
     if overview.num_left_out:
         lines += ["", f"{overview.num_left_out:,} more lines are left out."]
     if len(own) > MOST_SETTINGS:
@@ -174,10 +181,10 @@ def _summary(study: Study, overview: Overview) -> str:
     return "\n".join(lines)
 
 
-def _sentences(study: Study) -> Iterator[str]:
+def _sentences(report: Report) -> Iterator[str]:
     """What the terminal says at the end of the sweep, a paragraph each."""
     before = ""
-    for label, text in Report(study, Commands(study)).said():
+    for label, text in report.said():
         yield ""
         yield f"{f'**{label}** ' if label != before else ''}{f'`{text}`' if text.startswith('python ') else text}"
         before = label
@@ -195,7 +202,7 @@ def metric_titles(objective: str) -> dict[str, str]:
 def _write_settings(study: Study, folder: Path) -> None:
     shown = study.settings.head(MOST_SETTINGS)
     texts = shown["setting"].to_list()
-    tags = [tag for tag in objective_tags() if f"{tag}" in study.runs.columns]
+    tags = [tag for tag in objective_tags() if tag in study.runs.columns]
     curves = curves_of(study, texts, tags)
     blobs = _curve_records(curves, len(texts))
     rows = shown.iter_rows(named=True)
