@@ -70,7 +70,7 @@ def chosen_runs(sweep: Path, rows: "polars.DataFrame", names: list[str], conditi
     imports no torch."""
     if not len(rows):
         raise ConfigError(f"{sweep} must have runs, and has none; run the sweep anew")
-    names = [find(name, rows) for name in names]
+    names = [find(name, rows, sweep) for name in names]
     if not conditions:
         if not names:
             raise ConfigError(f"extract.py must be told which runs, got none; try {shlex.quote(rows['run'][0])}")

@@ -51,7 +51,7 @@ def read_rows(numbers: list[str]) -> dict[str, list[float]]:
     else:
         rows = _parse([("row 1", numbers)])
     if not rows:
-        raise ConfigError("there must be at least one row of numbers, got none")
+        raise ConfigError("there must be at least one row of numbers, got none; put commas or spaces between them")
     return rows
 
 

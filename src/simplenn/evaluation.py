@@ -39,7 +39,7 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
         regressor.load_state_dict(state["state_dict"], assign=True)  # in the precision that they have
     except FileNotFoundError:
         other = "last" if which == "best" else "best"
-        fix = f"try --checkpoint {other}" if run.checkpoint(other).exists() else "train it first"
+        fix = f"try the {other} one (--checkpoint {other})" if run.checkpoint(other).exists() else "train it first"
         raise ConfigError(f"{run.directory} must have a checkpoint checkpoints/{which}.ckpt; {fix}") from None
     except Exception as error:
         reason, other = " ".join(str(error).split()), "last" if which == "best" else "best"

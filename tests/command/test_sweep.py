@@ -129,6 +129,15 @@ def test_what_does_not_stack_runs_one_by_one_with_a_reason(tmp_path: Path) -> No
     assert again.returncode == 0 and "nothing to do: all 4 runs are there already" in again.stdout
 
 
+def test_a_sweeps_file_that_doesnt_say_it_is_one_is_refused(tmp_path: Path) -> None:
+    """Else Hydra trains one run by the defaults, and obeys nothing of the file's, without a word."""
+    words = ("sweep=lr_by_optimizer", "hydra.mode=null", "name=x")
+    refused = script("train.py", *words, cwd=tmp_path, preloaded="hydra")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert "a sweep's file must say that it is one, and what goes over optimizer, optimizer.lr, seed doesn't" in refused.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_sweep_kept_in_a_file_is_told_how_it_ended(tmp_path: Path) -> None:
     """No -m is needed; equal points run once; five of its runs, trained again alone, are equal bit for bit."""
     words = ["sweep=lr_by_optimizer", "seed=1,2,2", "hydra.sweeper.points=3", "trainer.max_epochs=5"]

@@ -217,3 +217,8 @@ def test_an_optimizer_that_diverges_in_most_runs_is_told_of_and_beaten() -> None
     columns = {"key_optimizer": ["sgd"] * 10 + ["adam"] * 10, "key_seed": [*range(10)] * 2}
     text = flat(report_of(**columns, final=[1.0] * 20, status=status))
     assert "adam: diverged in 6 of 10 runs" in text and "sgd beats adam in 6 of 10 seeds, 4 equal" in text
+
+
+def test_equal_settings_are_said_to_be_equal() -> None:
+    columns = {"key_optimizer": ["sgd"] * 5 + ["adam"] * 5, "key_seed": [*range(5)] * 2}
+    assert "sure: sgd and adam are equal in 5 of 5 seeds" in flat(report_of(**columns, final=[1.0] * 10))

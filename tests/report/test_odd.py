@@ -1,5 +1,7 @@
 """The odd runs of a sweep: they are found, with one of them by name, and others are left in peace."""
 
+from pathlib import Path
+
 import numpy as np
 import polars
 from studies import runs_of
@@ -10,7 +12,7 @@ from simplenn.report.odd import odd_ones
 
 def study(status: list[str] | None = None, r2: list[float] | None = None, **columns: list) -> Study:
     runs = runs_of(**columns, **({"status": status} if status else {}))
-    return study_of_runs([], runs.with_columns(**{"final/val/r2": polars.Series(r2)}) if r2 else runs)
+    return study_of_runs([Path("sweep")], runs.with_columns(**{"final/val/r2": polars.Series(r2)}) if r2 else runs)
 
 
 def found(own: Study) -> list[tuple[str, str, int, int, str]]:

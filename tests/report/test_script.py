@@ -199,7 +199,12 @@ def test_of_a_sweep_that_was_killed_the_runs_that_are_left_are_counted(root: Pat
     assert "note:   8 of 16 runs are left to train: this is so far." in said
     assert "go on with: python scripts/train.py -m name=killed resume=true" in said
     assert "8 left to train" in (root / "killed.html").read_text()
-    assert repr(Sweep(sweep)).endswith("8 runs, 8 done, 8 left to train)")
+    found = Sweep(sweep)
+    assert repr(found).endswith("8 runs, 8 done, 8 left to train)") and "so far" in found.notes[0]
+    assert found.results.columns[:3] == ["run", "optimizer", "seed"]  # though all 8 runs have one optimizer
+    assert "1*" in said[4] or "sgd" in said[4], said
+    done = script("extract.py", str(sweep), "optimizer=adam,seed=3", cwd=root, preloaded="hydra")
+    assert done.returncode == 2 and "8 are left to train: python scripts/train.py -m name=killed" in done.stderr
 
 
 def test_a_sweep_of_which_no_run_is_done_has_the_command_that_goes_on(root: Path, tmp_path: Path) -> None:

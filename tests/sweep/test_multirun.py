@@ -5,11 +5,19 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from simplenn.sweep.multirun import MULTIRUN, num_runs_planned, read_multirun, resume_command, write_multirun
+from simplenn.sweep.multirun import (
+    MULTIRUN,
+    keys_planned,
+    num_runs_planned,
+    read_multirun,
+    resume_command,
+    write_multirun,
+)
 
 
 def test_it_says_how_many_runs_the_sweep_is_to_have(tmp_path: Path) -> None:
-    write_multirun(tmp_path, OmegaConf.create({"seed": 3, "name": "# runs 7"}), 1200)
+    write_multirun(tmp_path, OmegaConf.create({"seed": 3, "name": "# runs 7"}), 1200, ["optimizer.lr", "seed"])
+    assert keys_planned(tmp_path) == ["optimizer.lr", "seed"]
     assert num_runs_planned(tmp_path) == 1200
     assert read_multirun(tmp_path) == {"seed": 3, "name": "# runs 7"}
 
@@ -19,7 +27,7 @@ def test_another_ones_says_nothing_of_it(text: str | None, tmp_path: Path) -> No
     """One of Hydra's or of an earlier release, or a changed one."""
     if text is not None:
         (tmp_path / MULTIRUN).write_text(text)
-    assert num_runs_planned(tmp_path) == 0
+    assert num_runs_planned(tmp_path) == 0 and keys_planned(tmp_path) == []
 
 
 def test_a_sweep_is_named_as_commands_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,11 @@ def rehearsed(model: dict[str, Any], data: dict[str, Any], *overrides: str) -> N
         (linear(), "two targets", r"data must have one target a sample, .*, got \[2, 2\]"),
         (linear(), "no targets", "data must have inputs and targets, got 1 tensors"),
         (linear(), "empty", "data must have training samples, got none"),
+        (
+            linear(),
+            "other validation",
+            r"data must have validation samples like .*, got \[\[7\], \[1\]\]; see self.val",
+        ),
         (linear(), "absent", "data must have training samples, got none"),
         (
             linear(),
@@ -88,6 +93,7 @@ def test_data_that_make_their_own_batches_are_not_judged_by_their_tensors() -> N
 def test_a_run_or_a_sweep_that_is_refused_for_its_shapes_leaves_nothing(words: list[str], tmp_path: Path) -> None:
     refused = script("train.py", *words, "model.num_features=4", "trainer=cpu", cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("model cannot be run on data")
+    where = "model.hidden=4,seed=1: " if "-m" in words else ""  # which of the sweep's
+    assert refused.stderr.startswith(f"{where}model cannot be run on data")
     assert refused.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())

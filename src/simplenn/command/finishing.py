@@ -85,7 +85,7 @@ def _say(record: "SweepRecord", report: "Report | None") -> None:
 def _list_failures(record: "SweepRecord") -> None:
     failed = record.failures
     for name, message in failed[:MOST_SHOWN]:
-        log.error("failed: %s: %s", name, message)
+        log.error("failed: %s: %s", name, " ".join(message.split()))
     if len(failed) > MOST_SHOWN:
         log.error("... and %s more; results.csv has all of them", f"{len(failed) - MOST_SHOWN:,}")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, read_write
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from simplenn.command.refusals import in_one_line, is_the_systems, is_the_users
 from simplenn.command.worked_in import directories
@@ -81,6 +81,12 @@ def _pass_run(config: DictConfig, config_name: str) -> "Resumed | None":
     from simplenn.rundir import Run
 
     checked = check_job(config)
+    params = OmegaConf.select(config, "hydra.sweeper.params")
+    if params and config.hydra.mode is None:
+        raise ConfigError(
+            f"a sweep's file must say that it is one, and what goes over {', '.join(map(str, params))} doesn't; "
+            "set hydra.mode: MULTIRUN in it, or give -m"
+        )
     if started_by_user(checked.trainer) and not directory.is_named(config, "run"):
         raise ConfigError("a run whose processes are started one by one must say where they meet, got no name; "
                           "try name=first_try")  # fmt: skip
@@ -155,7 +161,11 @@ def check_groups(groups: "Sequence[RunGroup]", sweep: DictConfig) -> None:
 def rehearse_groups(groups: "Sequence[RunGroup]") -> None:
     """What only torch can tell of a sweep's jobs. Raises `ConfigError`."""
     for group in groups:
-        _rehearse(group.cfg, group.columns)
+        try:
+            _rehearse(group.cfg, group.columns)
+        except ConfigError as error:
+            where = f"{group.names[0]}: " if len(groups) > 1 else ""
+            raise ConfigError(f"{where}{error}") from error
 
 
 def _check_group(group: "RunGroup", sweep: DictConfig) -> None:

@@ -63,7 +63,11 @@ def count(example: int | None, least: int = 1) -> Any:
 
 
 def one_of(*choices: Any) -> Any:
-    return rule("one of " + ", ".join(map(str, choices)), choices[0], lambda v: v in choices)
+    return rule(
+        "one of " + ", ".join("null" if choice is None else str(choice) for choice in choices),
+        choices[0],
+        lambda v: v in choices,
+    )
 
 
 def switch(example: bool) -> Any:

@@ -167,5 +167,5 @@ class Sweep:
         import polars
 
         known = dict(zip(self._runs["run"].to_list(), range(len(self._runs)), strict=True))
-        places = [known[name] if name in known else known[find(name, self.results)] for name in names]
+        places = [known[name] if name in known else known[find(name, self.results, self.path)] for name in names]
         return self._runs[polars.Series(places, dtype=polars.UInt32)]

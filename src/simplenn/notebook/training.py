@@ -63,6 +63,8 @@ def train(overrides: str | Sequence[str] = (), *, show: bool = True) -> TrainedR
 
 def _words(overrides: str | Sequence[str]) -> list[str]:
     """Raises `ConfigError` for other options than -m."""
+    if not isinstance(overrides, str | Sequence):
+        raise ConfigError(f"train takes a text or a list of overrides, got {overrides!r:.80}; try ['optimizer=adam']")
     words = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
     for word in words:
         if not isinstance(word, str) or (word.startswith("-") and word not in MULTIRUN):

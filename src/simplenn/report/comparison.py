@@ -76,6 +76,8 @@ class Rivalry:
                 f"is the better one in {_percent(self.share)} of draws: {self._verdict(self.share)}"
             )
         tied = f", {self.ties:,} equal" if self.ties else ""
+        if self.ties == self.num_seeds:
+            return f"{self.best} and {self.rival} are equal in {self.ties:,} of {self.num_seeds:,} seeds"
         how_often = f"{self.wins:,} of {self.num_seeds:,} {'seed' if self.num_seeds == 1 else 'seeds'}{tied}"
         share = self.wins / max(self.wins + self.losses, 1)
         return f"{self.best} beats {self.rival} in {how_often}: {self._verdict(share)}"

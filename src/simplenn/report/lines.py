@@ -98,7 +98,8 @@ class Report:
         if num_left:
             texts.append(f"{num_left:,} left to train")
         num_runs = len(self.study.runs) + num_left
-        return f"{num_runs:,} {'run' if num_runs == 1 else 'runs'}: {', '.join(texts)}"
+        most = "at most " if num_left and len(self.study.sweeps) > 1 else ""  # they may be of several sweeps, too
+        return f"{most}{num_runs:,} {'run' if num_runs == 1 else 'runs'}: {', '.join(texts)}"
 
     @property
     def has_ended(self) -> bool:
@@ -117,7 +118,7 @@ class Report:
         failed = self.study.runs["run"].filter(self.study.runs["status"] == "failed").to_list()
         messages = self.study.places["message"].filter(self.study.runs["status"] == "failed").to_list()
         for name, message in list(zip(failed, messages, strict=True))[:MOST_FAILED]:
-            yield f"failed: {name}{f': {message}' if message else ''}"
+            yield f"failed: {name}{f': {message}' if message else ''}".replace("\n", " ")
         if len(failed) > MOST_FAILED:
             yield f"... and {len(failed) - MOST_FAILED:,} more failed; summary.csv has how many of each setting"
 

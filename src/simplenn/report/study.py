@@ -99,9 +99,6 @@ def study_of(sweeps: Sequence[Path]) -> Study:
     """
     sweeps = list({Path(sweep).resolve(): Path(sweep) for sweep in sweeps}.values())
     for sweep in sweeps:
-        if not sweep.is_dir():
-            what = "a file" if sweep.exists() else "missing"
-            raise ConfigError(f"{sweep} must be a sweep's directory, and is {what}")
         refuse_no_sweep(sweep)
     runs = runs_in(sweeps)
     at_work = {sweep: at_work_in(sweep) for sweep in sweeps}
@@ -156,7 +153,8 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", num_left: Se
     objective, notes = objective_of_all(runs)
     left = list(num_left) if num_left is not None else _num_left(sweeps, runs)
     if sum(left):
-        notes.append(f"{sum(left):,} of {len(runs) + sum(left):,} runs are left to train: this is so far.")
+        most = "at most " if len(sweeps) > 1 else ""  # they may be of several sweeps, too
+        notes.append(f"{most}{sum(left):,} of {len(runs) + sum(left):,} runs are left to train: this is so far.")
     notes += [*different_data(sweeps, runs), *different_lengths(runs, keys), *different_untold(sweeps, runs)]
     worst = declared(objective).worst
     value = (

@@ -6,7 +6,7 @@ and the CRC-32 of its group's configuration as `cfg`; the values of each swept k
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import polars
 
 from simplenn.config import with_length
 from simplenn.metric import LEARNING_RATE
+from simplenn.sweep.multirun import keys_planned
 from simplenn.sweep.part_values import PartValues
 from simplenn.sweep.parts import Part, find_parts
 from simplenn.sweep.run_directories import run_directories
@@ -40,7 +41,8 @@ def all_runs_of(sweeps: Sequence[Path]) -> polars.DataFrame:
         sources += own
         frames.append(frame.with_columns(sweep=polars.lit(number, polars.Int64)))
         are_last.append(_is_last(frame))
-    keys = _swept(sources)
+    planned = {key for sweep in sweeps for key in keys_planned(sweep)}
+    keys = _swept(sources, planned)
     values = {f"{KEY}{key}": _joined([source.values(key) for source in sources]) for key in keys}
     runs = polars.concat(frames, how="diagonal_relaxed").with_columns(**values)
     runs = runs.filter(polars.concat(are_last)).sort("sweep", "num", maintain_order=True)
@@ -99,10 +101,12 @@ def _is_last(runs: polars.DataFrame) -> polars.Series:
     return later & runs["subdir"].reverse().is_first_distinct().reverse()
 
 
-def _swept(sources: "Sequence[PartValues | SingleRun]") -> list[str]:
-    """The keys that are not the same in all runs, in alphabetical order, without those of the command."""
-    keys = sorted({key for source in sources for key in source.keys})
-    swept = []
+def _swept(sources: "Sequence[PartValues | SingleRun]", planned: Collection[str]) -> list[str]:
+    """The keys that are not the same in all runs, in alphabetical order, without those of the command; and the planned
+    ones, in which the runs that are still to come may differ."""
+    known = {key for source in sources for key in source.keys}
+    swept = [key for key in planned if key in known]
+    keys = sorted(known - set(swept))
     for key in keys:
         first: str | None = None
         for source in sources:
@@ -111,7 +115,7 @@ def _swept(sources: "Sequence[PartValues | SingleRun]") -> list[str]:
                 swept.append(key)
                 break
             first = text
-    return swept
+    return sorted(swept)
 
 
 def _joined(values: Sequence[polars.Series]) -> polars.Series:

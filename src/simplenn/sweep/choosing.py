@@ -7,20 +7,24 @@ import contextlib
 import heapq
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simplenn.config import closest, did_you_mean, distance
 from simplenn.errors import ConfigError
+from simplenn.sweep.multirun import num_runs_planned, resume_command
 from simplenn.sweep.told import canonical
 
 if TYPE_CHECKING:
     import polars
 
+NEXT_KEY = re.compile(r",(?=[A-Za-z_][\w./@]*=)(?![^\[]*\])")  # a comma in a value is followed by no key
 NEAREST = 3
 
 
-def find(name: str, table: "polars.DataFrame") -> str:
-    """The run of this name, its values in any order and its numbers in any form (`seed=3,optimizer.lr=1e-2`).
+def find(name: str, table: "polars.DataFrame", sweep: Path | None = None) -> str:
+    """The run of this name, its values in any order and its numbers in any form (`seed=3,optimizer.lr=1e-2`). Of the
+    sweep whose directory is given, it may also be one that is not trained yet.
 
     Raises `ConfigError`, naming the nearest, where it is not a run of the sweep.
     """
@@ -42,12 +46,17 @@ def find(name: str, table: "polars.DataFrame") -> str:
         names = [run for run, _ in near]
     else:
         names = closest(name, names, NEAREST) or names[:NEAREST]
+    if sweep is not None and (num_left := num_runs_planned(sweep) - len(table)) > 0:
+        raise ConfigError(
+            f"{name} is none of the {len(table):,} runs that the sweep has so far; {num_left:,} are left to train: "
+            f"{resume_command(sweep)}"
+        )
     raise ConfigError(f"{name} is not a run of the sweep; did you mean {' or '.join(names)}?")
 
 
 def parse(text: str) -> dict[str, str]:
     """The values by key in `key=value,key=[1,2]`; none where it isn't of that form."""
-    pairs = [pair.split("=", 1) for pair in re.split(r",(?![^\[]*\])", text)]
+    pairs = [pair.split("=", 1) for pair in NEXT_KEY.split(text)]
     return {} if any(len(pair) < 2 for pair in pairs) else dict(pairs)
 
 

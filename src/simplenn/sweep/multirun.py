@@ -5,6 +5,7 @@ torch.
 
 import re
 import shlex
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,19 @@ from simplenn.rundir import shown, write_atomically
 
 MULTIRUN = "multirun.yaml"
 MOST_BYTES = 2**24  # of it: the command may name each seed
-NUM_RUNS = re.compile(r"^# runs (\d{1,12})$", re.MULTILINE)  # the last line but one
+# The last lines but one: what the sweep comes to by its last command.
+NUM_RUNS = re.compile(r"^# runs (\d{1,12})$", re.MULTILINE)
+SWEPT = re.compile(r"^# over ([\w./@,-]+)$", re.MULTILINE | re.ASCII)
 PACKAGE = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 SUM = "# sha256 "  # in the last line, of all lines before it
 
 
-def write_multirun(path: Path, sweep: DictConfig, num_runs: int) -> None:
-    """Writes what the command asks for as Hydra would, how many runs the sweep then has, and the checksum.
-
-    Raises `Unwritable`.
+def write_multirun(path: Path, sweep: DictConfig, num_runs: int, swept: Sequence[str]) -> None:
+    """Writes what the command asks for as Hydra would, which keys it goes over, how many runs the sweep then has, and
+    the checksum. Raises `Unwritable`.
     """
-    text = f"{OmegaConf.to_yaml(sweep)}# runs {num_runs}\n"
+    over = f"# over {','.join(swept)}\n" if swept else ""
+    text = f"{OmegaConf.to_yaml(sweep)}{over}# runs {num_runs}\n"
     write_atomically(path / MULTIRUN, f"{text}{SUM}{_digest(text)}\n".encode())
 
 
@@ -56,13 +59,26 @@ def read_multirun(path: Path) -> dict[str, Any]:
 def num_runs_planned(path: Path) -> int:
     """How many runs the sweep has once its last command is done; 0 where nothing says it, as where Hydra's own sweeper
     went over them, or the file is damaged."""
+    found = _noted(path, NUM_RUNS)
+    return int(found) if found else 0
+
+
+def keys_planned(path: Path) -> list[str]:
+    """The keys that the sweep's last command goes over, also while all runs that have begun are alike in one; none
+    where nothing says it."""
+    found = _noted(path, SWEPT)
+    return found.split(",") if found else []
+
+
+def _noted(path: Path, note: re.Pattern[str]) -> str | None:
+    """What stands behind a note of ours, unless the file was changed since."""
     try:
         text = (path / MULTIRUN).read_text()
     except (OSError, ValueError):
-        return 0
+        return None
     body, _, digest = text.rpartition(SUM)
-    found = NUM_RUNS.findall(body)
-    return int(found[-1]) if found and digest == f"{_digest(body)}\n" else 0
+    found = note.findall(body)
+    return found[-1] if found and digest == f"{_digest(body)}\n" else None
 
 
 def resume_command(path: Path) -> str:

@@ -117,6 +117,11 @@ def without_formulas(table: "polars.DataFrame") -> "polars.DataFrame":
 
 def _what_it_is(path: Path) -> str:
     """What it is instead, and what to do about that."""
+    if not path.is_dir():
+        near = _sweeps_in(path.parent)
+        return (
+            f"and is {'a file' if path.exists() else 'missing'}{f'; {did_you_mean(path.name, near)}' if near else ''}"
+        )
     if (path / ".hydra").is_dir():
         return f"and is a run's; see python scripts/explain.py {shown(path)}"
     if within := _sweeps_in(path):

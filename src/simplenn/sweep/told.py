@@ -4,12 +4,13 @@ torch.
 
 import json
 from functools import lru_cache
-from typing import Any
-
-import polars
+from typing import TYPE_CHECKING, Any
 
 from simplenn.config import Kind, kind_of
 from simplenn.planning import unquoted
+
+if TYPE_CHECKING:
+    import polars
 
 CACHED = 2**14
 # What `canonical` may write otherwise.
@@ -45,14 +46,16 @@ def canonical(text: str) -> str:
     return unquoted(text) if word[:1] not in ("[", "{") else json.dumps(_parsed(word), default=str)
 
 
-def all_canonical(column: polars.Series) -> polars.Series:
+def all_canonical(column: "polars.Series") -> "polars.Series":
     """As `canonical`, of each text."""
     texts = column.filter(column.str.contains(VARIABLE)).unique().to_list()
     return column.replace(texts, [canonical(text) for text in texts]) if texts else column
 
 
-def decoded(column: polars.Series) -> polars.Series:
+def decoded(column: "polars.Series") -> "polars.Series":
     """Of JSON texts: numbers where all are numbers, else texts."""
+    import polars
+
     values = [json.loads(text) for text in column.to_list()]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return polars.Series([float(value) for value in values])

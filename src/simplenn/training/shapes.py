@@ -3,7 +3,7 @@
 Shapes: N samples, B batch, F features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import lightning.pytorch as L
 import torch
@@ -54,6 +54,18 @@ def check_shapes(regressor: Regressor, data: L.LightningDataModule, trainer: L.T
             f"data must have one target a sample, {list(prediction.shape)} for inputs {list(x.shape)}, got {target}; "
             "try y.reshape(-1, 1) in its setup"
         )
+    _refuse_other_validation(data, samples)
+
+
+def _refuse_other_validation(data: L.LightningDataModule, samples: Sequence[Tensor]) -> None:
+    """What validates must be of the shape of what trains: else the first epoch is lost."""
+    val = getattr(data, "val", None)
+    if val is None or not len(val):
+        return
+    shapes = [[list(tensor.shape[1:]) for tensor in own] for own in (samples, val[:1])]
+    if shapes[0] != shapes[1]:
+        raise ConfigError(f"data must have validation samples like the training ones, of shapes {shapes[0]}, got "
+                          f"{shapes[1]}; see self.val in its setup")  # fmt: skip
 
 
 def predicted(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

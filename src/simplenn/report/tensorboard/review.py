@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from urllib.parse import quote
 
-from simplenn.config import did_you_mean
+from simplenn.config import closest
 from simplenn.errors import ConfigError
 from simplenn.report.tensorboard.found import Found, event_files, find
 from simplenn.report.tensorboard.logdir import MOST_ENTRIES, Entry, fill
@@ -155,7 +155,10 @@ def _links(review: Review) -> Iterator[tuple[str, str]]:
         yield f"?smoothing=0{best}#timeseries", "the curves of the best settings: medians over their runs"
     if runs:
         if "settings" not in kinds:
-            yield "#hparams", "hyperparameters and final metrics; a click on a column's title sorts by it"
+            yield (
+                "#hparams",
+                "hyperparameters and final metrics, of several seeds their means; a click on a title sorts",
+            )
         prefix = "runs/" if kinds else ""
         yield f"?smoothing=0{_filters(runs=prefix, tags='^(train|val)/loss$')}#timeseries", "the curves of the runs"
     if any(_has_image(entry) for entry in review.entries if "/overview/" in f"/{entry.name}"):
@@ -180,5 +183,7 @@ def _has_image(entry: Entry) -> bool:
 def parse_show(text: str) -> str:
     """Raises `ConfigError`."""
     if text not in SHOW:
-        raise ConfigError(f"--show must be one of {', '.join(SHOW)}, got {text}; {did_you_mean(text, SHOW)}")
+        near = closest(text, SHOW)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"--show must be one of {', '.join(SHOW)}, got {text}{hint}")
     return text
