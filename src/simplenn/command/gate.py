@@ -82,7 +82,7 @@ def _pass_run(config: DictConfig, config_name: str) -> "Resumed | None":
 
     checked = check_job(config)
     params = OmegaConf.select(config, "hydra.sweeper.params")
-    if params and config.hydra.mode is None:
+    if params and "hydra.mode" not in map(key_of, sys.argv[1:]):  # with which a run of a sweep's file trains alone
         raise ConfigError(
             f"a sweep's file must say that it is one, and what goes over {', '.join(map(str, params))} doesn't; "
             "set hydra.mode: MULTIRUN in it, or give -m"
