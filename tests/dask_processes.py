@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -47,14 +46,10 @@ class Cluster:
         return (self.folder / f"{name}.log").read_text()
 
     def close(self) -> None:
+        """What the workers have started ends with them."""
         for process in self.processes:
-            process.send_signal(signal.SIGTERM)
-        for process in self.processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()
+            process.wait()
 
 
 def children_of(number: int) -> list[int]:
