@@ -20,7 +20,7 @@ FLOORS = (
     ("planning",),
     ("training",),
     ("stacking", "sweep", "evaluation"),
-    ("report",),
+    ("cluster", "report"),
     ("command",),
     ("notebook", "explanation"),
 )

@@ -11,6 +11,7 @@ groups, planning                    some runs of a sweep as data; a sweep's jobs
 training                            one run
 stacking                            many runs at once
 sweep                               many runs on disk
+cluster                             a sweep's work done by Dask's workers
 report                              what a sweep says to people
 evaluation, command                 a run read back; what the scripts share
 notebook, explanation               runs and sweeps in Python; a trained network as a person would explain it

@@ -7,6 +7,7 @@ later, ends the process at once.
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,11 @@ class Interrupted(SystemExit):
 def install() -> None:
     """From now on a signal ends this process by `128 + n`: at once as long as no work has begun, then by `Interrupted`
     in the main thread. A script calls it first of all: an exception in the middle of an import can end as anything.
+
+    In another thread, which can handle no signal, it does nothing.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return
     for signum in SIGNALS:
         if signal.getsignal(signum) != signal.SIG_IGN or signum.name != "SIGHUP":  # as `nohup` has it
             signal.signal(signum, _handle)

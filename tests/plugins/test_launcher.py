@@ -8,6 +8,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
+from hydra_plugins.vectorized.dask_launcher import DaskLauncher
 from hydra_plugins.vectorized.launcher import Returns, VectorizedLauncher
 from hydra_plugins.vectorized.sweeper import VectorizedSweeper
 
@@ -22,8 +23,9 @@ def _no_version_base(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_plugins_are_found_by_hydra() -> None:
-    """Hydra's own discovery yields both plugins."""
-    assert VectorizedLauncher.__name__ in [kind.__name__ for kind in Plugins.instance().discover(Launcher)]
+    """Hydra's own discovery yields them all."""
+    launchers = {kind.__name__ for kind in Plugins.instance().discover(Launcher)}
+    assert {VectorizedLauncher.__name__, DaskLauncher.__name__} <= launchers
     assert VectorizedSweeper.__name__ in [kind.__name__ for kind in Plugins.instance().discover(Sweeper)]
 
 

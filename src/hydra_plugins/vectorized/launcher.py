@@ -6,7 +6,7 @@ one, jobs run one by one exactly as under Hydra's basic launcher.
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, overload
@@ -49,6 +49,17 @@ class Batched(Protocol):
 
     def fail(self, num: int, message: str) -> None:
         """For a job that has ended without a word, as its process was killed: notes that it has failed, and why."""
+        ...
+
+    def train_elsewhere(self, launcher: Mapping[str, Any]) -> None:
+        """Groups are to be trained by the workers of the cluster that these keys of a launcher's describe."""
+        ...
+
+    def distribute(
+        self, prepared: Sequence[PreparedGroup], run_single: Callable[[int], JobReturn]
+    ) -> tuple[dict[int, float], dict[int, JobReturn]]:
+        """Has them trained; the values of the jobs that trained in stacks, and what `run_single` returned for the
+        others, by the jobs' numbers. It is called twice for each of these: to send the job, and to end it."""
         ...
 
     def prepare(self, groups: Sequence[RunGroup], sweep: DictConfig) -> Sequence[PreparedGroup]:
@@ -97,13 +108,19 @@ class VectorizedLauncher(Launcher):
         prepared = batched.prepare(groups, self.config)
         for reason, count in _counts(prepared).items():
             log.info("%d of %d jobs run one by one: %s", count, len(jobs), reason)
+        return Returns(jobs, *self._train(prepared, jobs))
+
+    def _train(
+        self, prepared: Sequence[PreparedGroup], jobs: Mapping[int, Job]
+    ) -> tuple[dict[int, float], dict[int, JobReturn]]:
+        """By the jobs' numbers, the values of those that trained in stacks, and the returns of the others."""
         stacked: dict[int, float] = {}
         singles: dict[int, JobReturn] = {}
         for group in prepared:
             values = group.train() if group.reason is None else {}
             stacked |= values
             singles |= {num: self._run_single(num, jobs[num]) for num in group.group.nums if num not in values}
-        return Returns(jobs, stacked, singles)
+        return stacked, singles
 
     def _set_up(self) -> None:
         setup_globals()
@@ -112,10 +129,16 @@ class VectorizedLauncher(Launcher):
     def _run_single(self, num: int, job: Job) -> JobReturn:
         """As Hydra's basic launcher runs a job."""
         log.info("\t#%d : %s", num, " ".join(filter_overrides(job)))
+        return self._run_composed(self._composed(num, job))
+
+    def _composed(self, num: int, job: Job) -> DictConfig:
         config = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
         with open_dict(config):
             config.hydra.job.id = num
             config.hydra.job.num = num
+        return config
+
+    def _run_composed(self, config: DictConfig) -> JobReturn:
         result = run_job(
             hydra_context=self.hydra_context,
             task_function=self.task_function,

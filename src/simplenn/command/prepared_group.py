@@ -4,7 +4,7 @@ Imports torch only to train.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from simplenn.rundir import Unwritable
 from simplenn.sweep.attempts import Attempts
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from simplenn.groups.outcome import Outcome
     from simplenn.stacking.initial_weights import InitialWeights
 
@@ -57,7 +59,6 @@ class PreparedGroup:
 
         Raises `Interrupted`, and `Stopped` where the system doesn't write what a stack leaves.
         """
-        from simplenn.groups.metrics import objectives
         from simplenn.stacking import train_in_stacks
 
         signals.begin_work()
@@ -80,16 +81,53 @@ class PreparedGroup:
                 if num_raising == MOST_RAISING and not values:
                     break  # as likely all do: trained one by one, they say why, and `on_error` may stop them
                 continue
-            trained = self._trained(runs, outcome)
-            with signals.deferred():
-                self._end(trained)
-            values |= zip(trained.nums, objectives(outcome).tolist(), strict=True)
+            values |= self.record(runs, outcome, self._number)
             if outcome.interruption is not None:
                 log.warning("interrupted by %s", outcome.interruption.signal_name)
                 raise outcome.interruption
-            del outcome, trained  # they would stay in memory while the next stack trains
+            del outcome  # it would stay in memory while the next stack trains
             self._after_stack()
         return values
+
+    def record(self, runs: Sequence[int], outcome: "Outcome", number: int | None) -> dict[int, float]:
+        """Writes what a stack of these runs has left, as the part of this number, or the next; the objectives by job
+        number. Raises `Stopped` where the system doesn't write."""
+        from simplenn.groups.metrics import objectives
+
+        self._number = number
+        trained = self._trained(runs, outcome)
+        with signals.deferred():
+            self._end(trained)
+        return dict(zip(trained.nums, objectives(outcome).tolist(), strict=True))
+
+    def record_failure(self, runs: Sequence[int], message: str, number: int) -> None:
+        """Notes that these runs have failed, and left nothing else. Raises `Stopped` where the system doesn't write."""
+        import torch
+
+        from simplenn.groups.outcome import Outcome, Snapshot
+
+        assert self._initial is not None
+        weights = self._initial([self.group.seeds[run] for run in runs])
+        nothing = Snapshot(torch.full((len(runs),), -1), weights, {})
+        status, messages, epochs = ["failed"] * len(runs), [message] * len(runs), [0] * len(runs)
+        self.record(runs, Outcome(status, messages, epochs, [], {}, nothing, nothing, {}, 0.0), number)
+
+    def most_together(self) -> int:
+        """How many runs a stack may have."""
+        from simplenn.stacking import default_max_stack
+
+        return self._max_stack or default_max_stack(self.group.cfg, self.group.columns)
+
+    @property
+    def weights(self) -> "Mapping[str, Tensor]":
+        """[1, ...] by name, of one of the runs: what there is, and its shapes."""
+        assert self._initial is not None
+        return self._initial(self.group.seeds[:1])
+
+    def start(self) -> "tuple[Outcome | None, int | None]":
+        """What the training of all runs goes on from, and the number of the part that has just these; `None` where
+        there is none."""
+        return self._start(), self._number
 
     def _start(self) -> "Outcome | None":
         """What the training goes on from; `None` where it begins."""

@@ -1,10 +1,11 @@
 """A sweep, from its jobs to its files: what the launcher hands groups of runs to. Imports torch only to train."""
 
 import logging
+import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from omegaconf import DictConfig, read_write
 
 from simplenn import signals
 from simplenn.command import gate
+from simplenn.command.elsewhere import Elsewhere
 from simplenn.command.failures import Failures, Stopped, reason_not_to_begin
 from simplenn.command.going_on import GoingOn, go_on_singly
 from simplenn.command.prepared_group import PreparedGroup
@@ -44,6 +46,7 @@ class Sweeping:
         self._progress: SweepProgress | None = None
         self._stopped = ""
         self._attempt = Attempts()
+        self._elsewhere: Elsewhere | None = None  # where a launcher has others train than this process
         self.failures: Failures | None = None  # of this process's runs; `None` in a process that a launcher has started
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -76,8 +79,12 @@ class Sweeping:
         with gate.closed_on_errors():
             _refuse_shared_subdirs(plan.groups)
             gate.check_groups(plan.groups, sweep)
+            if self._elsewhere is not None:
+                self._elsewhere.check()
             going_on = GoingOn(plan, sweep)
             if going_on.is_left:
+                if self._elsewhere is not None and going_on.plan.jobs:
+                    self._elsewhere.connect(sweep)
                 gate.rehearse_groups(going_on.plan.groups)
                 going_on.begin()
             else:
@@ -137,6 +144,23 @@ class Sweeping:
             after_stack=self.failures.stacked,
         )
 
+    def train_elsewhere(self, launcher: Mapping[str, Any]) -> None:
+        """From now on groups are trained by the workers of a cluster, which these keys of the launcher's describe."""
+        self._elsewhere = Elsewhere(launcher)
+
+    def distribute(
+        self, prepared: Sequence[PreparedGroup], run_single: Callable[[int], Any]
+    ) -> tuple[dict[int, float], dict[int, Any]]:
+        """Trains the groups elsewhere; the objectives of the runs that trained in stacks, and what `run_single(num)`
+        returned for the others. It is called twice for each: to send the run, and to record what came back."""
+        assert self._elsewhere is not None and self._sweep is not None and self.failures is not None
+        with gate.closed_on_errors():
+            self._elsewhere.check()
+            self._elsewhere.connect(self._sweep)
+        return self._elsewhere.train(
+            prepared, self._sweep, self._shown_progress(self._sweep), self.failures, run_single
+        )
+
     def train_single(self, cfg: DictConfig, directory: Path, sweep: Path) -> float:
         """Trains a run of the sweep by itself, in its directory; its objective. Raises `RunFailed` where it fails, and
         `Stopped` where no more are to be tried after it."""
@@ -146,7 +170,9 @@ class Sweeping:
         cfg.progress = "none"  # a line a job says enough
         if self.failures is None and (reason := reason_not_to_begin(sweep, cfg.on_error)):
             raise RunFailed(f"{directory} is not trained: {reason}")
-        result = train(cfg, directory)
+        result = train(cfg, directory) if self._elsewhere is None else self._elsewhere.single(cfg, directory)
+        if result is None:
+            return math.nan  # nobody asks for it
         failures = self.failures or Failures("continue")
         failures.ended(Run(directory), result.status, result.message)
         if result.status in ("failed", "interrupted"):  # a signal has been raised
@@ -164,8 +190,11 @@ class Sweeping:
         from simplenn.training import SweepProgress
 
         if self._progress is None:
+            from simplenn.training import RemoteProgress
+
+            kind = SweepProgress if self._elsewhere is None else RemoteProgress
             is_told = "progress" in map(key_of, overrides_given(sweep, "task"))  # not by an experiment, for one run
-            self._progress = SweepProgress("none" if sweep.quiet else sweep.progress if is_told else "auto")
+            self._progress = kind("none" if sweep.quiet else sweep.progress if is_told else "auto")
         return self._progress
 
     def stop(self, reason: str) -> None:
@@ -175,6 +204,8 @@ class Sweeping:
     def finish(self, *, is_cut_short: bool = False) -> int:
         """Writes the sweep's table and says how its runs ended; the exit status for that. Does nothing before a sweep
         has begun."""
+        if self._elsewhere is not None:
+            self._elsewhere.close()
         if self._sweep is None or (self._going_on is not None and not self._going_on.is_begun):
             return 0
         if self._progress is not None:

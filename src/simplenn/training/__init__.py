@@ -8,6 +8,7 @@ from simplenn.training.parts import Parts
 from simplenn.training.progress import EpochBar, EpochLines, SweepProgress
 from simplenn.training.randomness import EpochSeed
 from simplenn.training.rehearsal import rehearse
+from simplenn.training.remote_progress import RemoteProgress
 from simplenn.training.rows import Rows, own_entries
 from simplenn.training.shapes import first_samples, predicted
 from simplenn.training.shares import Shares
@@ -23,6 +24,7 @@ __all__ = [
     "EpochLines",
     "EpochSeed",
     "Parts",
+    "RemoteProgress",
     "Rows",
     "Shares",
     "SweepProgress",

@@ -112,18 +112,20 @@ class SweepProgress(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         epoch = trainer.current_epoch + 1
         self._done = self._before + epoch * pl_module.num_runs
+        self._show(pl_module.num_runs, epoch, trainer.max_epochs or 1, _losses(trainer))
+
+    def _show(self, num_runs: int, epoch: int, num_epochs: int, losses: str) -> None:
+        """Of the stack that has just come further: its runs, how far it is, and its losses."""
         if self._bar is not None:
-            text = f"stack {self._num_stacks}, epoch {epoch}/{trainer.max_epochs}: median {_losses(trainer)}"
+            text = f"stack {self._num_stacks}, epoch {epoch}/{num_epochs}: median {losses}"
             self._bar.update(self._task, completed=self._done, description=text)
         elif self._lines and self._done * 10 // self._total > self._told:
             self._told = self._done * 10 // self._total
-            num_runs = pl_module.num_runs
-            trained = self._finished_runs + (num_runs if epoch == trainer.max_epochs else 0)
+            trained = self._finished_runs + (num_runs if epoch == num_epochs else 0)
             runs = "1 run" if num_runs == 1 else f"{num_runs:,} runs"
             print(
                 f"Sweep [{100 * self._done // self._total} %] {trained:,} of {self._num_runs:,} runs trained; "
-                f"stack {self._num_stacks} ({runs}), epoch {epoch}/{trainer.max_epochs}: "
-                f"median {_losses(trainer)}",
+                f"stack {self._num_stacks} ({runs}), epoch {epoch}/{num_epochs}: median {losses}",
                 flush=True,
             )
 

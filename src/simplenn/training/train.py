@@ -45,12 +45,12 @@ from simplenn.training.trainer import make_trainer, without_tips
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig, directory: Path) -> Result:
+def train(cfg: DictConfig, directory: Path, callbacks: Sequence[Callback] = ()) -> Result:
     """Trains one run in its directory, from its last checkpoint where there is one, and writes and logs its result.
 
-    A run that diverges or fails is a result like another, by its `status`; `seconds` adds up over the sessions of a
-    resumed run. Only `Interrupted` is raised, and `ConfigError` where another process is at work in the directory
-    or its record can't be gone on from.
+    `callbacks` come behind the run's own, and change nothing of what it records. A run that diverges or fails is a
+    result like another, by its `status`; `seconds` adds up over the sessions of a resumed run. Only `Interrupted` is
+    raised, and `ConfigError` where another process is at work in the directory or its record can't be gone on from.
     """
     cfg = check_config(cfg)
     run = Run(directory)
@@ -62,7 +62,7 @@ def train(cfg: DictConfig, directory: Path) -> Result:
         if before is not None and before.reaches(cfg.trainer.max_epochs):
             log_nothing_to_do(before, quiet=cfg.quiet)
             return before
-        return _train(cfg, run, before)
+        return _train(cfg, run, before, callbacks)
 
 
 def callbacks_of(cfg: DictConfig, rows: Rows) -> list[Callback]:
@@ -93,7 +93,7 @@ def _status_of_lost(lost: ProcessLost) -> int:
     return 1
 
 
-def _train(cfg: DictConfig, run: Run, before: Result | None) -> Result:
+def _train(cfg: DictConfig, run: Run, before: Result | None, callbacks: Sequence[Callback]) -> Result:
     begun = time.monotonic()
     seconds_before = before.seconds if before else 0.0
     signals.begin_work()
@@ -111,7 +111,7 @@ def _train(cfg: DictConfig, run: Run, before: Result | None) -> Result:
         return 128 + signal.Signals[cause.signal_name] if isinstance(cause, Interrupted) else 1
 
     try:
-        setup = _fit(cfg, run, recorder, give_up)
+        setup = _fit(cfg, run, recorder, give_up, callbacks)
         outputs = _figure_and_outputs(cfg, recorder, setup)
     except (Interrupted, Exception) as error:
         cause = signals.cause_of(error) or error  # a signal may have ended another process first
@@ -198,9 +198,15 @@ def _log_error(cause: BaseException) -> None:
         log.error("the run failed", exc_info=cause)
 
 
-def _fit(cfg: DictConfig, run: Run, recorder: Recorder, give_up: Callable[[ProcessLost], int]) -> Setup:
+def _fit(
+    cfg: DictConfig,
+    run: Run,
+    recorder: Recorder,
+    give_up: Callable[[ProcessLost], int],
+    callbacks: Sequence[Callback] = (),
+) -> Setup:
     setup = build_run(cfg, take_data(cfg))
-    trainer = make_trainer(cfg.trainer, run.directory, callbacks_of(cfg, recorder))
+    trainer = make_trainer(cfg.trainer, run.directory, [*callbacks_of(cfg, recorder), *callbacks])
     if trainer.is_global_zero:
         recorder.write_start(cfg, *setup)
     last_checkpoint = run.checkpoint("last")

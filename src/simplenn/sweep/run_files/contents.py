@@ -69,7 +69,7 @@ class Contents:
         """Each run's files. The runs are such as have these metrics in their rows."""
         outcome = self._group.ended
         predictions = self._predictions(runs)
-        last = self._checkpoints.files(outcome.last, runs)
+        last = self._checkpoints.files(outcome.last, [run for run in runs if self._last_epochs[run] >= 0])
         # where the best state is the last one, best.ckpt is a copy
         differing = [run for run in runs if -1 < self._best_epochs[run] != self._last_epochs[run]]
         best = self._checkpoints.files(outcome.best, differing)
@@ -88,7 +88,8 @@ class Contents:
                 files["metrics.csv"] = table
             if self._best_epochs[run] >= 0:
                 files["checkpoints/best.ckpt"] = best.get(run, last[run])
-            files["checkpoints/last.ckpt"] = last[run]
+            if run in last:
+                files["checkpoints/last.ckpt"] = last[run]
             files["result.json"] = result.text.encode()
             yield run, files
 
