@@ -1,6 +1,8 @@
 """Workers by SLURM: the job that is submitted, and a sweep by a stand-in for SLURM that runs its jobs here."""
 
 import os
+import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ from commands import script
 
 from simplenn.cluster.settings import Settings
 
-pytest.importorskip("dask_jobqueue")
+# by its name only: who imports it has lost Ctrl-C to it
+pytestmark = pytest.mark.skipif(find_spec("dask_jobqueue") is None, reason="needs dask-jobqueue, of the extra dask")
 
 # Runs a job at once, in a process group of its own, by whose number it can be cancelled.
 SBATCH = """#!/bin/sh
@@ -41,7 +44,9 @@ def test_the_job_is_what_the_options_say() -> None:
 
     options = {"queue": "gpu", "account": "us", "walltime": "00:10:00", "job_extra_directives": ["--gres=gpu:1"]}
     settings = Settings(cluster="slurm", threads=3, memory_limit="2GiB", options=options)
+    handler = signal.getsignal(signal.SIGINT)
     cluster = cluster_of(settings)
+    assert signal.getsignal(signal.SIGINT) is handler
     try:
         text = cluster.job_script()
     finally:

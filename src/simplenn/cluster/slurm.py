@@ -1,6 +1,7 @@
 """Workers that SLURM starts: a cluster of dask-jobqueue's, each of whose jobs is a worker."""
 
 import logging
+import signal
 import subprocess
 import tempfile
 import time
@@ -40,16 +41,26 @@ def started(settings: Settings) -> tuple[Any, Any]:
 
 def cluster_of(settings: Settings) -> Any:
     """One process a job, and besides, or otherwise, what the user says. Raises `ConfigError`."""
-    from dask_jobqueue.slurm import SLURMCluster
-
     own = {"cores": settings.threads or 1, "processes": 1, "memory": settings.memory_limit or "4GiB"}
-    options: dict[str, Any] = own | settings.options
+    anywhere = {"scheduler_options": {"dashboard_address": ":0"}}  # else two commands would want one port
+    options: dict[str, Any] = own | anywhere | settings.options
     try:
-        return SLURMCluster(**options)
+        return _cluster_class()(**options)
     except (TypeError, ValueError) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"hydra.launcher.options must be those of dask-jobqueue's SLURMCluster, got "
                           f"{settings.options}: {said:.160}; see its documentation") from error  # fmt: skip
+
+
+def _cluster_class() -> Any:
+    """dask-jobqueue's. As it is imported, it takes Ctrl-C for itself (0.9: in `dask_jobqueue.runner`)."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        from dask_jobqueue.slurm import SLURMCluster
+    finally:
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
+    return SLURMCluster
 
 
 def _refuse_job(cluster: Any, settings: Settings) -> None:
