@@ -194,6 +194,7 @@ def test_what_a_figure_leaves_out_is_said_below_its_title() -> None:
     assert any("settings without lr are not drawn" in " ".join(text.split()) for text in texts), texts
     many = grid(key_optimizer=list("abcdef"), key_optimizer__lr=RATES, key_model__hidden=[2, 4], key_data__noise=[0, 1])
     title = heat_map(study(**many), "optimizer.lr", "model.hidden").get_suptitle()
+    title = " ".join(title.split())
     assert "the best of noise in each" in title and "2 more of optimizer are left out" in title
 
 

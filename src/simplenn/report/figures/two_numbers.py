@@ -1,5 +1,7 @@
 """The objective by two swept numbers, as a heat map. Imports matplotlib."""
 
+import textwrap
+
 import numpy as np
 import polars
 from matplotlib.axes import Axes
@@ -13,6 +15,7 @@ from simplenn.report.study import Study
 from simplenn.report.style import FONT, INK, SCALE, is_logarithmic, limits, new_figure
 
 MOST_PANELS = 4
+LETTERS = 9  # of a title, to an inch
 MOST_NAMED_CELLS = 150  # of a heat map, up to which each has its number
 
 
@@ -58,8 +61,9 @@ def heat_map(study: Study, one: str, other: str) -> Figure:
         bar = figure.colorbar(mesh, ax=list(panels), shrink=0.9, pad=0.02)
         bar.set_label(f"median {value_label(study)}", fontsize=FONT, color=INK)
         bar.ax.tick_params(labelsize=FONT - 1)
+    title = f"Median {study.objective} (darker is better; x: diverged{_taken_together(study, one, other)})"
     figure.suptitle(
-        f"Median {study.objective} (darker is better; x: diverged{_taken_together(study, one, other)})",
+        textwrap.fill(title, int(LETTERS * figure.get_figwidth())),
         x=0.01,
         ha="left",
         fontsize=FONT + 2,
