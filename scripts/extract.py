@@ -77,11 +77,12 @@ def chosen_runs(sweep: Path, rows: "polars.DataFrame", names: list[str], conditi
         return list(dict.fromkeys(names))
     values: dict[str, str] = {}
     for condition in conditions:
-        if not parse(condition):
+        own = parse(condition)
+        if not own:
             raise ConfigError(f"--where must be KEY=VALUE, got {condition!r}; try --where {rows.columns[1]}=...")
-        if twice := sorted(values.keys() & parse(condition).keys()):
+        if twice := sorted(values.keys() & own.keys()):
             raise ConfigError(f"--where must give each key once, got {twice[0]} twice; call extract.py for each value")
-        values |= parse(condition)
+        values |= own
     found = where(rows, values)
     if names:
         found = [name for name in found if name in set(names)]

@@ -187,11 +187,9 @@ class Sweeping:
 
     def _shown_progress(self, sweep: DictConfig) -> "SweepProgress":
         """One for all stacks of the sweep."""
-        from simplenn.training import SweepProgress
+        from simplenn.training import RemoteProgress, SweepProgress
 
         if self._progress is None:
-            from simplenn.training import RemoteProgress
-
             kind = SweepProgress if self._elsewhere is None else RemoteProgress
             is_told = "progress" in map(key_of, overrides_given(sweep, "task"))  # not by an experiment, for one run
             self._progress = kind("none" if sweep.quiet else sweep.progress if is_told else "auto")

@@ -16,7 +16,7 @@ from simplenn.errors import ConfigError
 from simplenn.notebook.arguments import packages
 from simplenn.report import Study, runs_in, study_of, study_of_runs
 from simplenn.sweep.choosing import find
-from simplenn.sweep.multirun import num_runs_planned
+from simplenn.sweep.multirun import num_left
 from simplenn.sweep.results import refuse_no_sweep, table_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Sweep:
     @property
     def num_left(self) -> int:
         """How many runs its last command asks for that have not begun, as where it was cut off, or is at work."""
-        return max(0, num_runs_planned(self.path) - len(self))
+        return num_left(self.path, len(self))
 
     def __len__(self) -> int:
         return len(self.results)

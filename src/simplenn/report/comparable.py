@@ -3,10 +3,9 @@ numbers. Imports no torch.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simplenn.config import Kind, kind_of, setting
+from simplenn.config import Kind, kind_of
 from simplenn.errors import ConfigError
 from simplenn.metric import objective_tags
 from simplenn.report.configurations import Configurations
@@ -42,13 +41,14 @@ def objective_of_all(runs: "polars.DataFrame") -> tuple[str, list[str]]:
     return trained, [f"{number} runs have no {validated}, so all are compared by {trained}."]
 
 
-def different_data(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[str]:
+def different_data(configurations: Configurations, runs: "polars.DataFrame") -> list[str]:
     """A note where not all runs have the same data: by what was swept, or by what an experiment's file says."""
     told = [name.removeprefix("key/") for name in runs.columns if name.startswith("key/")]
     names = [key for key in told if _is_of_data(key) and runs[f"key/{key}"].n_unique() > 1]
     if not names:
         by = ["sweep", *(name for name in runs.columns if name == "key/experiment")]
-        values = Configurations(sweeps).of_each(runs.unique(by, keep="first", maintain_order=True))
+        rows = runs.select("subdir", "part", *by).unique(by, keep="first", maintain_order=True)
+        values = configurations.of_each(rows) if len(rows) > 1 else []
         known = sorted({name for own in values for name in own if _is_of_data(name)})
         names = [name for name in known if len({repr(own.get(name)) for own in values}) > 1]
     if not names:
@@ -56,18 +56,18 @@ def different_data(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[str
     return [f"settings differ in their data ({', '.join(names)}): losses over other data are not of the same task."]
 
 
-def immaterial(sweeps: Sequence[Path], runs: "polars.DataFrame", keys: Sequence[str]) -> set[str]:
+def immaterial(configurations: Configurations, runs: "polars.DataFrame", keys: Sequence[str]) -> set[str]:
     """The groups among the keys whose options make no other setting, as `trainer=cpu` and `trainer=auto` don't: what
     they share with the other keys' groups is the same for each combination of these, and the rest for all runs."""
     found: set[str] = set()
-    configurations = Configurations(sweeps)
     for key in keys:
         if key not in UNSURE:
             continue
         others = [name for name in keys if name != key and name not in found]
         texts = [name for name in others if not runs[f"key/{name}"].dtype.is_numeric()]
         by = [f"key/{name}" for name in (key, *texts)]
-        rows = runs.unique([*by, "cfg"], keep="first", maintain_order=True)
+        rows = runs.select("sweep", "subdir", "part", "cfg", *by)
+        rows = rows.unique([*by, "cfg"], keep="first", maintain_order=True)
         values = configurations.of_each(rows)
         if len(values) < len(rows):
             continue
@@ -75,8 +75,8 @@ def immaterial(sweeps: Sequence[Path], runs: "polars.DataFrame", keys: Sequence[
         groups = tuple(f"{name}." for name in texts)
         apart = [{name: text for name, text in one.items() if not name.startswith(groups)} for one in own]
         together: dict[tuple, list[dict[str, str]]] = {}
-        for combination, one in zip(rows.select(by[1:]).iter_rows() if texts else [()] * len(own), own, strict=True):
-            together.setdefault(combination, []).append(one)
+        for (_, *combination), one in zip(rows.select(by).iter_rows(), own, strict=True):
+            together.setdefault(tuple(combination), []).append(one)
         if _is_one(apart) and all(map(_is_one, together.values())):
             found.add(key)
     return found
@@ -98,31 +98,24 @@ def different_lengths(runs: "polars.DataFrame", keys: Sequence[str]) -> list[str
     return [f"runs that are done have from {epochs.min():,} to {epochs.max():,} epochs, and are compared as they are."]
 
 
-def different_untold(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[str]:
+def different_untold(configurations: Configurations, runs: "polars.DataFrame") -> list[str]:
     """Notes on runs that count as of one setting by what their commands said, and aren't: another value in a file of
     conf/, which was edited between two commands."""
     import polars
 
-    from simplenn.sweep.parts import find_parts
-
     keys = [name for name in runs.columns if name.startswith("key/")]
     keys = [name for name in keys if kind_of(name.removeprefix("key/")) is not Kind.SEED]
     own = runs.filter(polars.col("part").is_not_null())
-    kinds = own.group_by("cfg", *keys, maintain_order=True).agg(polars.col("sweep", "part").first())
+    kinds = own.group_by("cfg", *keys, maintain_order=True).agg(polars.col("sweep", "subdir", "part").first())
     together = kinds.group_by(keys or polars.lit(0)).agg("cfg")["cfg"]
     several = {tuple(sorted(codes)) for codes in together.to_list() if len(codes) > 1}
     if not several:
         return []
-    first = {
-        code: (sweep, part) for code, sweep, part in kinds.unique("cfg").select("cfg", "sweep", "part").iter_rows()
-    }
-    parts = {(number, part.number): part for number, sweep in enumerate(sweeps) for part in find_parts(sweep)}
-    found_in = {code: parts[tuple(first[code])] for codes in several for code in codes}
-    values = {code: setting(part.cfg) for code, part in found_in.items()}
+    first = kinds.unique("cfg").filter(polars.col("cfg").is_in([code for codes in several for code in codes]))
+    values = dict(zip(first["cfg"], configurations.of_each(first), strict=True))
+    told = {name.removeprefix("key/") for name in keys}
     found: set[str] = set()
     for codes in several:
-        told = {key for code in codes for key in found_in[code].structure["columns"]}
-        told |= {name.removeprefix("key/") for name in keys}
         names = {name for code in codes for name in values[code]} - told
         found |= {name for name in names if len({repr(values[code].get(name)) for code in codes}) > 1}
     if not found:

@@ -23,9 +23,8 @@ class Configurations:
         self._of_parts: dict[tuple[int, int], dict[str, Any]] = {}
 
     def of_each(self, rows: "polars.DataFrame") -> list[dict[str, Any]]:
-        """The settings by full key, without those that runs of one part differ in, of the runs in these rows, which
-        have `sweep`, `subdir` and `part` as `Study.places` does. Those of a run that has left no sound file are left
-        out."""
+        """The settings by full key of the runs in these rows, which have `sweep`, `subdir` and `part` as `Study.places`
+        does; in a swept number, of any run of its part. Those of a run that has left no sound file are left out."""
         found = [self._of(*row) for row in rows.select("sweep", "subdir", "part").iter_rows()]
         return [own for own in found if own is not None]
 
@@ -37,7 +36,5 @@ class Configurations:
         if (sweep, number) not in self._of_parts:
             if sweep not in self._parts:
                 self._parts[sweep] = {part.number: part for part in find_parts(self._sweeps[sweep])}
-            part = self._parts[sweep][number]
-            own = setting(part.cfg).items()
-            self._of_parts[sweep, number] = {k: v for k, v in own if k not in part.structure["columns"]}
+            self._of_parts[sweep, number] = setting(self._parts[sweep][number].cfg)
         return self._of_parts[sweep, number]

@@ -129,7 +129,6 @@ class Report:
             yield self.sentence_of(best)
         if (more := len(self.comparison.bests) - MOST_BESTS) > 0:
             yield f"and those of {more:,} more, none of them better; summary.csv has all"
-
         for best in self.comparison.diverging[:MOST_BESTS]:
             yield f"{best.name}: diverged in {best.row['diverged']:,} of {best.row['n']:,} runs"
 

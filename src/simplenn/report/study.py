@@ -22,11 +22,12 @@ from simplenn.report.comparable import (
     immaterial,
     objective_of_all,
 )
+from simplenn.report.configurations import Configurations
 from simplenn.report.runs import once_each, runs_in
 from simplenn.report.settings import ONE_SETTING, STATISTICS, settings_of
 from simplenn.rundir import shown
 from simplenn.rundir.lock import at_work_in
-from simplenn.sweep.multirun import MULTIRUN, num_runs_planned, resume_command
+from simplenn.sweep.multirun import MULTIRUN, num_left, resume_command
 from simplenn.sweep.results import DIGEST, RESULTS, reason_not_as_written, refuse_no_sweep, table_of
 
 if TYPE_CHECKING:
@@ -102,41 +103,41 @@ def study_of(sweeps: Sequence[Path]) -> Study:
         refuse_no_sweep(sweep)
     runs = runs_in(sweeps)
     at_work = {sweep: at_work_in(sweep) for sweep in sweeps}
-    for number, sweep in enumerate(sweeps):
+    for number, (sweep, who) in enumerate(at_work.items()):
         if not (runs["sweep"] == number).any():
-            raise ConfigError(f"{sweep} must have runs to report on, and has none yet; {_how_to_get_some(sweep)}")
-    study = study_of_runs(sweeps, once_each(runs), num_left=_num_left(sweeps, runs))
+            raise ConfigError(f"{sweep} must have runs to report on, and has none yet; {_how_to_get_some(sweep, who)}")
+    study = study_of_runs(sweeps, once_each(runs), left=_num_left(sweeps, runs))
     notes = [f"{who} is at work in {shown(sweep)}." for sweep, who in at_work.items() if who]
     if num_twice := len(runs) - len(study.runs):
         notes.append(f"{num_twice:,} runs are in more than one of the sweeps, and count once.")
-    notes += [note for sweep in sweeps if (note := _changed_table(sweep))]
+    notes += [note for sweep, who in at_work.items() if not who and (note := _changed_table(sweep))]
     return replace(study, notes=[*notes, *study.notes])
 
 
 def _num_left(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[int]:
     """`runs` as `all_runs_of` gives them."""
     begun = [int((runs["sweep"] == number).sum()) for number in range(len(sweeps))]
-    return [max(0, num_runs_planned(sweep) - own) for sweep, own in zip(sweeps, begun, strict=True)]
+    return [num_left(sweep, own) for sweep, own in zip(sweeps, begun, strict=True)]
 
 
 def _changed_table(sweep: Path) -> str:
     """A note where the table that people read is not the one that was written; its runs are read all the same."""
-    if at_work_in(sweep) or not all((sweep / name).is_file() for name in (RESULTS, DIGEST)):
+    if not all((sweep / name).is_file() for name in (RESULTS, DIGEST)):
         return ""
     reason = reason_not_as_written(sweep)
     return f"{reason}; {resume_command(sweep)} writes it anew." if reason else ""
 
 
-def _how_to_get_some(sweep: Path) -> str:
-    if who := at_work_in(sweep):
+def _how_to_get_some(sweep: Path, who: str | None) -> str:
+    if who:
         return f"{who} is at work in it, so try again when it has trained a stack"
     if (sweep / MULTIRUN).is_file():
         return f"its command has ended, so go on with {resume_command(sweep)}"
     return "see how its command ended"
 
 
-def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", num_left: Sequence[int] | None = None) -> Study:
-    """The same, of the runs as `all_runs_of` gives them, or those of one sweep as `all_runs` does; `num_left` as the
+def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", left: Sequence[int] | None = None) -> Study:
+    """The same, of the runs as `all_runs_of` gives them, or those of one sweep as `all_runs` does; `left` as the
     study has it, where some of the runs have been left out since."""
     import polars
 
@@ -148,14 +149,16 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", num_left: Se
         raise ConfigError(f"a swept key must not be called {taken[0]}, as a column of a report is; rename it")
     table = table.with_columns(*(_as_numbers(table[key]) for key in keys))
     keys = [key for key in keys if kind_of(key) not in (Kind.SEED, Kind.EXECUTION)]
-    same = immaterial(sweeps, runs, keys)
+    configurations = Configurations(sweeps)
+    same = immaterial(configurations, runs, keys)
     keys = [key for key in keys if key not in same]
     objective, notes = objective_of_all(runs)
-    left = list(num_left) if num_left is not None else _num_left(sweeps, runs)
+    left = list(left) if left is not None else _num_left(sweeps, runs)
     if sum(left):
         most = "at most " if len(sweeps) > 1 else ""  # they may be of several sweeps, too
         notes.append(f"{most}{sum(left):,} of {len(runs) + sum(left):,} runs are left to train: this is so far.")
-    notes += [*different_data(sweeps, runs), *different_lengths(runs, keys), *different_untold(sweeps, runs)]
+    notes += [*different_data(configurations, runs), *different_lengths(runs, keys)]
+    notes += different_untold(configurations, runs)
     worst = declared(objective).worst
     value = (
         polars.when(runs["status"] == "diverged")

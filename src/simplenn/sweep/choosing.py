@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from simplenn.config import closest, did_you_mean, distance
 from simplenn.errors import ConfigError
-from simplenn.sweep.multirun import num_runs_planned, resume_command
+from simplenn.sweep.multirun import num_left, resume_command
 from simplenn.sweep.told import canonical
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def find(name: str, table: "polars.DataFrame", sweep: Path | None = None) -> str
         names = [run for run, _ in near]
     else:
         names = closest(name, names, NEAREST) or names[:NEAREST]
-    if sweep is not None and (num_left := num_runs_planned(sweep) - len(table)) > 0:
+    if sweep is not None and (num := num_left(sweep, len(table))):
         raise ConfigError(
-            f"{name} is none of the {len(table):,} runs that the sweep has so far; {num_left:,} are left to train: "
+            f"{name} is none of the {len(table):,} runs that the sweep has so far; {num:,} are left to train: "
             f"{resume_command(sweep)}"
         )
     raise ConfigError(f"{name} is not a run of the sweep; did you mean {' or '.join(names)}?")

@@ -63,6 +63,11 @@ def num_runs_planned(path: Path) -> int:
     return int(found) if found else 0
 
 
+def num_left(path: Path, num_begun: int) -> int:
+    """How many runs the sweep's last command asks for that have not begun, where so many have."""
+    return max(0, num_runs_planned(path) - num_begun)
+
+
 def keys_planned(path: Path) -> list[str]:
     """The keys that the sweep's last command goes over, also while all runs that have begun are alike in one; none
     where nothing says it."""

@@ -11,9 +11,9 @@ from typing import Any
 import polars
 from omegaconf import OmegaConf
 
-from simplenn.planning import is_for_hydra, key_of, values_of
+from simplenn.planning import is_for_hydra, key_of
 from simplenn.sweep.parts import Part
-from simplenn.sweep.told import all_canonical, canonical, decoded, is_told, number_or_text, told_by
+from simplenn.sweep.told import all_canonical, decoded, is_told, number_or_text, told_by, values_told
 
 KEY_PATTERN = r"^\s*[+~]*([^=]*)"
 
@@ -26,7 +26,7 @@ class PartValues:
         self._texts: dict[str, str | polars.Series] = {}  # by key; of all runs, or [R]
         for place, text in enumerate(part.structure["overrides"]):
             if text is not None:
-                self._texts |= _values_of(text)
+                self._texts |= values_told([text])
                 continue
             column = part.table[f"override/{place}"]
             keys = column.drop_nulls().str.extract(KEY_PATTERN).unique().to_list()
@@ -39,7 +39,7 @@ class PartValues:
     def _add_each(self, column: polars.Series) -> None:
         """At this place the runs have overrides of different keys."""
         for key in {key_of(text) for text in column.drop_nulls().unique().to_list()}:
-            own = [_values_of(text).get(key) if text is not None else None for text in column.to_list()]
+            own = [values_told([text]).get(key) if text is not None else None for text in column.to_list()]
             before = self._texts.get(key)
             found = polars.Series(own, dtype=polars.String)
             if isinstance(before, str):
@@ -90,11 +90,6 @@ def overrides_of(template: Sequence[str | None], table: polars.DataFrame) -> lis
     if not places:
         return [[] for _ in range(len(table))]
     return [[text for text in own if text is not None] for own in zip(*places, strict=True)]
-
-
-def _values_of(override: str) -> dict[str, str]:
-    """Its key and value, if it is one of the job's own."""
-    return {key: canonical(text) for key, text in values_of([override]).items()}
 
 
 def _plain(text: str) -> Any:

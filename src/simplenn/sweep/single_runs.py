@@ -10,10 +10,9 @@ import yaml
 from omegaconf import OmegaConf
 
 from simplenn.metric import LEARNING_RATE
-from simplenn.planning import values_of
 from simplenn.rundir import Run
 from simplenn.sweep.run_directories import num_rows, status_and_epoch
-from simplenn.sweep.told import canonical, is_told, number_or_text, told_by
+from simplenn.sweep.told import is_told, number_or_text, told_by, values_told
 
 PLAIN = re.compile(r"- ([A-Za-z+~/][\w./,+~-]*=[\w./=,+-]*)", re.ASCII)  # an override that YAML reads as it stands
 ENDED = ("done", "diverged", "failed")
@@ -26,7 +25,7 @@ class SingleRun:
         self._run = Run(directory)
         self._subdir = subdir
         self._identity = identity
-        self._texts = {key: canonical(text) for key, text in values_of(_overrides(directory)).items()}
+        self._texts = values_told(_overrides(directory))
         self.keys = {key for key in self._texts if is_told(key)}
 
     @property

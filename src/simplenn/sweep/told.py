@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from simplenn.config import Kind, kind_of
-from simplenn.planning import unquoted
+from simplenn.planning import Job, unquoted, values_of
 
 if TYPE_CHECKING:
     import polars
@@ -44,6 +44,11 @@ def canonical(text: str) -> str:
     if word.lower() in ("true", "false", "null"):
         return word.lower()
     return unquoted(text) if word[:1] not in ("[", "{") else json.dumps(_parsed(word), default=str)
+
+
+def values_told(job: Job) -> dict[str, str]:
+    """What the job's own keys are set to, by key."""
+    return {key: canonical(text) for key, text in values_of(job).items()}
 
 
 def all_canonical(column: "polars.Series") -> "polars.Series":
