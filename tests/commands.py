@@ -127,8 +127,12 @@ class Server:
         connection.connect(str(self.path))
         return connection
 
-    def close(self) -> None:
+    def release(self) -> None:
+        """The server ends once all have done so."""
         self._held.close()
+
+    def wait(self) -> None:
+        """Until the server has ended, where it was started here."""
         if self.process is not None:
             self.process.communicate()
 

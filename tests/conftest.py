@@ -96,5 +96,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish() -> None:
+    # All are released before one is waited for: another worker of xdist's waits for those that it has started, too.
     for server in commands.SERVERS.values():
-        server.close()
+        server.release()
+    for server in commands.SERVERS.values():
+        server.wait()

@@ -1,9 +1,9 @@
 """Random sweeps, each held three ways: stacked, run by run, and as plain PyTorch loops: python tests/fuzz.py 200
 
 A case is a number: `1 --first 17` is case 17 again. Where bit-for-bit equality is promised, all that a run leaves must
-be the same in all three. `--wide` draws networks for which a stack promises closeness alone; the run alone must still
-equal the plain loop. A run of theirs that isn't close counts as chaotic where plain loops begun one rounding apart
-stray as far.
+be the same in all three, and in a compiled stack. `--wide` draws networks for which a stack promises closeness alone;
+the run alone must still equal the plain loop. A run of theirs that isn't close counts as chaotic where plain loops
+begun one rounding apart stray as far.
 
 Shapes: R runs.
 """
@@ -33,7 +33,7 @@ from simplenn.rundir import checkpoint
 from simplenn.rundir.metrics import read_rows
 from simplenn.rundir.run import Run
 from simplenn.setup import build_run
-from simplenn.stacking import Outcome, Snapshot, prove, train_in_stacks
+from simplenn.stacking import Outcome, Proof, Snapshot, prove, train_in_stacks, with_compiler
 from simplenn.stacking.agreement import ROUNDING, TOLERANCE, SingleRun, first_difference, is_exact
 from simplenn.training.train import train
 
@@ -163,7 +163,7 @@ def hold(case: Case, wide: bool = False) -> tuple[list[str], Counter[str]]:
     exact = is_exact(cfg, build_run(cfg)[0].network)
     if exact == wide:
         found.append(f"equality is {'' if exact else 'not '}promised")
-    proof = prove(cfg, case.columns, max_stack=case.max_stack)
+    proof = prove(cfg, case.columns)
     if cfg.trainer.accumulate_grad_batches > 1:
         expected = f"trainer.accumulate_grad_batches={cfg.trainer.accumulate_grad_batches}"
         return found + ([] if proof.reason == expected else [f"the reason is {proof.reason}"]), kinds
@@ -171,10 +171,10 @@ def hold(case: Case, wide: bool = False) -> tuple[list[str], Counter[str]]:
         return found, kinds + Counter({"not proven": len(runs)})
     if proof.reason is not None:
         return [*found, f"not stacked: {proof.reason}"], kinds
-    outcome = join_outcomes(
-        [o for _, o in train_in_stacks(cfg, case.columns, case.max_stack, initial=proof.initial) if o is not None]
-    )
+    outcome, compiled = (_stacked(with_compiler(cfg, wanted), case, proof) for wanted in (False, exact))
     for r in runs:
+        if exact:
+            found += [f"run {r}, compiled: {what}" for what in differing(from_stack(compiled, r), alone[r])]
         kinds["stacked"] += 1
         if exact:
             found += [f"run {r}, stacked and alone: {what}" for what in differing(from_stack(outcome, r), alone[r])]
@@ -182,6 +182,11 @@ def hold(case: Case, wide: bool = False) -> tuple[list[str], Counter[str]]:
             kinds["chaotic" if (is_chaotic := _is_chaotic(outcome, r, configs[r], loops[r])) else "apart"] += 1
             found += [] if is_chaotic else [f"run {r}, stacked and alone: {difference}"]
     return found, kinds
+
+
+def _stacked(cfg: DictConfig, case: Case, proof: Proof) -> Outcome:
+    stacks = train_in_stacks(cfg, case.columns, case.max_stack, initial=proof.initial)
+    return join_outcomes([outcome for _, outcome in stacks if outcome is not None])
 
 
 def train_alone(cfg: DictConfig) -> Left:

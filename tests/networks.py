@@ -470,7 +470,7 @@ class Scaled(nn.Module):
 
 
 class Tokens(nn.Module):
-    """Operations that the compiler takes runs first: indexing, attention, a norm, a softmax."""
+    """Whole numbers, indexing, attention, a norm, a softmax."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -486,7 +486,7 @@ class Tokens(nn.Module):
 
 
 class Overwriting(nn.Module):
-    """An operation that the compiled mode has no rule for: it writes into a part of a tensor."""
+    """It writes into a part of a tensor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -497,3 +497,27 @@ class Overwriting(nn.Module):
         scaled[:, 0] *= 2
         scaled[:, 1:] += 1
         return self.layer(scaled)
+
+
+class HalfFrozen(nn.Module):
+    """The first of its layers isn't trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.second = nn.Linear(4, 1)
+        self.first.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x).relu())
+
+
+class EvaluationOnly(nn.Module):
+    """Answers otherwise in evaluation than in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) if self.training else self.layer(x) + 1

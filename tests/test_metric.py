@@ -71,7 +71,6 @@ def test_the_best_weights_are_those_that_the_best_loss_was_measured_on(
 UNEVEN = ["data=sum", "data.num_train=75", "data.num_val=33", "optimizer=adam", "optimizer.lr=0.05"]  # 32 + 32 + 11
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("compiled", [False, True])
 def test_r2_is_that_of_all_samples_of_the_epoch(compiled: bool) -> None:
     """As torchmetrics has it of all predictions at once, whatever the batches; compiled, as closely as promised."""

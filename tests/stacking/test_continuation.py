@@ -237,7 +237,6 @@ def test_lightnings_own_checkpoint_of_a_stack_holds_its_optimizers_state(tmp_pat
         assert torch.equal(state["state"][number]["exp_avg"], outcome.last.optimizer["exp_avg"][name])
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 def test_a_compiled_stack_goes_on_as_well() -> None:
     words = ("data=sum", *SMALL, "trainer.compile=true", "optimizer=adam")
     whole = train_stack(configured(*words, f"trainer.max_epochs={EPOCHS}"), COLUMNS)

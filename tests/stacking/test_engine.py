@@ -70,8 +70,6 @@ def test_without_the_compiled_mode_stacks_train_eagerly(
         (["+trainer.limit_train_batches=2"], "trainer.limit_train_batches=2"),
     ],
 )
-# torch's compiler, as it is imported, calls what torch has deprecated
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 def test_a_configuration_that_cannot_be_compiled_says_why(overrides: list[str], reason: str) -> None:
     with pytest.raises(CannotCompile, match=reason):
         stack_class(configured("trainer.compile=true", *overrides))

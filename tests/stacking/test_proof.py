@@ -18,7 +18,7 @@ from simplenn.groups.columns import config_of
 from simplenn.groups.run_group import RunGroup
 from simplenn.regressor import Regressor
 from simplenn.setup import build_run
-from simplenn.stacking import Proof, proof, prove, train_stack
+from simplenn.stacking import Proof, engine, proof, prove, train_stack
 from simplenn.stacking.agreement import first_difference, is_exact
 from simplenn.stacking.engine import with_compiler
 from simplenn.stacking.proof import chosen
@@ -369,6 +369,32 @@ def test_a_compiled_stack_proves_itself_too(monkeypatch: pytest.MonkeyPatch, cap
     assert record.message.startswith(beginning + "network.layer2")
 
 
+def test_the_compiler_is_tried_where_it_pays(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """By trainer.compile=auto, for many run-steps only, and where a run has its own numbers to the bit; else nothing is
+    said, as nobody has asked for it."""
+    cfg, columns = configured("trainer.compile=auto"), COLUMNS
+    num_run_steps = len(columns["seed"]) * cfg.trainer.max_epochs * 2
+    honest = proof.train_stack
+    tried: list[bool] = []
+
+    def trained(cfg: DictConfig, columns: Any, **others: Any) -> Any:
+        tried.append(cfg.trainer.compile)
+        outcome = honest(with_compiler(cfg, False), columns, **others)
+        if cfg.trainer.compile and len(tried) > 5:
+            outcome.last.weights["network.layer2.bias"][0] += 1e-6
+        return outcome
+
+    monkeypatch.setattr(proof, "train_stack", trained)
+    with caplog.at_level(logging.INFO, "simplenn.stacking.proof"):
+        assert not prove(cfg, columns).compiles and tried == [False]
+        monkeypatch.setattr(engine, "PAYS_FROM", num_run_steps + 1)
+        assert not prove(cfg, columns).compiles and tried == [False] * 2
+        monkeypatch.setattr(engine, "PAYS_FROM", num_run_steps)
+        assert prove(cfg, columns).compiles and tried == [False] * 3 + [True]
+        assert not prove(cfg, columns).compiles and tried[4:] == [False, True]
+    assert caplog.records == []
+
+
 def test_the_batches_of_a_sweep_share_its_groups_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part of a group is proven with the group; what lies beyond it is proven anew."""
     made: list[int] = []
@@ -385,7 +411,7 @@ def test_the_batches_of_a_sweep_share_its_groups_proof(monkeypatch: pytest.Monke
     )
     proofs.plan(whole)
     for part in parts:
-        proofs.of(part, None)
+        proofs.of(part)
     assert made == [3, 1, 1]
 
 

@@ -26,7 +26,7 @@ from simplenn.data import TensorDataModule
 from simplenn.metric import Means, metrics_of_epoch
 from simplenn.setup import build_run
 from simplenn.stacking import train_stack
-from simplenn.stacking.compiled.epoch import CompiledEpoch
+from simplenn.stacking.compiled.epoch import CompiledEpoch, State
 from simplenn.stacking.compiled.stack import FirstRunBatches
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.optimizer import hyperparameters
@@ -74,16 +74,18 @@ def bare(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], None
         orders = []
         for epoch in range(cfg.trainer.max_epochs):
             batches.set_epoch(epoch)
-            order, place = batches.orders()  # [S, N], [R]
-            orders.append((order.T, place))
-        stacks.append((CompiledEpoch(Steps(regressor), rule, batch_size), initial(own["seed"]), orders))
+            orders.append(batches.orders())  # [S, N], [R]
+        weights = {name: weight.movedim(0, -1) for name, weight in initial(own["seed"]).items()}
+        stacks.append((CompiledEpoch(Steps(regressor), rule, batch_size), rule, weights, orders))
 
     def train() -> None:
-        for compiled, weights, orders in stacks:
-            state = compiled.initial(weights)
+        for compiled, rule, weights, orders in stacks:
+            own = {name: weight.clone(memory_format=torch.contiguous_format) for name, weight in weights.items()}
+            slots = {slot: {name: torch.zeros_like(weight) for name, weight in own.items()} for slot in rule.slots}
+            state = State(own, slots)
             for epoch, (order, place) in enumerate(orders):
-                done = compiled.epoch(state, x, y, order, place, 1 + epoch * num_steps)
-                state, means = done.state, Means()
+                done = compiled.train(state, x, y, order, place, 1 + epoch * num_steps)
+                means = Means()
                 for step in range(num_steps):
                     metrics = {name: values[step] for name, values in done.metrics.items()}
                     means.add(metrics, min(batch_size, len(x) - step * batch_size))

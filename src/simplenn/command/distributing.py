@@ -100,7 +100,7 @@ class Distribution:
 
         group = piece.prepared.group
         return Unit(
-            **self._shared(group.cfg, number, token),
+            **self._shared(piece.prepared.training_cfg, number, token),
             columns={key: values[piece.runs.start : piece.runs.stop] for key, values in group.columns.items()},
             start=None if piece.start is None else pack(plain(piece.start)),
         )

@@ -5,7 +5,6 @@ What the checks need is imported by them: `--help` passes no gate. torch comes l
 """
 
 import logging
-import os
 import shutil
 import sys
 import traceback
@@ -19,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from simplenn.command.refusals import in_one_line, is_the_systems, is_the_users
 from simplenn.command.worked_in import directories
+from simplenn.compiler import compiler
 from simplenn.errors import ConfigError, Refused
 from simplenn.planning import key_of, overrides_given
 from simplenn.rank import is_main_process, started_by_user
@@ -184,10 +184,9 @@ def _check_group(group: "RunGroup", sweep: DictConfig) -> None:
 
 
 def _check_compiler(jobs: Sequence[DictConfig]) -> None:
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # what torch's inductor calls
-    if any(job.trainer.get("compile") for job in jobs) and shutil.which(compiler) is None:
+    if any(job.trainer.get("compile") is True for job in jobs) and shutil.which(compiler()) is None:
         raise ConfigError(
-            f"trainer.compile=true needs a C++ compiler, got no {compiler} on the PATH; install one, or set CXX"
+            f"trainer.compile=true needs a C++ compiler, got no {compiler()} on the PATH; install one, or set CXX"
         )
 
 

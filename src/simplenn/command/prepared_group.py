@@ -15,6 +15,7 @@ from simplenn.rundir import Unwritable
 from simplenn.sweep.attempts import Attempts
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
     from torch import Tensor
 
     from simplenn.groups.outcome import Outcome
@@ -27,7 +28,7 @@ MOST_RAISING = 10  # runs that raise by themselves before any has trained, after
 
 class PreparedGroup:
     """`reason` says why the group's runs must train one by one, `None` where they train as stacks of at most
-    `max_stack`, each of which leaves a part in `sweep` as it ends; `after_stack` is called then."""
+    `max_stack`, `compiled` or not, each of which leaves a part in `sweep` as it ends; `after_stack` is called then."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class PreparedGroup:
         sweep: Path,
         *,
         initial: "InitialWeights | None" = None,
+        compiled: bool = False,
         max_stack: int | None = None,
         callbacks: Sequence[Any] = (),
         attempt: Attempts | None = None,
@@ -46,6 +48,7 @@ class PreparedGroup:
         self.reason = reason
         self._sweep = sweep
         self._initial = initial
+        self._compiled = compiled
         self._max_stack = max_stack
         self._callbacks = callbacks
         self._attempt = attempt or Attempts()
@@ -65,7 +68,7 @@ class PreparedGroup:
 
         start = self._start()
         stacks = train_in_stacks(
-            self.group.cfg,
+            self.training_cfg,
             self.group.columns,
             self._max_stack,
             self._callbacks,
@@ -111,6 +114,13 @@ class PreparedGroup:
         nothing = Snapshot(torch.full((len(runs),), -1), weights, {})
         status, messages, epochs = ["failed"] * len(runs), [message] * len(runs), [0] * len(runs)
         self.record(runs, Outcome(status, messages, epochs, [], {}, nothing, nothing, {}, 0.0), number)
+
+    @property
+    def training_cfg(self) -> "DictConfig":
+        """The configuration that its stacks train by: it says whether they are compiled."""
+        from simplenn.stacking import with_compiler
+
+        return with_compiler(self.group.cfg, self._compiled)
 
     def most_together(self) -> int:
         """How many runs a stack may have."""

@@ -27,7 +27,7 @@ class Proofs:
         if before is None or _spans(group, before):
             self._planned[structure] = group
 
-    def of(self, group: RunGroup, max_stack: int | None) -> "Proof":
+    def of(self, group: RunGroup) -> "Proof":
         """The group's proof, or that of one that spans it."""
         from simplenn.stacking import prove
 
@@ -36,7 +36,7 @@ class Proofs:
             planned = self._planned.get(structure, group)
             whole = planned if _spans(planned, group) else group
             names = whole.names
-            self._proven[structure] = whole, prove(whole.cfg, whole.columns, names.__getitem__, max_stack)
+            self._proven[structure] = whole, prove(whole.cfg, whole.columns, names.__getitem__)
         return self._proven[structure][1]
 
 

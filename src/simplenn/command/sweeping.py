@@ -122,14 +122,10 @@ class Sweeping:
         directory = Path(sweep.hydra.sweep.dir)
         if group.begun_singly:
             return PreparedGroup(group, "they go on from where they were, each by itself", directory)
-        proof = self._proofs.of(group, sweep.max_stack)
+        proof = self._proofs.of(group)
         if proof.reason is not None:
             go_on_singly(group, directory)
             return PreparedGroup(group, proof.reason, directory)
-        if group.cfg.trainer.get("compile") and not proof.compiles:
-            from simplenn.stacking import with_compiler
-
-            group.checked = with_compiler(group.cfg, False)
         progress = self._shown_progress(sweep)
         progress.expect(len(group), len(group) * group.cfg.trainer.max_epochs)
         return PreparedGroup(
@@ -137,6 +133,7 @@ class Sweeping:
             None,
             directory,
             initial=proof.initial,
+            compiled=proof.compiles,
             max_stack=sweep.max_stack,
             callbacks=[progress],
             attempt=self._attempt,

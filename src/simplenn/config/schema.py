@@ -104,7 +104,9 @@ class TrainerConfig:
     accumulate_grad_batches: int = count(1)
     check_val_every_n_epoch: int = count(1)  # decides which epochs have validation metrics, and so which one is best
     detect_anomaly: bool = switch(False)  # a setting: with it, a run whose gradient is NaN fails instead of diverging
-    compile: bool = of_kind(Kind.EXECUTION, switch(True))
+    compile: bool | str = of_kind(
+        Kind.EXECUTION, rule("auto, true or false", "auto", lambda v: v is True or v is False or v == "auto")
+    )
 
 
 def switches() -> set[str]:

@@ -4,7 +4,7 @@ Hydra or files.
 `prove` tells whether the runs of a group can be stacked; `train_in_stacks` trains any number of runs, `train_stack`
 those of one stack.
 
-May import: signals, metric, network, data, regressor, config, setup, groups, training.
+May import: compiler, signals, metric, network, data, regressor, config, setup, groups, training.
 """
 
 from simplenn.groups.outcome import Outcome, Snapshot

@@ -1,4 +1,4 @@
-"""Which class trains a stack: `Stack`, or the compiled one where `trainer.compile` asks for it and it can be had.
+"""Which class trains a stack: `Stack`, or the compiled one where it can be had.
 
 The only place outside of `compiled/` that knows what lies there. To take the compiled mode out, delete the folder and
 `_compiled_stack` here: `trainer.compile=true` is then ignored, with a line that says so.
@@ -11,15 +11,25 @@ from omegaconf import DictConfig
 from simplenn.stacking.reasons import CannotCompile
 from simplenn.stacking.stack import Stack
 
+PAYS_FROM = 1_000_000  # run-steps of a group: fewer are trained before compiled code is tried, let alone made
+
 
 def stack_class(cfg: DictConfig) -> type[Stack]:
-    """The class whose objects train runs of this configuration. Raises `CannotCompile` with the reason."""
-    return _compiled_stack(cfg) if wants_compiler(cfg) else Stack
+    """The class whose objects train runs of this configuration. Raises `CannotCompile` with the reason.
+
+    `trainer.compile=auto` is for a proof to decide; until then it is without the compiler.
+    """
+    return _compiled_stack(cfg) if must_compile(cfg) else Stack
 
 
-def wants_compiler(cfg: DictConfig) -> bool:
-    """Whether the configuration asks for the faster mode, whose numbers are only close to those of a single run."""
-    return bool(cfg.trainer.get("compile"))
+def must_compile(cfg: DictConfig) -> bool:
+    """Whether the configuration asks for the compiler even where a run's numbers are then only close to its own."""
+    return cfg.trainer.get("compile") is True
+
+
+def may_compile(cfg: DictConfig, num_run_steps: int) -> bool:
+    """Whether the compiler is to be tried for so many steps of all runs together."""
+    return must_compile(cfg) or (cfg.trainer.get("compile") == "auto" and num_run_steps >= PAYS_FROM)
 
 
 def with_compiler(cfg: DictConfig, wanted: bool) -> DictConfig:
@@ -30,8 +40,8 @@ def with_compiler(cfg: DictConfig, wanted: bool) -> DictConfig:
 
 
 def _compiled_stack(cfg: DictConfig) -> type[Stack]:
-    # Imported only here: it takes torch's compiler in, a second or more, and leans on torch's private modules, of which
-    # a new release may rename some. Stacks that nobody wants compiled must not depend on either.
+    # Imported only here: it leans on torch's private modules, of which a new release may rename some. Stacks that
+    # nobody wants compiled must not depend on them.
     try:
         from simplenn.stacking.compiled import CompiledStack, reason_not_compiled
     except ImportError as error:

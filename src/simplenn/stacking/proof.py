@@ -22,10 +22,9 @@ from simplenn.setup import build_run
 from simplenn.stacking.agreement import NOT_AS_SINGLE, Difference, SingleRun, first_difference, is_exact
 from simplenn.stacking.attributes import attributes_of
 from simplenn.stacking.attributes import first_difference as first_different_attribute
-from simplenn.stacking.engine import wants_compiler, with_compiler
+from simplenn.stacking.engine import may_compile, must_compile, with_compiler
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.internals import is_random_under_vmap
-from simplenn.stacking.memory import default_max_stack
 from simplenn.stacking.reasons import NotStackable
 from simplenn.stacking.stackable import refuse_by_keys, refuse_by_parts, refuse_trainer, without_drawing
 from simplenn.stacking.training import train_stack
@@ -60,15 +59,13 @@ class Proof:
     initial: InitialWeights | None = None
 
 
-def prove(
-    cfg: DictConfig, columns: Columns, name_of: Callable[[int], str] = str, max_stack: int | None = None
-) -> Proof:
+def prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str] = str) -> Proof:
     """Whether the runs of a group can train as stacks; `name_of` gives a run's name by its number, for the reason.
 
     An error on the way is a reason, too: trained one by one, each run reports its own. Raises only `Interrupted`.
     """
     try:
-        return _prove(cfg, columns, name_of, max_stack)
+        return _prove(cfg, columns, name_of)
     except NotStackable as error:
         return Proof(str(error))
     except Exception as error:
@@ -79,7 +76,7 @@ def prove(
         return Proof(f"training them as a stack fails ({type(error).__name__}: {text:.160})")
 
 
-def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max_stack: int | None) -> Proof:
+def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str]) -> Proof:
     num_runs = num_runs_of(columns)
     if num_runs == 1:
         raise NotStackable("no other run differs from it only in the seed and the optimizer's numbers")
@@ -94,19 +91,19 @@ def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str], max
     if difference is not None:
         run, what = difference
         raise NotStackable(f"in a stack, {name_of(run)} {NOT_AS_SINGLE}: {what}")
-    if not wants_compiler(cfg):
+    if not may_compile(cfg, num_runs * cfg.trainer.max_epochs * num_steps):
         return Proof(None, initial=initial)
-    reason = _reason_not_compiled(trial, min(num_runs, max_stack or default_max_stack(cfg, columns)))
+    reason = _reason_not_compiled(trial, exact=not must_compile(cfg))
     if reason is not None:
-        log.info("trainer.compile=true is ignored: %s", reason)
+        level = logging.INFO if must_compile(cfg) else logging.DEBUG
+        log.log(level, "trainer.compile=%s is ignored: %s", str(cfg.trainer.compile).lower(), reason)
     return Proof(None, reason is None, initial)
 
 
-def _reason_not_compiled(trial: "_Trial", size: int) -> str | None:
-    """Why stacks must not be compiled. Tried with a stack of the group's own size, so that the compiled code is then in
-    the compiler's cache."""
+def _reason_not_compiled(trial: "_Trial", *, exact: bool) -> str | None:
+    """Why stacks must not be compiled. What is compiled for it is then there for stacks of any size."""
     try:
-        difference = trial.difference([trial.runs[place % len(trial.runs)] for place in range(size)], compiled=True)
+        difference = trial.difference(trial.runs, compiled=True, exact=exact)
     except Exception as error:
         signals.raise_if_received()
         return " ".join(str(error).split())

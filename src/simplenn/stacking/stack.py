@@ -59,6 +59,12 @@ class Stack(L.LightningModule):
 
     def _mapped(self, step: Callable[..., Any], batch: Batch, batch_idx: int, shared: bool) -> Any:
         """What the regressor's step returns for every run on its batch, [R] each."""
+        self.follow_mode()
+        weights = self.stacked_weights()
+        return vmap(step, in_dims=(0, None if shared else 0, None), randomness="error")(weights, batch, batch_idx)
+
+    def follow_mode(self) -> None:
+        """Puts the regressor into training or evaluation, as Lightning has put the stack."""
         regressor = self.steps.regressor
         if regressor.training and not self.training:
             self._modes = {part: part.training for part in regressor.modules()}
@@ -67,8 +73,6 @@ class Stack(L.LightningModule):
             # As Lightning does after a validation: a part that somebody has set to eval() stays so.
             for part, mode in self._modes.items():
                 part.training = mode
-        weights = self.stacked_weights()
-        return vmap(step, in_dims=(0, None if shared else 0, None), randomness="error")(weights, batch, batch_idx)
 
     def stacked_weights(self) -> dict[str, Tensor]:
         """[R, ...] by the names of the regressor's parameters."""

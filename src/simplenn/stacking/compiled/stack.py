@@ -26,10 +26,11 @@ class FirstRunBatches(StackBatches):
     def __iter__(self) -> Iterator[Any]:
         yield from self.batches_of_first_run
 
-    def orders(self) -> tuple[Tensor, Tensor | None]:
-        """This epoch's orders of the samples [S, N], and [R] each run's row of them; `None` where there is only one."""
+    def orders(self) -> tuple[Tensor, Tensor]:
+        """This epoch's orders of the samples [S, N], and [R] each run's row of them."""
         if self.same:
-            return torch.tensor([[number for batch in self.batches_of_first_run for number in batch]]), None
+            order = torch.tensor([[number for batch in self.batches_of_first_run for number in batch]])
+            return order, torch.zeros_like(self.row_of_run)
         return self.orders_by_seed(), self.row_of_run
 
 
@@ -50,60 +51,69 @@ class CompiledStack(Stack):
     optimizer_class = StepCounter
     _compiled: CompiledEpoch | None = None
 
-    def stacked_weights(self) -> dict[str, Tensor]:
-        # These weights lie in memory with the runs' axis last. Validation is not compiled: torch's batched products
-        # of such weights are 30 times slower than those of a copy that has the runs first.
-        return {name: weight.contiguous() for name, weight in super().stacked_weights().items()}
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if batch_idx == 0:
             self._train_epoch()
         return torch.zeros((), device=self.device, requires_grad=True)  # Lightning calls backward() on it
 
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        x, y = batch
+        self.follow_mode()
+        try:
+            metrics = self._epoch().evaluate(self._runs_last().weights, x, y)
+        except Exception as error:
+            raise _reason(error) from error
+        self._val_means.add(metrics, len(x))
+
+    def _epoch(self) -> CompiledEpoch:
+        if self._compiled is None:
+            data = self._data()
+            assert data.train is not None
+            self._compiled = CompiledEpoch(self.steps, self.optimizer.rule, data.batch_size or len(data.train))
+        return self._compiled
+
+    def _data(self) -> TensorDataModule:
+        trainer: Any = self.trainer
+        return trainer.datamodule
+
     def _train_epoch(self) -> None:
         trainer: Any = self.trainer
-        data: TensorDataModule = trainer.datamodule
+        data = self._data()
         assert data.train is not None
-        x, y = (part.to(self.device) for part in data.train.tensors)
-        batch_size = data.batch_size or len(x)
-        if self._compiled is None:
-            self._compiled = CompiledEpoch(self.steps, self.optimizer.rule, batch_size)
-        orders, row_of_run = trainer.train_dataloader.sampler.orders()
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # the loop over runs is short: threads cost more than they give
+        x, y = (part.to(self.device).contiguous() for part in data.train.tensors)
+        self.follow_mode()
+        state = self._runs_last()
         try:
-            done = self._compiled.epoch(
-                self._runs_last(),
-                x,
-                y,
-                orders.T.to(self.device),
-                None if row_of_run is None else row_of_run.to(self.device),
-                self.optimizer.num_steps + 1,
-            )
+            orders, order_of_run = trainer.train_dataloader.sampler.orders()
+            measured = self._epoch().train(state, x, y, orders, order_of_run, self.optimizer.num_steps + 1)
         except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            raise CannotCompile(f"{type(error).__name__}: {str(error).splitlines()[0]:.120}") from error
-        finally:
-            torch.set_num_threads(threads)
-        self._take(done.state)
-        for step in range(next(iter(done.metrics.values())).shape[0]):
-            metrics = {name: values[step] for name, values in done.metrics.items()}
+            raise _reason(error) from error
+        batch_size = data.batch_size or len(x)
+        for step, losses in enumerate(measured.losses):
+            metrics = {name: values[step] for name, values in measured.metrics.items()}
             self._train_means.add(metrics, min(batch_size, len(x) - step * batch_size))
-            self.losses.append(done.losses[step])
+            self.losses.append(losses)
 
     def _runs_last(self) -> State:
-        """The stack's own tensors, seen with the runs' axis last: after the first epoch this copies nothing."""
-        weights, slots = self.by_name([tensor.movedim(0, -1).contiguous() for tensor in self.state()])
+        """The stack's own tensors, seen with the runs' axis last, which they have in memory from the first time on."""
+        for weight in self.weights:
+            weight.data = _with_runs_last(weight.data)
+            for slot, tensor in self.optimizer.state.get(weight, {}).items():
+                self.optimizer.state[weight][slot] = _with_runs_last(tensor)
+        weights, slots = self.by_name([tensor.movedim(0, -1) for tensor in self.state()])
         return State(weights, slots)
 
-    def _take(self, state: State) -> None:
-        """Makes the state that an epoch left the stack's own, without a copy."""
-        for name, weight in zip(self.names, self.weights, strict=True):
-            weight.data = state.weights[name].movedim(-1, 0)
-        for slot, by_name in state.slots.items():
-            for weight, tensor in zip(self.optimizer.trained, by_name.values(), strict=True):
-                self.optimizer.state[weight][slot] = tensor.movedim(-1, 0)
+
+def _with_runs_last(tensor: Tensor) -> Tensor:
+    """[R, ...] as before, but laid out as [..., R]."""
+    return tensor.movedim(0, -1).contiguous().movedim(-1, 0)
+
+
+def _reason(error: Exception) -> Exception:
+    """What is raised in the place of an error that compiled code met."""
+    if is_out_of_memory(error) or isinstance(error, CannotCompile):
+        return error
+    return CannotCompile(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]:.120}")
 
 
 def reason_not_compiled(cfg: DictConfig) -> str | None:

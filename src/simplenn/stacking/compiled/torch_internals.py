@@ -5,17 +5,20 @@ what lies behind it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
-import torch._inductor
-from torch import Tensor
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._decomp import get_decompositions
+from torch.export import default_decompositions
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
+
+aten = torch.ops.aten
+WHOLE = (aten.tanh_backward.default, aten.slice_scatter.default, aten.select_scatter.default)
+FURTHER = [aten._softmax, aten._log_softmax, aten.native_layer_norm, aten.native_group_norm, aten.var, aten.silu]
+FURTHER += [aten.linalg_vector_norm, aten.var_mean, aten.softplus, aten.mish, aten.hardswish, aten.hardsigmoid]
 
 
 def trace(function: Callable[..., Any], inputs: Sequence[Any], decompositions: Mapping[Any, Any] | None) -> GraphModule:
@@ -27,21 +30,17 @@ def trace(function: Callable[..., Any], inputs: Sequence[Any], decompositions: M
     return make_fx(function, table, tracing_mode="fake")(*inputs)
 
 
-def compile_graph(graph: GraphModule, inputs: Sequence[Tensor], options: Mapping[str, Any]) -> Callable[..., Any]:
-    """The graph as one call of inductor's, for inputs like these. Raises what inductor raises."""
-    # Without a tracing context, inductor bypasses its cache of compiled graphs on disk.
-    with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
-        call: Any = torch._inductor.compile(graph, list(inputs), options=dict(options))
-    return call
+@cache
+def decompositions() -> dict[Any, Any]:
+    """How operations are written in terms of fewer others: the core of ATen, without norms and softmax, with those
+    that torch computes by a formula of their own."""
+    table = {**default_decompositions(), **get_decompositions(FURTHER)}
+    return {operation: how for operation, how in table.items() if operation not in WHOLE}
 
 
-def flatten(tree: Any) -> tuple[list[Any], Any]:
-    """The leaves of nested tuples, lists and dictionaries, and the structure that `unflatten` takes."""
-    return pytree.tree_flatten(tree)
-
-
-def unflatten(leaves: Sequence[Any], structure: Any) -> Any:
-    return pytree.tree_unflatten(leaves, structure)
+def flatten(tree: Any) -> list[Any]:
+    """The leaves of nested tuples, lists and dictionaries."""
+    return pytree.tree_leaves(tree)
 
 
 def is_operation(target: Any) -> bool:

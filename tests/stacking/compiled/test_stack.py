@@ -1,0 +1,147 @@
+"""Compiled stacks, against the same stacks without the compiler: bit for bit where torch's kernels are known."""
+
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from stacks import Columns, assert_same, configured
+
+from simplenn.stacking import Outcome, train_stack, with_compiler
+from simplenn.stacking.compiled.epoch import CompiledEpoch
+from simplenn.stacking.initial_weights import InitialWeights
+from simplenn.stacking.reasons import CannotCompile
+
+# The order in which torch adds up, and the library that it takes roots from, are known of this machinery.
+IS_KNOWN = torch.backends.mkl.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX2"
+NUM_RUNS = 21  # which fill no number of vectors
+RATES = torch.logspace(-4, -1, NUM_RUNS, dtype=torch.float64).tolist()
+COLUMNS: Columns = {"seed": [run % 4 for run in range(NUM_RUNS)], "optimizer.lr": RATES}
+SUM = ("data=sum", "data.num_train=70", "data.num_val=50", "trainer.max_epochs=4")
+POST = ("experiment=post", "trainer.max_epochs=30")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of runs that are trained by compiled code, one for each epoch."""
+    numbers: list[int] = []
+    honest = CompiledEpoch.train
+
+    def train(self: CompiledEpoch, state: Any, *rest: Any) -> Any:
+        numbers.append(next(iter(state.weights.values())).shape[-1])
+        return honest(self, state, *rest)
+
+    monkeypatch.setattr(CompiledEpoch, "train", train)
+    return numbers
+
+
+def assert_alike(cfg: DictConfig, columns: Columns) -> Outcome:
+    """Compiled, the runs have the numbers that they have without; where torch's own aren't known, nearly."""
+    eager = train_stack(with_compiler(cfg, False), columns)
+    compiled = train_stack(with_compiler(cfg, True), columns)
+    runs = list(range(len(columns["seed"])))
+    if IS_KNOWN:
+        assert_same(eager, runs, compiled, runs)
+        assert (eager.steps, eager.skeletons) == (compiled.steps, compiled.skeletons)
+    else:
+        assert_moved_alike(cfg, columns, eager, compiled)
+    return compiled
+
+
+def assert_moved_alike(cfg: DictConfig, columns: Columns, eager: Outcome, compiled: Outcome) -> None:
+    """Each weight has gone the same way from where it began, within 1 part in 1,000."""
+    initial = InitialWeights(cfg)(columns["seed"])
+    for name, weight in eager.last.weights.items():
+        moved = (weight - initial[name]).abs().max()
+        assert float((compiled.last.weights[name] - weight).abs().max() / moved) < 1e-3, name
+
+
+OPTIMIZERS = [
+    ("optimizer=sgd",),
+    ("optimizer=sgd", "optimizer.momentum=0.9", "++optimizer.nesterov=true"),
+    ("optimizer=sgd", "optimizer.momentum=0.9", "++optimizer.dampening=0.1", "optimizer.weight_decay=0.01"),
+    ("optimizer=adam",),
+    ("optimizer=adam", "++optimizer.amsgrad=true", "optimizer.weight_decay=0.01"),
+    ("optimizer=adamw",),
+    ("optimizer=rmsprop", "optimizer.momentum=0.5", "++optimizer.centered=true"),
+    ("optimizer=adagrad", "optimizer.weight_decay=0.01"),
+]
+
+
+@pytest.mark.parametrize("data", [POST, SUM])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=" ".join)
+def test_a_compiled_stack_equals_the_eager_one(
+    optimizer: tuple[str, ...], data: tuple[str, ...], calls: list[int]
+) -> None:
+    """Metrics, weights, the optimizer's state, best epochs: with a last batch that is smaller than the others."""
+    cfg = configured(*data, *optimizer)
+    assert_alike(cfg, COLUMNS)
+    assert calls == [NUM_RUNS] * cfg.trainer.max_epochs
+
+
+@pytest.mark.parametrize(
+    ("overrides", "columns"),
+    [
+        (("optimizer=sgd",), {"optimizer.momentum": [0.0, 0.5, 0.9] * 7}),  # some runs have none
+        (("optimizer=rmsprop",), {"optimizer.weight_decay": [0.0, 0.1, 0.0] * 7}),
+        (("optimizer=adam",), {"optimizer.betas": [[0.1 * (run % 9), 0.99] for run in range(NUM_RUNS)]}),
+        (("model.activation=tanh", "model.hidden=3", "data.num_features=2"), {}),
+        (("data.num_val=0",), {}),
+        (("data.batch_size=null",), {}),
+        (("data.batch_size=1", "data.num_train=9"), {}),
+        (("data.num_val=5000",), {}),  # validated in two batches
+        (("trainer.check_val_every_n_epoch=2",), {}),
+    ],
+)
+def test_whatever_runs_differ_in(overrides: tuple[str, ...], columns: Columns) -> None:
+    assert_alike(configured(*SUM, *overrides), COLUMNS | columns)
+
+
+def test_runs_that_diverge_stop_by_themselves() -> None:
+    """In the same step and with the same message."""
+    columns: Columns = {"seed": [0, 1, 1, 2], "optimizer.lr": [1e-3, 1e-2, 1e30, 3e-2]}
+    outcome = assert_alike(configured(*SUM), columns)
+    assert outcome.status == ["done", "done", "diverged", "done"]
+
+
+@pytest.mark.parametrize("num_runs", [1, 8, 700])
+def test_any_number_of_runs_is_trained_by_the_same_code(num_runs: int) -> None:
+    """On one core and on several, in pieces and in one."""
+    columns: Columns = {"seed": [run % 3 for run in range(num_runs)], "optimizer.lr": [0.01] * num_runs}
+    cfg = configured(*SUM, "optimizer=adam", "trainer.compile=true")
+    threads = torch.get_num_threads()
+    outcomes = []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            outcomes.append(train_stack(cfg, columns))
+    finally:
+        torch.set_num_threads(threads)
+    assert_same(outcomes[0], list(range(num_runs)), outcomes[1], list(range(num_runs)))
+
+
+def test_a_weight_that_is_not_trained_stays() -> None:
+    cfg = configured(*SUM, network={"_target_": "networks.HalfFrozen"})
+    compiled = assert_alike(cfg, {"seed": [0, 1, 2]})
+    initial = InitialWeights(cfg)([0, 1, 2])
+    frozen = [name for name in initial if torch.equal(initial[name], compiled.last.weights[name])]
+    assert frozen and len(frozen) < len(initial)
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [("EvaluationOnly", None), ("Tokens", "the network computes with"), ("Overwriting", None)],
+)
+def test_a_network_is_right_or_refused(network: str, reason: str | None) -> None:
+    """What the compiled mode doesn't know of it refuses; what it compiles moves as it does without it."""
+    words = ("trainer.max_epochs=2", "data.num_train=6", "data.batch_size=null", "optimizer.lr=1e-3")
+    cfg = configured(*words, "data.num_val=5", network={"_target_": f"networks.{network}"})
+    columns: Columns = {"seed": list(range(5))}
+    eager = train_stack(with_compiler(cfg, False), columns)
+    if reason is not None:
+        with pytest.raises(CannotCompile, match=reason):
+            train_stack(with_compiler(cfg, True), columns)
+        return
+    compiled = train_stack(with_compiler(cfg, True), columns)
+    assert_moved_alike(cfg, columns, eager, compiled)
+    torch.testing.assert_close(compiled.curves["val/loss"], eager.curves["val/loss"])
