@@ -10,6 +10,7 @@ from typing import Any
 
 import polars
 import pytest
+import torch
 from commands import ROOT, Forked, script, start
 from dask_processes import Cluster, children_of, wait_for_end
 from safetensors.torch import load_file
@@ -90,6 +91,18 @@ def test_the_numbers_are_those_of_one_process(cluster: Cluster, tmp_path: Path) 
     assert numbers(tmp_path / "there" / NAME) == numbers(tmp_path / "alone" / NAME)
     parts = [len(list((tmp_path / place / NAME / "stacks").iterdir())) for place in ("alone", "there")]
     assert parts == [2, 5]
+
+
+def test_compiled_stacks_have_the_numbers_of_torchs_kernels(cluster: Cluster, tmp_path: Path) -> None:
+    """Which are known of one kind of processor; elsewhere they are close, and `trainer.compile=auto` leaves them."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX2" or not torch.backends.mkl.is_available():
+        pytest.skip("torch's kernels are not known of this processor")
+    words = ("data=sum", "data.num_train=40", "trainer=cpu", "trainer.max_epochs=5", "name=x", "progress=none", *GRID)
+    trained(tmp_path / "kernels", "-m", *words, "trainer.compile=false")
+    trained(tmp_path / "workers", *by(cluster, *words, "trainer.compile=true"))
+    trained(tmp_path / "process", "-m", *words, "trainer.compile=true")
+    kernels = numbers(tmp_path / "kernels" / NAME)
+    assert numbers(tmp_path / "workers" / NAME) == kernels == numbers(tmp_path / "process" / NAME)
 
 
 def test_runs_that_do_not_stack_have_the_directories_of_one_process(cluster: Cluster, tmp_path: Path) -> None:

@@ -16,9 +16,14 @@ def test_batches_are_those_of_each_run_alone(num_samples: int, batch_size: int) 
     assert len(together) == math.ceil(num_samples / batch_size)
     for epoch in (0, 1, 2, 7):
         together.set_epoch(epoch)
-        batches = list(together)
+        orders, row_of_run = together.orders()
         for r, seed in enumerate(seeds):
             alone = EpochBatches(num_samples, batch_size, shuffle=True, seed=seed)
             alone.set_epoch(epoch)
-            assert [batch[r].tolist() for batch in batches] == list(alone)
-    assert list(StackBatches(seeds, num_samples, batch_size)) == list(EpochBatches(num_samples, batch_size))
+            assert orders[row_of_run[r]].tolist() == [number for batch in alone for number in batch]
+        first = EpochBatches(num_samples, batch_size, shuffle=True, seed=seeds[0])
+        first.set_epoch(epoch)
+        assert list(together) == list(first)
+    in_order = StackBatches(seeds, num_samples, batch_size)
+    assert list(in_order) == list(EpochBatches(num_samples, batch_size))
+    assert in_order.orders()[0].tolist() == [list(range(num_samples))] and not in_order.orders()[1].any()

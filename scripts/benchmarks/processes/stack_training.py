@@ -26,8 +26,8 @@ from simplenn.data import TensorDataModule
 from simplenn.metric import Means, metrics_of_epoch
 from simplenn.setup import build_run
 from simplenn.stacking import train_stack
+from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.compiled.epoch import CompiledEpoch, State
-from simplenn.stacking.compiled.stack import FirstRunBatches
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.optimizer import hyperparameters
 from simplenn.stacking.rules import UPDATE_RULES
@@ -70,7 +70,7 @@ def bare(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], None
     for start in range(0, NUM_RUNS, max_stack):
         own = {key: values[start : start + max_stack] for key, values in columns.items()}
         rule = UPDATE_RULES[type(optimizer)](hyperparameters(optimizer.defaults, own))
-        batches = FirstRunBatches(own["seed"], len(x), batch_size, shuffle=data.shuffle)
+        batches = StackBatches(own["seed"], len(x), batch_size, shuffle=data.shuffle)
         orders = []
         for epoch in range(cfg.trainer.max_epochs):
             batches.set_epoch(epoch)

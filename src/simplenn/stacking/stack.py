@@ -14,7 +14,6 @@ from torch.optim import Optimizer
 
 from simplenn.metric import Means, metrics_of_epoch
 from simplenn.regressor import Batch, Regressor
-from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.optimizer import StackedOptimizer
 from simplenn.stacking.rules import UPDATE_RULES, Hyperparameters
 from simplenn.stacking.steps import Steps, TrainerView
@@ -28,7 +27,6 @@ class Stack(L.LightningModule):
     `shared`, all runs see the same batches, [B, ...]; otherwise a batch is [R, B, ...].
     """
 
-    batches_class: type[StackBatches] = StackBatches
     optimizer_class: type[StackedOptimizer] = StackedOptimizer
 
     def __init__(
@@ -54,6 +52,10 @@ class Stack(L.LightningModule):
         self._modes: dict[nn.Module, bool] = {}  # which of the regressor's parts are in training mode while it trains
 
     def on_fit_start(self) -> None:
+        data: Any = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+        samples = tuple(part.to(self.device) for part in data.train.tensors)
+        self.samples: Batch = self.trainer.precision_plugin.convert_input(samples)
+        self.batch_size: int = data.batch_size or len(samples[0])
         self.steps.regressor.to(self.device)
         self.steps.show_trainer(TrainerView(self.trainer))
 
@@ -106,6 +108,8 @@ class Stack(L.LightningModule):
             grad.mul_(factors.view(-1, *(1,) * (grad.dim() - 1)))
 
     def on_train_epoch_start(self) -> None:
+        batches: Any = self.trainer.train_dataloader
+        self.orders, self.order_of_run = (part.to(self.device) for part in batches.sampler.orders())
         self._train_means.reset()
         self.losses.clear()
 
@@ -113,10 +117,17 @@ class Stack(L.LightningModule):
         self._val_means.reset()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        batch = batch if self._shared else self._own_batches(batch_idx)
         losses, metrics = self._mapped(self.steps.train, batch, batch_idx, self._shared)
         self._train_means.add(metrics, batch[0].shape[0 if self._shared else 1])
         self.losses.append(losses.detach())
         return losses.sum()
+
+    def _own_batches(self, batch_idx: int) -> Batch:
+        """[R, B, ...]: those of runs with one seed are alike, and so taken from the samples once."""
+        numbers = self.orders[:, batch_idx * self.batch_size :][:, : self.batch_size]
+        x, y = (part[numbers].index_select(0, self.order_of_run) for part in self.samples)
+        return x, y
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         metrics = self._mapped(self.steps.validate, batch, batch_idx, shared=True)

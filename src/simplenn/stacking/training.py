@@ -22,7 +22,7 @@ from simplenn.groups.outcome import Outcome, Snapshot
 from simplenn.metric import LEARNING_RATE
 from simplenn.setup import build_run, share_data
 from simplenn.signals import Interrupted
-from simplenn.stacking.batches import same_batches
+from simplenn.stacking.batches import StackBatches, same_batches
 from simplenn.stacking.continuation import checkpoint_of, has_nothing_left, start_of
 from simplenn.stacking.engine import stack_class
 from simplenn.stacking.initial_weights import InitialWeights
@@ -73,7 +73,7 @@ def attempt_stack(
     seeds = seeds_of(cfg, columns)
     regressor, data = build_run(cfg, share_data(cfg))
     assert isinstance(data, TensorDataModule)
-    data.make_batches = partial(kind.batches_class, seeds)
+    data.make_batches = partial(StackBatches, seeds)
     optimizer = regressor.configure_optimizers()  # of one run: of which kind it is, and its defaults
     stack = kind(
         regressor,

@@ -1,37 +1,18 @@
 """A stack whose epochs are one compiled call each, within Lightning's ordinary loop. Knows no files.
 
-Shapes: R runs, S distinct orders, N samples.
+Shapes: R runs.
 """
-
-from collections.abc import Iterator
-from typing import Any
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from simplenn.data import TensorDataModule
 from simplenn.regressor import Batch
-from simplenn.stacking.batches import StackBatches
 from simplenn.stacking.compiled.epoch import CompiledEpoch, State
 from simplenn.stacking.memory import is_out_of_memory
 from simplenn.stacking.optimizer import StackedOptimizer
 from simplenn.stacking.reasons import CannotCompile
 from simplenn.stacking.stack import Stack
-
-
-class FirstRunBatches(StackBatches):
-    """The batches of the first run only, which Lightning's loop is driven by; `orders` has those of all runs."""
-
-    def __iter__(self) -> Iterator[Any]:
-        yield from self.batches_of_first_run
-
-    def orders(self) -> tuple[Tensor, Tensor]:
-        """This epoch's orders of the samples [S, N], and [R] each run's row of them."""
-        if self.same:
-            order = torch.tensor([[number for batch in self.batches_of_first_run for number in batch]])
-            return order, torch.zeros_like(self.row_of_run)
-        return self.orders_by_seed(), self.row_of_run
 
 
 class StepCounter(StackedOptimizer):
@@ -47,7 +28,6 @@ class CompiledStack(Stack):
     So Lightning's counters, hooks and checkpoint skeletons are those of a stack that isn't compiled.
     """
 
-    batches_class = FirstRunBatches
     optimizer_class = StepCounter
     _compiled: CompiledEpoch | None = None
 
@@ -57,8 +37,8 @@ class CompiledStack(Stack):
         return torch.zeros((), device=self.device, requires_grad=True)  # Lightning calls backward() on it
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        x, y = batch
         self.follow_mode()
+        x, y = (part.contiguous() for part in batch)
         try:
             metrics = self._epoch().evaluate(self._runs_last().weights, x, y)
         except Exception as error:
@@ -67,31 +47,20 @@ class CompiledStack(Stack):
 
     def _epoch(self) -> CompiledEpoch:
         if self._compiled is None:
-            data = self._data()
-            assert data.train is not None
-            self._compiled = CompiledEpoch(self.steps, self.optimizer.rule, data.batch_size or len(data.train))
+            self._compiled = CompiledEpoch(self.steps, self.optimizer.rule, self.batch_size)
         return self._compiled
 
-    def _data(self) -> TensorDataModule:
-        trainer: Any = self.trainer
-        return trainer.datamodule
-
     def _train_epoch(self) -> None:
-        trainer: Any = self.trainer
-        data = self._data()
-        assert data.train is not None
-        x, y = (part.to(self.device).contiguous() for part in data.train.tensors)
         self.follow_mode()
-        state = self._runs_last()
+        x, y = (part.contiguous() for part in self.samples)
+        state, first_step = self._runs_last(), self.optimizer.num_steps + 1
         try:
-            orders, order_of_run = trainer.train_dataloader.sampler.orders()
-            measured = self._epoch().train(state, x, y, orders, order_of_run, self.optimizer.num_steps + 1)
+            measured = self._epoch().train(state, x, y, self.orders, self.order_of_run, first_step)
         except Exception as error:
             raise _reason(error) from error
-        batch_size = data.batch_size or len(x)
         for step, losses in enumerate(measured.losses):
             metrics = {name: values[step] for name, values in measured.metrics.items()}
-            self._train_means.add(metrics, min(batch_size, len(x) - step * batch_size))
+            self._train_means.add(metrics, min(self.batch_size, len(x) - step * self.batch_size))
             self.losses.append(losses)
 
     def _runs_last(self) -> State:
