@@ -61,6 +61,8 @@ class Threads:
                 function(ctypes.byref(work), ctypes.c_int64(start), ctypes.c_int64(min(start + size, num_runs)))
 
         others = [self._others.submit(take) for _ in range(min(self._num, -(-num_runs // size)) - 1)]
-        take()
-        for other in others:
-            other.result()
+        try:
+            take()
+        finally:  # what they write to must outlive them
+            for other in others:
+                other.result()
