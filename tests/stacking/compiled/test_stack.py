@@ -1,5 +1,7 @@
 """Compiled stacks, against the same stacks without the compiler: bit for bit where torch's kernels are known."""
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -7,8 +9,11 @@ import torch
 from omegaconf import DictConfig
 from stacks import Columns, assert_same, configured
 
+from simplenn.signals import Interrupted
 from simplenn.stacking import Outcome, train_stack, with_compiler
+from simplenn.stacking.compiled import epoch
 from simplenn.stacking.compiled.epoch import CompiledEpoch
+from simplenn.stacking.compiled.work import PIECE, EvaluationWork, Threads
 from simplenn.stacking.initial_weights import InitialWeights
 from simplenn.stacking.reasons import CannotCompile
 
@@ -118,6 +123,37 @@ def test_any_number_of_runs_is_trained_by_the_same_code(num_runs: int) -> None:
     finally:
         torch.set_num_threads(threads)
     assert_same(outcomes[0], list(range(num_runs)), outcomes[1], list(range(num_runs)))
+
+
+def test_a_signal_waits_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They write to tensors that would be gone; and nobody begins another piece."""
+    begun: list[int] = []
+    ended: list[int] = []
+
+    def function(work: Any, start: Any, end: Any) -> int:
+        begun.append(start.value)
+        if threading.current_thread() is threading.main_thread():
+            raise Interrupted(15)
+        time.sleep(0.2)
+        ended.append(start.value)
+        return 0
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    with pytest.raises(Interrupted):
+        Threads().call(function, EvaluationWork(), 100 * PIECE)
+    assert len(begun) <= 3 and len(ended) == len(begun) - 1
+
+
+def test_too_little_memory_is_an_error_of_pythons() -> None:
+    """In compiled code it would end the process."""
+    with pytest.raises(MemoryError):
+        Threads().call(lambda *_: 1, EvaluationWork(), 3)
+
+
+def test_a_step_that_does_not_fit_in_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(epoch, "free_memory", lambda: 10_000.0)
+    with pytest.raises(CannotCompile, match=r"a step takes .* GiB"):
+        train_stack(configured(*SUM, "trainer.compile=true"), COLUMNS)
 
 
 def test_a_weight_that_is_not_trained_stays() -> None:

@@ -29,6 +29,11 @@ def set_in_place(w: Tensor, x: Tensor) -> Tensor:
     return copy
 
 
+def of_masks(a: Tensor, b: Tensor) -> Tensor:
+    masks = (~(a * b), ~(a + b), a == b, a != b, a > 0, a >= b, a < b, a > 0.5, b < 2, b != 2, (a * b) + a)
+    return torch.cat([mask.float() for mask in masks])
+
+
 FUNCTIONS: dict[str, Function] = {
     "sums": lambda w, x: torch.cat([x.sum(0), x.sum(1), w.mean(0), w.sum().view(1), x.mean(1, keepdim=True)[:, 0]]),
     "long sums": lambda w, x: torch.cat([(x.repeat(40, 1) * w[0]).sum(0), (x.repeat(20, 5) * w[0, 0]).sum(0)]),
@@ -50,6 +55,12 @@ FUNCTIONS: dict[str, Function] = {
     "limits": lambda w, x: torch.cat([x.clamp(-0.5, 0.5), x.clamp(min=0), torch.maximum(x, w[0])]),
     "choices": lambda w, x: torch.where((x > 0) & (w[0] <= 0.5) | ~(x < 1), x, w[1]),
     "comparisons": lambda w, x: (x >= w[0]).float() + (x == x).float() + (x != w[1]).float(),
+    "masks": lambda w, x: of_masks(x > 0, x < w[0]),
+    "limits of masks": lambda w, x: (~torch.maximum(x > 0, x < 1)).float() + 2 * (~torch.minimum(x > 0, x < 1)).float(),
+    "a threshold in double precision": lambda w, x: (
+        (x * 0 + 1 / 3 == (x[0, 0] * 0 + 1).double() / 3).float()
+        + (x * 0 + 0.1 <= (x[0, 0] * 0 + 1).double() / 10).float()
+    ),
     "views": lambda w, x: x.T.reshape(2, 10)[1].flip(0).unsqueeze(0).expand(3, 10).permute(1, 0).reshape(-1),
     "parts": lambda w, x: torch.cat([*x.split([2, 2], 1), x[:, ::2], x.select(1, -1)[:, None]], 1),
     "set in place": set_in_place,
@@ -100,6 +111,7 @@ def test_an_operation_gives_what_torch_gives_for_each_run(
         (lambda w, x: torch.rand(3) + w.sum(), "rand.default has no rule for many runs"),
         (lambda w, x: w.double() @ x.double().T, "a product in torch.float64"),
         (lambda w, x: x.long().float(), "computes with torch.int64"),
+        (lambda w, x: w[:, :0] @ x.T[:0], "an empty product"),
         (lambda w, x: x + torch.tensor([1.0, 2.0, 3.0, 4.0]), "holds a tensor that is not a parameter"),
     ],
 )

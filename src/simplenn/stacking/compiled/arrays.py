@@ -52,6 +52,8 @@ def product(result: Result, a: Value, b: Value, bias: Value | None = None) -> Va
     """[..., I, K] @ [..., K, J], added up in the order of K, as torch's own small products are; then the bias."""
     if result.dtype != torch.float32:
         raise CannotCompile(f"a product in {result.dtype} has not been tried for many runs")
+    if not a.shape[-1]:
+        raise CannotCompile("an empty product has not been tried for many runs")
     a, b = (side if side.is_read_cheaply else result.body.stored(side) for side in (a, b))
     array = result.body.temporary(result.shape, result.dtype)
     *outer, rows, columns = result.shape

@@ -17,6 +17,7 @@ from simplenn.stacking.compiled.graphs import evaluation_graph, training_graph, 
 from simplenn.stacking.compiled.library import load
 from simplenn.stacking.compiled.source import Shapes, Step, evaluation_source, training_source
 from simplenn.stacking.compiled.work import EvaluationWork, Threads, TrainingWork, addresses
+from simplenn.stacking.memory import MEMORY_SHARE, free_memory
 from simplenn.stacking.reasons import CannotCompile
 from simplenn.stacking.rules import Coefficients, Rule
 from simplenn.stacking.steps import Steps
@@ -114,12 +115,20 @@ class CompiledEpoch:
             steps.append(Step(size, graph))
         is_mask = [c.dtype == torch.bool for c in coefficients.values() if isinstance(c, Tensor)]
         update = update_graph(self._rule, coefficients)
-        return _Training(load(training_source(self._shapes_of(x, y), steps, update, is_mask)), types)
+        return _Training(self._loaded(training_source(self._shapes_of(x, y), steps, update, is_mask)), types)
 
     def _evaluation(self, weights: Weights, x: Tensor, y: Tensor) -> "_Evaluation":
         first_run = {name: weight[..., 0] for name, weight in self._ordered(weights).items()}
         graph, types = evaluation_graph(self._steps, first_run, x, y)
-        return _Evaluation(load(evaluation_source(self._shapes_of(x, y), Step(len(x), graph))), types)
+        return _Evaluation(self._loaded(evaluation_source(self._shapes_of(x, y), Step(len(x), graph))), types)
+
+    def _loaded(self, source: str) -> ctypes.CDLL:
+        library = load(source)
+        library.bytes.restype = ctypes.c_int64
+        needed = library.bytes() * torch.get_num_threads()  # for a step of as many runs as a vector has
+        if needed > MEMORY_SHARE * free_memory():
+            raise CannotCompile(f"a step takes {needed / 2**30:.1f} GiB")
+        return library
 
     def _ordered(self, weights: Weights) -> Weights:
         """Those that are trained come first."""

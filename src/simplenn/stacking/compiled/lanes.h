@@ -248,7 +248,8 @@ struct Evaluation {
 };
 
 struct Memory {
-  explicit Memory(size_t num) : numbers(static_cast<Float*>(::operator new(num * sizeof(Float), std::align_val_t{64}))) {}
+  explicit Memory(size_t num)
+      : numbers(static_cast<Float*>(::operator new(num * sizeof(Float), std::align_val_t{64}, std::nothrow))) {}
   ~Memory() { ::operator delete(numbers, std::align_val_t{64}); }
   Memory(const Memory&) = delete;
   Float* const numbers;

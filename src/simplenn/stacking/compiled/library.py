@@ -11,6 +11,7 @@ import platform
 import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from simplenn.stacking.reasons import CannotCompile
 # Each number is rounded as it stands there: no contraction to fused operations, no other order of a sum. What is left
 # out are only the marks that an operation may leave for others to ask: errno and the processor's exception flags.
 OPTIONS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-ffp-contract=off", "-fno-math-errno")
-OPTIONS += ("-fno-trapping-math", "-Wno-psabi", "-w")
+OPTIONS += ("-fno-strict-aliasing", "-fno-trapping-math", "-Wno-psabi", "-w")
+SECONDS = 120  # that the compiler may take
 KEPT = 1000  # libraries; a few tens of kB each
 TORCH = Path(torch.__file__).parent / "lib"
 
@@ -33,16 +35,26 @@ def load(source: str) -> ctypes.CDLL:
     key = hashlib.sha256("\n".join([source, *options, _cpu()]).encode()).hexdigest()[:32]
     directory = _directory()
     for path in sorted(directory.glob(f"{key}-*.so")):
-        if path.stem == f"{key}-{_digest(path)}":
-            return ctypes.CDLL(str(path))
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if path.stem == f"{key}-{_digest(path)}":
+                return ctypes.CDLL(str(path))
+            path.unlink()
     with tempfile.TemporaryDirectory(dir=directory, prefix="compiling-") as scratch:
         made = _compile(source, Path(scratch), options)
         path = directory / f"{key}-{_digest(made)}.so"
         os.replace(made, path)
-    for old in sorted(directory.glob("*.so"), key=lambda library: library.stat().st_mtime)[:-KEPT]:
-        old.unlink(missing_ok=True)
+    _forget(directory)
     return ctypes.CDLL(str(path))
+
+
+def _forget(directory: Path) -> None:
+    """Deletes what was written long ago; another process may be at it, too."""
+    written = {}
+    for path in directory.glob("*.so"):
+        with suppress(FileNotFoundError):
+            written[path] = path.stat().st_mtime
+    for path in sorted(written, key=written.__getitem__)[:-KEPT]:
+        path.unlink(missing_ok=True)
 
 
 def _compile(source: str, scratch: Path, options: list[str]) -> Path:
@@ -54,6 +66,8 @@ def _compile(source: str, scratch: Path, options: list[str]) -> Path:
         )
     except OSError as error:
         raise CannotCompile(f"the C++ compiler {compiler()} can't be started ({error.strerror})") from error
+    except subprocess.TimeoutExpired as error:
+        raise CannotCompile(f"the C++ compiler takes more than {SECONDS} s") from error
     if done.returncode:
         lines = done.stderr.decode(errors="replace").splitlines()
         wrong = next((line for line in lines if "error" in line), lines[0] if lines else f"status {done.returncode}")
@@ -93,6 +107,8 @@ def _directory() -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     path = Path(home) / "simplenn" / "compiled"
     try:
+        if not path.is_absolute():
+            raise OSError("the user has no home")
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         info = path.stat()
         is_own = not hasattr(os, "getuid") or (

@@ -17,8 +17,33 @@ def _function(name: str) -> Rule:
     return lambda result, *operands: computed(result, lambda *each: f"{name}({', '.join(each)})", *operands)
 
 
-def _operator(sign: str) -> Rule:
-    return lambda result, a, b: computed(result, lambda a, b: f"({a} {sign} {b})", a, b)
+def _operator(sign: str, of_masks: str | None = None) -> Rule:
+    """`of_masks` is what is done of booleans, where torch knows the operation for them."""
+
+    def applied(result: Result, a: Any, b: Any) -> Value:
+        own = _sign_of(result, sign, of_masks)
+        return computed(result, lambda a, b: f"({a} {own} {b})", a, b)
+
+    return applied
+
+
+def _sign_of(result: Result, sign: str, of_masks: str | None) -> str:
+    if result.dtype != torch.bool:
+        return sign
+    if of_masks is None:
+        raise CannotCompile("arithmetic of booleans has not been tried for many runs")
+    return of_masks
+
+
+def _limit(name: str, of_masks: str) -> Rule:
+    """The larger of two, or the smaller."""
+
+    def limited(result: Result, a: Any, b: Any) -> Value:
+        if result.dtype == torch.bool:
+            return computed(result, f"({{0}} {of_masks} {{1}})".format, a, b)
+        return computed(result, f"{name}({{0}}, {{1}})".format, a, b)
+
+    return limited
 
 
 def _expression(text: str) -> Rule:
@@ -28,10 +53,17 @@ def _expression(text: str) -> Rule:
 
 def _comparison(sign: str) -> Rule:
     def compared(result: Result, a: Value, b: Any) -> Value:
-        dtype = torch.promote_types(a.dtype, b.dtype) if isinstance(b, Value) else a.dtype
+        # Of a mask's numbers, -1 and 0, an order means nothing.
+        dtype = torch.result_type(_like(a), _like(b))
+        dtype = dtype if dtype.is_floating_point else torch.float32
         return computed(result, lambda a, b: f"mask({a} {sign} {b})", a, b, dtype=dtype)
 
     return compared
+
+
+def _like(value: Any) -> Any:
+    """By which torch decides on a common type: a tensor without axes gives way to one with them."""
+    return torch.empty((1,) * len(value.shape), dtype=value.dtype) if isinstance(value, Value) else value
 
 
 def _logical(sign: str) -> Rule:
@@ -41,7 +73,9 @@ def _logical(sign: str) -> Rule:
 def _sum_of_two(sign: int) -> Rule:
     def added(result: Result, a: Any, b: Any, alpha: float = 1) -> Value:
         if alpha == 1:
-            return computed(result, f"({{0}} {'+' if sign > 0 else '-'} {{1}})".format, a, b)
+            own = _sign_of(result, "+" if sign > 0 else "-", "|" if sign > 0 else None)
+            return computed(result, f"({{0}} {own} {{1}})".format, a, b)
+        _sign_of(result, "+", None)
         return computed(result, "fused({1}, {2}, {0})".format, a, b, sign * alpha)
 
     return added
@@ -83,6 +117,7 @@ def sigmoid(result: Result, x: Value) -> Value:
 
 
 def gelu(result: Result, x: Value, approximate: str = "none") -> Value:
+    x = result.body.stored(x)  # which is named more than once
     if approximate != "none":
         raise CannotCompile("gelu's approximation has not been tried for many runs")
     error = error_function(result, computed(result, "({0} * {1})".format, x, 0.5**0.5))
@@ -90,10 +125,12 @@ def gelu(result: Result, x: Value, approximate: str = "none") -> Value:
 
 
 def leaky_relu(result: Result, x: Value, slope: float = 0.01) -> Value:
+    x = result.body.stored(x)  # which is named more than once
     return chosen(result, _is_positive(result, x), x, _times(result, x, slope))
 
 
 def elu(result: Result, x: Value, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Value:
+    x = result.body.stored(x)  # which is named more than once
     below = exponential_minus_1(result, computed(result, "({0} * {1})".format, x, input_scale))
     below = computed(result, "({0} * {1})".format, below, alpha * scale)
     return chosen(result, _is_positive(result, x), _times(result, x, scale), below)
@@ -118,7 +155,7 @@ def _is_positive(result: Result, x: Value) -> Value:
 POINTWISE: dict[Any, Rule] = {
     **dict.fromkeys((aten.add.Tensor, aten.add.Scalar, prims.add.default), _sum_of_two(1)),
     **dict.fromkeys((aten.sub.Tensor, aten.sub.Scalar, prims.sub.default), _sum_of_two(-1)),
-    **dict.fromkeys((aten.mul.Tensor, aten.mul.Scalar, prims.mul.default), _operator("*")),
+    **dict.fromkeys((aten.mul.Tensor, aten.mul.Scalar, prims.mul.default), _operator("*", "&")),
     **dict.fromkeys((aten.div.Tensor, aten.div.Scalar, prims.div.default), _operator("/")),
     aten.addcmul.default: added_product,
     aten.addcdiv.default: added_quotient,
@@ -138,8 +175,8 @@ POINTWISE: dict[Any, Rule] = {
     aten.leaky_relu.default: leaky_relu,
     aten.elu.default: elu,
     aten.hardtanh.default: lambda result, x, low=-1, high=1: clamped(result, x, low, high),
-    **dict.fromkeys((aten.maximum.default, aten.clamp_min.default), _function("larger")),
-    **dict.fromkeys((aten.minimum.default, aten.clamp_max.default), _function("smaller")),
+    **dict.fromkeys((aten.maximum.default, aten.clamp_min.default), _limit("larger", "|")),
+    **dict.fromkeys((aten.minimum.default, aten.clamp_max.default), _limit("smaller", "&")),
     aten.clamp.default: clamped,
     aten.pow.Tensor_Scalar: raised,
     aten.where.self: chosen,

@@ -14,13 +14,17 @@ from torch.fx import GraphModule
 from simplenn.stacking.compiled.body import Body, loop
 from simplenn.stacking.compiled.translation import translate
 from simplenn.stacking.compiled.values import Value, in_memory
+from simplenn.stacking.reasons import CannotCompile
 
 LANES = Path(__file__).with_name("lanes.h")
 
 TRAIN = """
-extern "C" void train(const Training* work, int64_t first, int64_t last) {{
+extern "C" int64_t bytes() {{ return ({floats} + (GROUP - 1) * {state}) * sizeof(Float); }}
+
+extern "C" int train(const Training* work, int64_t first, int64_t last) {{
   const OneThread one;
   const Memory memory({floats} + (GROUP - 1) * {state});
+  if (memory.numbers == nullptr) return 1;
   Float *const states = memory.numbers, *const x = states + GROUP * {state}, *const y = x + {x}, *const rest = y + {y};
   static const int64_t sizes[] = {{{sizes}}};
   const int64_t num = work->num_runs;
@@ -47,6 +51,7 @@ extern "C" void train(const Training* work, int64_t first, int64_t last) {{
     }}
     store_group(states, {state}, work->state, sizes, {tensors}, start, last, num);
   }}
+  return 0;
 }}
 """
 STEP = """if (work->num_samples - begin {comparison} {batch}) {{
@@ -55,9 +60,12 @@ STEP = """if (work->num_samples - begin {comparison} {batch}) {{
         step_{batch}(state, x, y, coefficients, rest, loss, metrics);
       }}"""
 EVALUATE = """
-extern "C" void evaluate(const Evaluation* work, int64_t first, int64_t last) {{
+extern "C" int64_t bytes() {{ return (GROUP * {state} + {floats}) * sizeof(Float); }}
+
+extern "C" int evaluate(const Evaluation* work, int64_t first, int64_t last) {{
   const OneThread one;
   const Memory memory(GROUP * {state} + {floats});
+  if (memory.numbers == nullptr) return 1;
   Float *const states = memory.numbers, *const rest = states + GROUP * {state};
   static const int64_t sizes[] = {{{sizes}}};
   const int64_t num = work->num_runs;
@@ -69,8 +77,12 @@ extern "C" void evaluate(const Evaluation* work, int64_t first, int64_t last) {{
       for (int m = 0; m < {metrics}; ++m) store(work->metrics + m * num, metrics[m], run, num);
     }}
   }}
+  return 0;
 }}
 """
+
+
+MOST_TEXT = 1_000_000  # characters of a source, above which the compiler may take minutes
 
 
 class Shapes(NamedTuple):
@@ -202,4 +214,6 @@ def _places(shapes: Shapes) -> list[str]:
 
 
 def _function(head: str, statements: Sequence[str]) -> str:
+    if sum(map(len, statements)) > MOST_TEXT:
+        raise CannotCompile("the step is too long to be compiled")
     return "\n  ".join([head, *statements]) + "\n}"

@@ -59,8 +59,10 @@ def _value(node: Node, values: dict[Node, Any], body: Body, of_all: tuple[int, .
     if dtype not in TYPES:
         raise CannotCompile(f"the network computes with {dtype}")
     value = RULES[node.target](Result(of_all or shape, dtype, body), *arguments, **named)
-    is_done_in_place = node.target not in POINTWISE or dtype == torch.bool or _is_used_once(node)
-    return value if is_done_in_place else body.stored(value)
+    if node.target not in POINTWISE or _is_used_once(node):
+        return value
+    # A mask is kept as numbers, 0 and 1.
+    return body.stored(value.as_type(torch.float32)).as_type(dtype) if dtype == torch.bool else body.stored(value)
 
 
 def _is_used_once(node: Node) -> bool:

@@ -5,7 +5,7 @@ Shapes: R runs.
 
 import ctypes
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import torch
@@ -58,11 +58,18 @@ class Threads:
 
         def take() -> None:
             for start in pieces:
-                function(ctypes.byref(work), ctypes.c_int64(start), ctypes.c_int64(min(start + size, num_runs)))
+                end = min(start + size, num_runs)
+                if function(ctypes.byref(work), ctypes.c_int64(start), ctypes.c_int64(end)):
+                    raise MemoryError("not enough memory for compiled code")
 
-        others = [self._others.submit(take) for _ in range(min(self._num, -(-num_runs // size)) - 1)]
+        others = []
         try:
+            for _ in range(min(self._num, -(-num_runs // size)) - 1):
+                others.append(self._others.submit(take))
             take()
-        finally:  # what they write to must outlive them
-            for other in others:
-                other.result()
+        finally:  # of a signal too: what the others write to must outlive them
+            for _ in pieces:
+                pass  # nobody begins another one
+            wait(others)
+        for other in others:
+            other.result()
