@@ -98,9 +98,9 @@ def test_compiled_stacks_have_the_numbers_of_torchs_kernels(cluster: Cluster, tm
     if torch.backends.cpu.get_cpu_capability() != "AVX2" or not torch.backends.mkl.is_available():
         pytest.skip("torch's kernels are not known of this processor")
     words = ("data=sum", "data.num_train=40", "trainer=cpu", "trainer.max_epochs=5", "name=x", "progress=none", *GRID)
-    trained(tmp_path / "kernels", "-m", *words, "trainer.compile=false")
-    trained(tmp_path / "workers", *by(cluster, *words, "trainer.compile=true"))
-    trained(tmp_path / "process", "-m", *words, "trainer.compile=true")
+    trained(tmp_path / "kernels", "-m", *words, "trainer.compile=false", status=1)  # some diverge
+    trained(tmp_path / "workers", *by(cluster, *words, "trainer.compile=true"), status=1)
+    trained(tmp_path / "process", "-m", *words, "trainer.compile=true", status=1)
     kernels = numbers(tmp_path / "kernels" / NAME)
     assert numbers(tmp_path / "workers" / NAME) == kernels == numbers(tmp_path / "process" / NAME)
 

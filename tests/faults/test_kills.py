@@ -63,11 +63,12 @@ def _survives(folder: Path, seed: int, *words: str, rounds: int) -> None:
     (folder / "whole").mkdir()
     seconds = finish(folder / "whole", *words)
     whole = tree(folder / "whole" / NAME)
-    killed = 0
-    for number in range(rounds):
+    killed = number = 0
+    while number < rounds or (not killed and number < MOST_KILLS):  # a machine that was busy just now may be faster
         cwd = folder / str(number)
         cwd.mkdir()
         killed += kill_until_done(cwd, seconds, seed + number, *words)
         assert differences(tree(cwd / NAME), whole) == []
-    print(f"{killed} kills survived in {rounds} sweeps")
+        number += 1
+    print(f"{killed} kills survived in {number} sweeps")
     assert killed, "nothing was killed"
