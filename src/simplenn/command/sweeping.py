@@ -126,6 +126,10 @@ class Sweeping:
         if proof.reason is not None:
             go_on_singly(group, directory)
             return PreparedGroup(group, proof.reason, directory)
+        if group.cfg.trainer.get("compile") is True and not proof.compiles:
+            from simplenn.stacking import with_compiler
+
+            group.checked = with_compiler(group.cfg, False)  # by which `verify` holds runs to their own bits
         progress = self._shown_progress(sweep)
         progress.expect(len(group), len(group) * group.cfg.trainer.max_epochs)
         return PreparedGroup(
