@@ -56,8 +56,8 @@ class CompiledEpoch:
         self._shapes = {name: tuple(weight.shape) for name, weight in named.items()}
         self._threads = Threads()
         self._cast = Cast()
-        self._training: _Training | None = None
-        self._evaluations: dict[tuple[torch.Size, torch.Size], _Evaluation] = {}  # by the shapes of a batch
+        self._training: _Compiled | None = None
+        self._evaluations: dict[tuple[torch.Size, torch.Size], _Compiled] = {}  # by the shapes of a batch
 
     @torch.no_grad()
     def train(
@@ -106,7 +106,7 @@ class CompiledEpoch:
         self._threads.call(library.evaluate, work, num_runs)
         return {name: values.to(dtype) for (name, dtype), values in zip(metrics.items(), measured, strict=True)}
 
-    def _compiled(self, state: State, x: Tensor, y: Tensor, coefficients: Coefficients) -> "_Training":
+    def _compiled(self, state: State, x: Tensor, y: Tensor, coefficients: Coefficients) -> "_Compiled":
         first_run = {name: weight[..., 0] for name, weight in self._ordered(state.weights).items()}
         whole, last = min(self._batch_size, len(x)), len(x) % self._batch_size
         steps, types = [], {}
@@ -115,12 +115,12 @@ class CompiledEpoch:
             steps.append(Step(size, graph))
         is_mask = [c.dtype == torch.bool for c in coefficients.values() if isinstance(c, Tensor)]
         update = update_graph(self._rule, coefficients)
-        return _Training(self._loaded(training_source(self._shapes_of(x, y), steps, update, is_mask)), types)
+        return _Compiled(self._loaded(training_source(self._shapes_of(x, y), steps, update, is_mask)), types)
 
-    def _evaluation(self, weights: Weights, x: Tensor, y: Tensor) -> "_Evaluation":
+    def _evaluation(self, weights: Weights, x: Tensor, y: Tensor) -> "_Compiled":
         first_run = {name: weight[..., 0] for name, weight in self._ordered(weights).items()}
         graph, types = evaluation_graph(self._steps, first_run, x, y)
-        return _Evaluation(self._loaded(evaluation_source(self._shapes_of(x, y), Step(len(x), graph))), types)
+        return _Compiled(self._loaded(evaluation_source(self._shapes_of(x, y), Step(len(x), graph))), types)
 
     def _loaded(self, source: str) -> ctypes.CDLL:
         library = load(source)
@@ -139,14 +139,9 @@ class CompiledEpoch:
         return Shapes(trained, others, len(self._rule.slots), tuple(x.shape[1:]), tuple(y.shape[1:]))
 
 
-class _Training(NamedTuple):
+class _Compiled(NamedTuple):
     library: ctypes.CDLL
-    metrics: dict[str, torch.dtype]
-
-
-class _Evaluation(NamedTuple):
-    library: ctypes.CDLL
-    metrics: dict[str, torch.dtype]
+    metrics: dict[str, torch.dtype]  # by name, in their order
 
 
 def _check_types(tensors: Sequence[Tensor]) -> None:

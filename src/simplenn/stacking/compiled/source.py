@@ -153,8 +153,7 @@ def evaluation_source(shapes: Shapes, step: Step) -> str:
     x = in_memory("x", (step.batch, *shapes.x), torch.float32, "f({}[{}])")
     y = in_memory("y", (step.batch, *shapes.y), torch.float32, "f({}[{}])")
     metrics = translate(step.graph, [*_weights(shapes), x, y], body)
-    for number, metric in enumerate(metrics):
-        body.assign(metric.as_type(torch.float64).reshaped(()), lambda _, number=number: f"metrics[{number}]")
+    _assign_metrics(metrics, body)
     temporaries, floats = body.memory()
     head = "static void metrics_of(Float* state, const float* x, const float* y, Float* memory, Double* metrics) {"
     function = _function(head, [*_places(shapes), *temporaries, *body.statements])
@@ -177,8 +176,7 @@ def _step(shapes: Shapes, step: Step, update: GraphModule, is_mask: Sequence[boo
         start += grad.num
     loss, *metrics = results[num_trained:]
     body.assign(loss.as_type(torch.float32).reshaped(()), lambda _: "loss")
-    for number, metric in enumerate(metrics):
-        body.assign(metric.as_type(torch.float64).reshaped(()), lambda _, number=number: f"metrics[{number}]")
+    _assign_metrics(metrics, body)
     _update(shapes, update, is_mask, grads, body)
     temporaries, floats = body.memory()
     head = (
@@ -186,6 +184,11 @@ def _step(shapes: Shapes, step: Step, update: GraphModule, is_mask: Sequence[boo
         "Float* memory, Float& loss, Double* metrics) {"
     )
     return _function(head, [*_places(shapes), *temporaries, *body.statements]), floats, len(metrics)
+
+
+def _assign_metrics(metrics: Sequence[Value], body: Body) -> None:
+    for number, metric in enumerate(metrics):
+        body.assign(metric.as_type(torch.float64).reshaped(()), lambda _, number=number: f"metrics[{number}]")
 
 
 def _update(shapes: Shapes, graph: GraphModule, is_mask: Sequence[bool], grads: Value, body: Body) -> None:
