@@ -8,14 +8,12 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it, before torch is loaded
 
 import commands
-import numpy as np
 import yaml
 from commands import ROOT, script
 from hydra import compose, initialize_config_dir
@@ -57,25 +55,8 @@ def _composed_once(*overrides: str) -> DictConfig:
         return compose("train", list(overrides))
 
 
-@pytest.fixture(scope="session")
-def _figures_drawn_once() -> None:
-    """The axes of a figure depend on the targets alone, and take as long to draw as a short run takes to train."""
-    from simplenn.rundir.predictions import PredictionFigure
-
-    drawn: dict[tuple, Any] = {}
-    draw = PredictionFigure._draw
-
-    def draw_once(self: PredictionFigure, targets: dict[str, np.ndarray]) -> Any:
-        key = tuple((name, values.tobytes()) for name, values in targets.items())
-        if key not in drawn:
-            drawn[key] = draw(self, targets)
-        return drawn[key]
-
-    PredictionFigure._draw = draw_once
-
-
 @pytest.fixture
-def train_run(tmp_path: Path, _figures_drawn_once: None) -> Callable[..., Result]:
+def train_run(tmp_path: Path) -> Callable[..., Result]:
     """Trains in `tmp_path/<name>` without a command line; lines and bars are off."""
     from simplenn.training.train import train
 
