@@ -27,7 +27,8 @@ class Forked:
         self,
         arguments: list[str],
         cwd: Path,
-        stdin: str,
+        stdin: str | bytes,
+        stdout: int | None,
         environment: Mapping[str, str],
         prelude: str,
         further_ranks: int,
@@ -35,13 +36,14 @@ class Forked:
     ) -> None:
         self.args = arguments
         self.returncode: int | None = None
-        (text, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
-        with open(to_stdin, "w") as stream:
-            stream.write(stdin)  # little enough for a pipe
+        (from_stdout, to_stdout), (from_stderr, to_stderr) = os.pipe(), os.pipe()
         self.stdout, self.stderr = open(from_stdout), open(from_stderr)  # noqa: SIM115
         self._socket = server.connected()
-        socket.send_fds(self._socket, [b"c"], [text, stdout, stderr])
-        for descriptor in (text, stdout, stderr):
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin.encode() if isinstance(stdin, str) else stdin)
+            given.seek(0)
+            socket.send_fds(self._socket, [b"c"], [given.fileno(), to_stdout if stdout is None else stdout, to_stderr])
+        for descriptor in (to_stdout, to_stderr):
             os.close(descriptor)
         command = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
         command |= {"prelude": prelude, "further_ranks": further_ranks}
@@ -159,7 +161,8 @@ def start(
     name: str,
     *arguments: str,
     cwd: Path,
-    stdin: str = "",
+    stdin: str | bytes = "",
+    stdout: int | None = None,
     environment: Mapping[str, str] = os.environ,
     prelude: str = "",
     preloaded: str = "everything",
@@ -167,19 +170,21 @@ def start(
 ) -> Forked:
     """Starts a script of the repo's as a user does in the directory `cwd`, and returns at once.
 
-    `name` is that of a file in scripts/, or the path of another. `prelude` is code that the process runs before the
-    script: it plants an error, say. `preloaded` is what the process has imported, `everything` or `hydra`. Of the
-    processes that Lightning starts for it, `further_ranks` are forked, too, in place of fresh interpreters.
+    `name` is that of a file in scripts/, or the path of another. `stdout` is a descriptor for it to write to in place
+    of a pipe. `prelude` is code that the process runs before the script: it plants an error, say. `preloaded` is what
+    the process has imported, `everything` or `hydra`. Of the processes that Lightning starts for it, `further_ranks`
+    are forked, too, in place of fresh interpreters.
     """
     arguments = (str(ROOT / "scripts" / name), *arguments)
-    return Forked(list(arguments), cwd, stdin, environment, prelude, further_ranks, server(preloaded))
+    return Forked(list(arguments), cwd, stdin, stdout, environment, prelude, further_ranks, server(preloaded))
 
 
 def script(
     name: str,
     *arguments: str,
     cwd: Path,
-    stdin: str = "",
+    stdin: str | bytes = "",
+    stdout: int | None = None,
     environment: Mapping[str, str] = os.environ,
     prelude: str = "",
     preloaded: str = "everything",
@@ -188,12 +193,12 @@ def script(
 ) -> subprocess.CompletedProcess[str]:
     """The same, once it has ended. `fresh` is for what concerns its start: it takes an interpreter of its own."""
     if fresh:
-        assert not prelude and not further_ranks
+        assert not prelude and not further_ranks and stdout is None and isinstance(stdin, str)
         command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
         pipes = {"input": stdin, "capture_output": True, "text": True, "timeout": SECONDS}
         return subprocess.run(command, cwd=cwd, env=environment, check=False, **pipes)
     kind: dict[str, Any] = {"prelude": prelude, "preloaded": preloaded, "further_ranks": further_ranks}
-    process = start(name, *arguments, cwd=cwd, stdin=stdin, environment=environment, **kind)
+    process = start(name, *arguments, cwd=cwd, stdin=stdin, stdout=stdout, environment=environment, **kind)
     try:
         out, err = process.communicate()
     finally:

@@ -1,5 +1,6 @@
 """Words and streams at the edges of what a shell gives a command."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,11 +47,6 @@ def test_hydras_own_default_of_subdirectories_works(sweeper: str, tmp_path: Path
     assert all((tmp_path / "outputs" / "sweeps" / "s" / num / "result.json").is_file() for num in "01")
 
 
-def shell(command: str, cwd: Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    line = f"'{sys.executable}' '{ROOT}/scripts/'{command}"
-    return subprocess.run(["bash", "-c", line], cwd=cwd, input=given, capture_output=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("edges")
@@ -60,19 +56,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("to", [">&-", "> /dev/full"])
 def test_a_run_is_done_without_standard_output(to: str, tmp_path: Path) -> None:
-    done = shell(f"train.py name=x {' '.join(SMALL)} {to}", tmp_path)
+    line = f"'{sys.executable}' '{ROOT}/scripts/train.py' name=x {' '.join(SMALL)} {to}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("command", ["predict.py outputs/runs/x 1 2 3", "evaluate.py outputs/runs/x"])
-def test_output_that_is_the_product_and_is_lost_is_a_failure(command: str, trained: Path) -> None:
+@pytest.mark.parametrize("to", ["nothing", "a full disk", "a reader that goes away"])
+def test_output_that_is_the_product_and_is_lost_is_a_failure(command: str, to: str, trained: Path) -> None:
     """In one line; a reader that goes away is none."""
-    for to in (">&-", "> /dev/full"):
-        done = shell(f"{command} {to}", trained)
+    if to == "a reader that goes away":
+        unread, stdout = os.pipe()
+        os.close(unread)
+    else:
+        stdout = os.open("/dev/full", os.O_WRONLY)
+    closed = "import os, sys; os.close(1); sys.stdout = None" if to == "nothing" else ""  # as Python begins with >&-
+    name, *words = command.split()
+    done = script(name, *words, cwd=trained, stdout=stdout, prelude=closed)
+    os.close(stdout)
+    if to == "a reader that goes away":
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
         assert done.returncode == 1, done.stderr
-        assert done.stderr.startswith(b"standard output can't be written: ") and done.stderr.count(b"\n") == 1
-    done = shell(f"{command} | true; exit ${{PIPESTATUS[0]}}", trained)
-    assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stderr.startswith("standard output can't be written: ") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -89,7 +95,7 @@ def test_output_that_is_the_product_and_is_lost_is_a_failure(command: str, train
     ],
 )
 def test_rows_from_standard_input(given: bytes, message: str, trained: Path) -> None:
-    done = shell("predict.py outputs/runs/x -", trained, given)
+    done = script("predict.py", "outputs/runs/x", "-", cwd=trained, stdin=given)
     assert done.returncode == (2 if message else 0), done.stderr
-    assert done.stderr.decode().startswith(message) and len(done.stderr) < 300
-    assert done.stdout.count(b"\n") == (0 if message else 2)
+    assert done.stderr.startswith(message) and len(done.stderr) < 300
+    assert done.stdout.count("\n") == (0 if message else 2)
