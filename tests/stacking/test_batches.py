@@ -3,9 +3,12 @@
 import math
 
 import pytest
+import torch
+from torch import Tensor
 
+from simplenn import data
 from simplenn.data import EpochBatches
-from simplenn.stacking.batches import StackBatches
+from simplenn.stacking.batches import StackBatches, orders_of
 
 
 @pytest.mark.parametrize(("num_samples", "batch_size"), [(10, 4), (8, 8), (3, 1)])
@@ -27,3 +30,11 @@ def test_batches_are_those_of_each_run_alone(num_samples: int, batch_size: int) 
     in_order = StackBatches(seeds, num_samples, batch_size)
     assert list(in_order) == list(EpochBatches(num_samples, batch_size))
     assert in_order.orders()[0].tolist() == [list(range(num_samples))] and not in_order.orders()[1].any()
+
+
+def test_an_edited_order_is_that_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rolled(num_samples: int, seed: int, epoch: int) -> Tensor:
+        return torch.arange(num_samples).roll(seed + epoch)
+
+    monkeypatch.setattr(data, "shuffled", rolled)
+    assert orders_of(5, [1, 3], 1).tolist() == [[3, 4, 0, 1, 2], [1, 2, 3, 4, 0]]

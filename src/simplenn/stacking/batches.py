@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from simplenn.data import EpochBatches, shuffled
+from simplenn import data
+from simplenn.data import EpochBatches
+from simplenn.stacking.seed_sequences import states
 
 
 class StackBatches(Sampler[list[int]]):
@@ -48,8 +50,17 @@ class StackBatches(Sampler[list[int]]):
         """This epoch's orders of all samples, [S, N] or one for all, and [R] each run's row of them."""
         if self._is_same:
             return torch.tensor([[number for batch in self for number in batch]]), self._row_of_run
-        orders = torch.stack([shuffled(self._num_samples, seed, self._epoch) for seed in self._distinct_seeds])
-        return orders, self._row_of_run
+        return orders_of(self._num_samples, self._distinct_seeds, self._epoch), self._row_of_run
+
+
+def orders_of(num_samples: int, seeds: Sequence[int], epoch: int) -> Tensor:
+    """[S, N]: `data.shuffled` for each seed, in a fifth of the time."""
+    orders, generator = torch.empty(len(seeds), num_samples, dtype=torch.int64), torch.Generator()
+    for order, state in zip(orders.unbind(), states(seeds, epoch).tolist(), strict=True):
+        torch.randperm(num_samples, generator=generator.manual_seed(state), out=order)
+    if not torch.equal(orders[0], data.shuffled(num_samples, seeds[0], epoch)):  # which anyone may edit
+        return torch.stack([data.shuffled(num_samples, seed, epoch) for seed in seeds])
+    return orders
 
 
 def same_batches(seeds: Sequence[int], shuffle: bool) -> bool:
