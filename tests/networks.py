@@ -512,6 +512,22 @@ class HalfFrozen(nn.Module):
         return self.second(self.first(x).relu())
 
 
+class SetsTheSeed(Plain):
+    """All of its runs begin with the same weights."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(3)
+        super().__init__()
+
+
+class Rescaled(Plain):
+    """Its first weights are drawn, then multiplied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer1.weight.data.mul_(0.1)
+
+
 class EvaluationOnly(nn.Module):
     """Answers otherwise in evaluation than in training."""
 

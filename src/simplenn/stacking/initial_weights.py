@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from simplenn.config import build, optimizer_factory
 from simplenn.regressor import Regressor
 from simplenn.stacking.attributes import attributes_of, first_difference
+from simplenn.stacking.draws import Recording
 from simplenn.stacking.reasons import NotStackable
+
+CONSTRUCTED = 8  # networks at least, though the draws of one are known: the others' are held against them
 
 
 class InitialWeights:
@@ -47,21 +50,36 @@ class InitialWeights:
     def _made(self, seeds: Sequence[int]) -> dict[str, Tensor]:
         """[S, ...] by name, for distinct seeds."""
         L.seed_everything(seeds[0], verbose=False)
-        made = self._make()
-        self._first = first = self._first or made
-        expected, weights_of_first = attributes_of(first), list(first.parameters())
-        stacked = {name: weight.new_empty(len(seeds), *weight.shape) for name, weight in made.named_parameters()}
+        with Recording() as recording:
+            made = self._make()
+        self._first = self._first or made
+        weights = dict(made.named_parameters())
+        stacked = {name: weight.new_empty(len(seeds), *weight.shape) for name, weight in weights.items()}
+        draws = recording.draws(list(weights.values()))
+        constructed = len(seeds) if draws is None else CONSTRUCTED
+        self._construct(seeds[:constructed], stacked)
+        if draws is not None:
+            first = {name: weight[:constructed].clone() for name, weight in stacked.items()}
+            rows = zip(*(weight.unbind() for weight in stacked.values()), strict=True)
+            for seed, row in zip(seeds, rows, strict=True):
+                draws.draw(seed, row)
+            if any(not torch.equal(weight, stacked[name][:constructed]) for name, weight in first.items()):
+                self._construct(seeds, stacked)
+        return stacked
+
+    def _construct(self, seeds: Sequence[int], stacked: dict[str, Tensor]) -> None:
+        """Fills the first rows with the weights of a network for each seed."""
+        assert self._first is not None
+        expected, weights_of_first = attributes_of(self._first), list(self._first.parameters())
         for i, seed in enumerate(seeds):
-            if i:
-                _reseed(seed)
-                made = self._make()
+            _reseed(seed)
+            made = self._make()
             weights = dict(made.named_parameters())
             different = first_difference(expected, attributes_of(made), [*weights_of_first, *weights.values()])
             if different or list(weights) != list(stacked):
                 raise NotStackable(f"{different or 'which weights there are'} depends on the seed")
             for name, weight in weights.items():
                 stacked[name][i] = weight
-        return stacked
 
 
 def _maker(cfg: DictConfig) -> Callable[[], Regressor]:
