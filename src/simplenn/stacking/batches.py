@@ -3,7 +3,7 @@
 Shapes: R runs, S distinct seeds, N samples, B batch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,13 +19,21 @@ class StackBatches(Sampler[list[int]]):
     """Yields the sample numbers of the first run's batches, which Lightning's loop is driven by; `orders` has those of
     all runs. So a batch goes to the device once, and the runs' own are taken from the samples there.
 
-    `seeds` are those of the R runs. The other arguments are those of `EpochBatches`, which `TensorDataModule` passes;
-    the one seed among them is not used.
+    `seeds` are those of the R runs; `draw` gives orders as `orders_of` does. The other arguments are those of
+    `EpochBatches`, which `TensorDataModule` passes; the one seed among them is not used.
     """
 
     def __init__(
-        self, seeds: Sequence[int], num_samples: int, batch_size: int, *, shuffle: bool = False, **others: Any
+        self,
+        seeds: Sequence[int],
+        num_samples: int,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        draw: Callable[[int, Sequence[int], int], Tensor] | None = None,
+        **others: Any,
     ) -> None:
+        self._draw = draw or orders_of
         others["seed"] = seeds[0]
         self._of_first_run = EpochBatches(num_samples, batch_size, shuffle=shuffle, **others)
         self._num_samples = num_samples
@@ -50,7 +58,7 @@ class StackBatches(Sampler[list[int]]):
         """This epoch's orders of all samples, [S, N] or one for all, and [R] each run's row of them."""
         if self._is_same:
             return torch.tensor([[number for batch in self for number in batch]]), self._row_of_run
-        return orders_of(self._num_samples, self._distinct_seeds, self._epoch), self._row_of_run
+        return self._draw(self._num_samples, self._distinct_seeds, self._epoch), self._row_of_run
 
 
 def orders_of(num_samples: int, seeds: Sequence[int], epoch: int) -> Tensor:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from simplenn.metric import Means, metrics_of_epoch
 from simplenn.regressor import Batch, Regressor
+from simplenn.stacking.batches import orders_of
 from simplenn.stacking.optimizer import StackedOptimizer
 from simplenn.stacking.rules import UPDATE_RULES, Hyperparameters
 from simplenn.stacking.steps import Steps, TrainerView
@@ -28,6 +29,7 @@ class Stack(L.LightningModule):
     """
 
     optimizer_class: type[StackedOptimizer] = StackedOptimizer
+    orders_of = staticmethod(orders_of)
 
     def __init__(
         self,

@@ -73,7 +73,7 @@ def attempt_stack(
     seeds = seeds_of(cfg, columns)
     regressor, data = build_run(cfg, share_data(cfg))
     assert isinstance(data, TensorDataModule)
-    data.make_batches = partial(StackBatches, seeds)
+    data.make_batches = partial(StackBatches, seeds, draw=kind.orders_of)
     optimizer = regressor.configure_optimizers()  # of one run: of which kind it is, and its defaults
     stack = kind(
         regressor,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from simplenn.regressor import Batch
 from simplenn.stacking.compiled.epoch import CompiledEpoch, State
+from simplenn.stacking.compiled.orders import compiled_orders_of
 from simplenn.stacking.memory import is_out_of_memory
 from simplenn.stacking.optimizer import StackedOptimizer
 from simplenn.stacking.reasons import CannotCompile
@@ -29,6 +30,7 @@ class CompiledStack(Stack):
     """
 
     optimizer_class = StepCounter
+    orders_of = staticmethod(compiled_orders_of)
     _compiled: CompiledEpoch | None = None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

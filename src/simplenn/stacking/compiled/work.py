@@ -1,4 +1,5 @@
-"""What is handed to compiled code, laid out as `lanes.h` has it, and the threads that carry it out. Knows no graphs.
+"""What is handed to compiled code, laid out as `lanes.h` and `orders.cpp` have it, and the threads that carry it out.
+Knows no graphs.
 
 Shapes: R runs.
 """
@@ -35,6 +36,15 @@ class EvaluationWork(ctypes.Structure):
         ("num_runs", ctypes.c_int64),
         ("state", ctypes.POINTER(ctypes.c_void_p)),
         *((name, ctypes.c_void_p) for name in ("x", "y", "metrics")),
+    ]
+
+
+class DrawingWork(ctypes.Structure):
+    """`Drawing` in orders.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("num_seeds", "num_samples")),
+        *((name, ctypes.c_void_p) for name in ("seeds", "orders")),
     ]
 
 
