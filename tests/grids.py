@@ -21,7 +21,7 @@ PARSER = OverridesParser.create()
 
 def grid(*overrides: str, points: int | None = None) -> list[list[str]]:
     """The jobs that a command with these overrides names."""
-    return jobs_of(PARSER.parse_overrides(list(overrides)), points, PARSER)
+    return jobs_of(PARSER.parse_overrides(list(overrides)), points)
 
 
 def fresh(planner: Planner) -> Planner:

@@ -64,7 +64,7 @@ class VectorizedSweeper(Sweeper):
             )
         parser = OverridesParser.create(self._loader)
         params = [f"{key}={value}" for key, value in self._params.items()]
-        jobs: Sequence[Job] = jobs_of(parser.parse_overrides([*params, *arguments]), self._points, parser)
+        jobs: Sequence[Job] = jobs_of(parser.parse_overrides([*params, *arguments]), self._points)
         returns = self._launch_all(jobs) if self._batched is None else self._launch_plan(self._plan(jobs))
         # of the jobs of a stack none has raised
         for job in chain.from_iterable(getattr(batch, "singles", batch) for batch in returns):

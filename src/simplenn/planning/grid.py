@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import product
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 
@@ -17,26 +16,29 @@ LONGEST_NAME = 200
 UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]")  # in a file's name
 
 
-def jobs_of(overrides: Iterable[Override], points: int | None, parser: OverridesParser) -> list[list[str]]:
+def jobs_of(overrides: Iterable[Override], points: int | None) -> list[list[str]]:
     """Every job's overrides, an interval cut into `points`. Raises `HydraException` for what can't be a grid."""
     if points is not None and points < 2:
         raise HydraException(f"hydra.sweeper.points must be a whole number of 2 or more, got {points}; try 10")
     choices: dict[str, list[str]] = {}  # by key: of two overrides of one key the second counts, in the first's place
     for override in overrides:
-        if override.is_interval_sweep():
-            override = parser.parse_override(_interval_as_list(override, points))
         key = override.get_key_element()
-        is_sweep = override.is_sweep_override()
-        values = override.sweep_string_iterator() if is_sweep else [override.get_value_element_as_str()]
-        choices[key] = [f"{key}={value}" for value in values]
+        choices[key] = [f"{key}={value}" for value in _texts(override, points)]
     jobs = [list(job) for job in product(*choices.values())]
     if not jobs:
         raise HydraException("a sweep must have at least one job, got an empty list or range; try seed=range(10)")
     return jobs
 
 
-def _interval_as_list(override: Override, points: int | None) -> str:
-    """The interval as an override with a list: evenly spaced, ends included; by ratio with `tag(log, ...)`."""
+def _texts(override: Override, points: int | None) -> Iterable[str]:
+    """Of the values that it sweeps over, or of its one value."""
+    if override.is_interval_sweep():
+        return _points_of(override, points)
+    return override.sweep_string_iterator() if override.is_sweep_override() else [override.get_value_element_as_str()]
+
+
+def _points_of(override: Override, points: int | None) -> list[str]:
+    """Those of an interval: evenly spaced, ends included; by ratio with `tag(log, ...)`."""
     interval = override.value()
     assert isinstance(interval, IntervalSweep)
     low, high = interval.start, interval.end
@@ -61,8 +63,8 @@ def _interval_as_list(override: Override, points: int | None) -> str:
     values = [a + (b - a) * i / (points - 1) for i in range(points)]
     values = [low, *(math.exp(v) if by_ratio else v for v in values[1:-1]), high]
     if isinstance(low, int) and isinstance(high, int):
-        return f"{key}=" + ",".join(map(str, dict.fromkeys(map(round, values))))
-    return f"{key}=" + ",".join(_readable(values))
+        return list(map(str, dict.fromkeys(map(round, values))))
+    return _readable(values)
 
 
 def _readable(values: Sequence[float]) -> list[str]:
