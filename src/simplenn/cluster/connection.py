@@ -3,9 +3,7 @@
 import logging
 import multiprocessing
 import os
-import shutil
 import signal
-import tempfile
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +12,7 @@ from typing import Any
 
 from simplenn.cluster import working
 from simplenn.cluster.ending import end
+from simplenn.cluster.scratch import Scratch
 from simplenn.cluster.settings import Settings
 from simplenn.cluster.unit import refuse_difference
 from simplenn.errors import ConfigError
@@ -36,7 +35,7 @@ CONFIGURATION = {
 class Connection:
     """Dask's `client`, and the cluster where it is the command's own; `token` names what is this command's."""
 
-    def __init__(self, client: Any, cluster: Any = None, scratch: str | None = None) -> None:
+    def __init__(self, client: Any, cluster: Any = None, scratch: Scratch | None = None) -> None:
         self.client = client
         self.token = f"simplenn-{uuid.uuid4().hex[:12]}"
         self.numbers = count(1)  # of the units, each of which has one of its own: Dask knows them by these
@@ -87,7 +86,7 @@ class Connection:
                 with suppress(Exception):
                     end_of.close(timeout=2)
         if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch.remove()
 
 
 def connect(settings: Settings) -> Connection:
@@ -120,12 +119,12 @@ def _local(settings: Settings) -> Connection:
 
     _fork_workers()
     workers, _ = settings.local_workers_and_threads
-    scratch = tempfile.mkdtemp(prefix="simplenn-dask-")
+    scratch = Scratch()
     cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,  # units at a time; of torch's threads, each unit sets its own number
         memory_limit=settings.memory_limit or 0,  # by its own guess it would pause workers, and kill them
-        local_directory=scratch,
+        local_directory=scratch.path,
         dashboard_address=":0",
         silence_logs=logging.CRITICAL,
     )
