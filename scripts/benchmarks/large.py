@@ -8,7 +8,8 @@ MILLION = "1,000,000 runs, no directories"
 
 
 def _long_stack(seconds_between: str) -> Case:
-    """6,000 runs of 800 epochs, which are one stack of nearly the size that its memory allows."""
+    """6,000 runs of 800 epochs, which are one stack of nearly the size that its memory allows; compiled it would be
+    trained before its first checkpoint."""
     return Case(
         (
             str(PROCESSES / "long_stack.py"),
@@ -19,6 +20,7 @@ def _long_stack(seconds_between: str) -> Case:
             "hydra.sweeper.points=100",
             "seed=range(60)",
             "trainer.max_epochs=800",
+            "trainer.compile=false",
             "run_dirs=none",
         )
     )
@@ -32,8 +34,8 @@ LARGE = Group(
         EVERY_MINUTE: _long_stack("60"),
     },
     figures={
-        f"{MILLION} / one run": Figure(lambda t: t[MILLION] / t["one run, post"], target=45),
-        f"{MILLION}, memory": Figure(lambda t: t[memory_of(MILLION)], "GiB", target=4),
+        f"{MILLION} / one run": Figure(lambda t: t[MILLION] / t["one run, post"], target=30),
+        f"{MILLION}, memory": Figure(lambda t: t[memory_of(MILLION)], "GiB", target=3),
         "a checkpoint every minute / none": Figure(lambda t: t[EVERY_MINUTE] / t[NEVER], target=1.03),
         "a checkpoint every minute / none, CPU": Figure(
             lambda t: t[cpu_of(EVERY_MINUTE)] / t[cpu_of(NEVER)], target=1.03

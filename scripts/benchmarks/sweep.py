@@ -3,8 +3,8 @@
 from cases import TRAIN, Case, Figure, Group
 
 
-def _over_one(case: str, target: float) -> Figure:
-    return Figure(lambda t: t[case] / t["one run, post"], target=target)
+def _over_one(case: str, target: float, work: str = "post") -> Figure:
+    return Figure(lambda t: t[case] / t[f"one run, {work}"], target=target)
 
 
 def post_sweep(num_seeds: int, run_dirs: str) -> Case:
@@ -23,6 +23,10 @@ def post_sweep(num_seeds: int, run_dirs: str) -> Case:
     )
 
 
+def _sum_sweep(*words: str) -> Case:
+    return Case((TRAIN, "-m", "optimizer=adam", *words))
+
+
 SIX = ("optimizer=sgd,adam", "optimizer.lr=0.001,0.01,0.1")
 SWEEP = Group(
     cases={
@@ -33,6 +37,11 @@ SWEEP = Group(
         "10,000 runs": post_sweep(100, "auto"),
         "10,000 runs, all directories": post_sweep(100, "all"),
         "100,000 runs, no directories": post_sweep(1000, "none"),
+        "10,000 seeds, sum": _sum_sweep("seed=range(10000)"),
+        "10,000 learning rates, sum": _sum_sweep("optimizer.lr=interval(1e-4, 1e-1)", "hydra.sweeper.points=10000"),
+        "100 seeds by 100 learning rates, sum": _sum_sweep(
+            "seed=range(100)", "optimizer.lr=interval(1e-4, 1e-1)", "hydra.sweeper.points=100"
+        ),
         "basic launcher, 20 jobs": Case((TRAIN, "-m", "hydra/launcher=basic", "experiment=post", "seed=range(20)")),
     },
     figures={
@@ -41,6 +50,9 @@ SWEEP = Group(
         "10,000 runs / one run": _over_one("10,000 runs", 1.5),
         "10,000 runs, all directories / one run": _over_one("10,000 runs, all directories", 3),
         "100,000 runs, no directories / one run": _over_one("100,000 runs, no directories", 6),
+        "10,000 seeds, sum / one run": _over_one("10,000 seeds, sum", 1.3, "sum"),
+        "10,000 learning rates, sum / one run": _over_one("10,000 learning rates, sum", 1.3, "sum"),
+        "100 seeds by 100 learning rates, sum / one run": _over_one("100 seeds by 100 learning rates, sum", 1.3, "sum"),
         "a job of the basic launcher / one of 10,000 runs": Figure(
             lambda t: (t["basic launcher, 20 jobs"] / 20) / (t["10,000 runs"] / 10_000), target=600, at_least=True
         ),
