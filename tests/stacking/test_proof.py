@@ -380,7 +380,7 @@ def test_the_compiler_is_tried_where_it_pays(monkeypatch: pytest.MonkeyPatch, ca
     def trained(cfg: DictConfig, columns: Any, **others: Any) -> Any:
         tried.append(cfg.trainer.compile)
         outcome = honest(with_compiler(cfg, False), columns, **others)
-        if cfg.trainer.compile and len(tried) > 5:
+        if cfg.trainer.compile and len(tried) > 6:
             outcome.last.weights["network.layer2.bias"][0] += 1e-6
         return outcome
 
@@ -390,9 +390,27 @@ def test_the_compiler_is_tried_where_it_pays(monkeypatch: pytest.MonkeyPatch, ca
         monkeypatch.setattr(engine, "PAYS_FROM", num_run_steps + 1)
         assert not prove(cfg, columns).compiles and tried == [False] * 2
         monkeypatch.setattr(engine, "PAYS_FROM", num_run_steps)
-        assert prove(cfg, columns).compiles and tried == [False] * 3 + [True]
-        assert not prove(cfg, columns).compiles and tried[4:] == [False, True]
+        assert prove(cfg, columns).compiles and tried == [False] * 4 + [True]
+        assert not prove(cfg, columns).compiles and tried[5:] == [False, False, True]
     assert caplog.records == []
+
+
+def test_witnesses_are_held_against_torchs_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From all over the group: compiled code that is right for the runs which train by themselves may be wrong for
+    others."""
+    cfg, honest = configured("trainer.compile=auto"), proof.train_stack
+    columns = {"seed": list(range(1000)), "optimizer.lr": [0.01] * 1000}
+    monkeypatch.setattr(engine, "PAYS_FROM", 0)
+
+    def trained(cfg: DictConfig, columns: Any, **others: Any) -> Any:
+        outcome = honest(with_compiler(cfg, False), columns, **others)
+        if cfg.trainer.compile and wrong in columns["seed"]:
+            outcome.curves["train/loss"][-1, columns["seed"].index(wrong)] += 1e-7
+        return outcome
+
+    monkeypatch.setattr(proof, "train_stack", trained)
+    for wrong in (-1, 992, 512):
+        assert prove(cfg, columns).compiles == (wrong < 0)
 
 
 def test_the_batches_of_a_sweep_share_its_groups_proof(monkeypatch: pytest.MonkeyPatch) -> None:

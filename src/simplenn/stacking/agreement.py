@@ -64,6 +64,19 @@ def is_exact(cfg: DictConfig, network: nn.Module) -> bool:
     return on_cpu and rounds_alike and is_single_precision and is_asked and is_shipped and is_narrow
 
 
+def single_run(outcome: Outcome, run: int) -> SingleRun:
+    """Run number `run` of a stack's outcome, as if it had trained by itself."""
+    rows = [
+        {name: float(values[epoch, run]) for name, values in outcome.curves.items()}
+        for epoch in range(len(outcome.steps))
+    ]
+    weights = {name: weight[run] for name, weight in outcome.last.weights.items()}
+    optimizer = {
+        slot: {name: state[run] for name, state in states.items()} for slot, states in outcome.last.optimizer.items()
+    }
+    return SingleRun(outcome.status[run], outcome.message[run], outcome.epoch[run], rows, weights, optimizer)
+
+
 def first_difference(
     outcome: Outcome, run: int, single: SingleRun, initial: Named, *, exact: bool
 ) -> Difference | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from simplenn import signals
 from simplenn.groups.columns import Columns, config_of, num_runs_of, seeds_of
+from simplenn.groups.outcome import Outcome
 from simplenn.setup import build_run
-from simplenn.stacking.agreement import NOT_AS_SINGLE, Difference, SingleRun, first_difference, is_exact
+from simplenn.stacking.agreement import NOT_AS_SINGLE, Difference, SingleRun, first_difference, is_exact, single_run
 from simplenn.stacking.attributes import attributes_of
 from simplenn.stacking.attributes import first_difference as first_different_attribute
 from simplenn.stacking.engine import may_compile, must_compile, with_compiler
@@ -45,6 +47,7 @@ from simplenn.training import (
 log = logging.getLogger(__name__)
 
 MIN_EPOCHS, MIN_STEPS = 2, 4  # which a proof trains at least, if the configuration has as many
+WITNESSES = 64  # runs, from all over a group, whose bits compiled code must have where torch's kernels have them
 
 
 @dataclass(frozen=True)
@@ -87,23 +90,24 @@ def _prove(cfg: DictConfig, columns: Columns, name_of: Callable[[int], str]) -> 
     initial(seeds_of(cfg, columns))
     num_steps = len(next(iter(data_of_seeds.values())).train_dataloader())
     trial = _Trial(_shortened(cfg, num_steps), columns, runs, initial, data_of_seeds)
-    difference = trial.difference(runs, compiled=False, exact=is_exact(cfg, regressor.network))
+    exact = is_exact(cfg, regressor.network)
+    difference = trial.difference(exact=exact)
     if difference is not None:
         run, what = difference
         raise NotStackable(f"in a stack, {name_of(run)} {NOT_AS_SINGLE}: {what}")
     if not may_compile(cfg, num_runs * cfg.trainer.max_epochs * num_steps):
         return Proof(None, initial=initial)
-    reason = _reason_not_compiled(trial, exact=not must_compile(cfg))
+    reason = _reason_not_compiled(trial, exact=not must_compile(cfg), num_witnesses=WITNESSES if exact else 0)
     if reason is not None:
         level = logging.INFO if must_compile(cfg) else logging.DEBUG
         log.log(level, "trainer.compile=%s is ignored: %s", str(cfg.trainer.compile).lower(), reason)
     return Proof(None, reason is None, initial)
 
 
-def _reason_not_compiled(trial: "_Trial", *, exact: bool) -> str | None:
+def _reason_not_compiled(trial: "_Trial", *, exact: bool, num_witnesses: int) -> str | None:
     """Why stacks must not be compiled. What is compiled for it is then there for stacks of any size."""
     try:
-        difference = trial.difference(trial.runs, compiled=True, exact=exact)
+        difference = trial.difference_of_compiled(exact=exact, num_witnesses=num_witnesses)
     except Exception as error:
         signals.raise_if_received()
         return " ".join(str(error).split())
@@ -161,17 +165,42 @@ class _Trial:
         self._initial = initial
         self._single = {run: _train_single(config_of(cfg, columns, run), data_of_seeds) for run in runs}
 
-    def difference(self, runs: Sequence[int], *, compiled: bool, exact: bool = False) -> tuple[int, Difference] | None:
-        """Trains a stack of these runs, some of them more than once; the first run that differs, and where."""
+    def difference(self, *, exact: bool) -> tuple[int, Difference] | None:
+        """Trains the runs as a stack; the first of them that differs from itself, trained singly, and where."""
+        return self._difference_from(self._single, self._stacked(self.runs, compiled=False), exact)
+
+    def difference_of_compiled(self, *, exact: bool, num_witnesses: int) -> tuple[int, Difference] | None:
+        """The same of compiled code. Witnesses are more runs, held against a stack of torch's kernels."""
+        runs, expected = list(self.runs), self._single
+        if num_witnesses:
+            num_runs = num_runs_of(self._columns)
+            runs += range(0, num_runs, -(-num_runs // num_witnesses))
+            by_kernels = self._stacked(runs, compiled=False).outcome
+            expected = {run: single_run(by_kernels, place) for place, run in enumerate(runs)} | expected
+        return self._difference_from(expected, self._stacked(runs, compiled=True), exact)
+
+    def _stacked(self, runs: Sequence[int], *, compiled: bool) -> "_Stacked":
         columns = {key: [values[run] for run in runs] for key, values in self._columns.items()}
         outcome = train_stack(with_compiler(self._cfg, compiled), columns, initial=self._initial)
-        seeds = seeds_of(self._cfg, columns)
-        for place, run in enumerate(runs[: len(self.runs)]):
-            initial = {name: weight[0] for name, weight in self._initial([seeds[place]]).items()}
-            found = first_difference(outcome, place, self._single[run], initial, exact=exact)
+        return _Stacked(runs, self._initial(seeds_of(self._cfg, columns)), outcome)
+
+    def _difference_from(
+        self, expected: Mapping[int, SingleRun], stacked: "_Stacked", exact: bool
+    ) -> tuple[int, Difference] | None:
+        for place, run in enumerate(stacked.runs):
+            initial = {name: weight[place] for name, weight in stacked.initial.items()}
+            found = first_difference(stacked.outcome, place, expected[run], initial, exact=exact)
             if found is not None:
                 return run, found
         return None
+
+
+class _Stacked(NamedTuple):
+    """Some runs of a group trained as a stack."""
+
+    runs: Sequence[int]
+    initial: Mapping[str, Tensor]  # [R, ...] by name
+    outcome: Outcome
 
 
 def _train_single(cfg: DictConfig, data_of_seeds: Mapping[int, LightningDataModule]) -> SingleRun:
