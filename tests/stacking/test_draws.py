@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import networks
 import numpy as np
@@ -67,6 +68,55 @@ def of_python() -> nn.Module:
     return made if random.random() < 2 else nn.Linear(3, 1)
 
 
+def of_numpys_state() -> nn.Module:
+    """Which it leaves as it was."""
+    state, made = np.random.get_state(), nn.Linear(2, 1)
+    if np.random.rand() < 1e-9:
+        nn.init.zeros_(made.weight)
+    np.random.set_state(state)
+    return made
+
+
+def of_the_seed() -> nn.Module:
+    made = nn.Linear(2, 1)
+    if torch.initial_seed() == 77:
+        nn.init.zeros_(made.weight)
+    return made
+
+
+def seeded() -> nn.Module:
+    torch.manual_seed(torch.initial_seed() % 100)
+    return nn.Linear(2, 1)
+
+
+def of_its_address() -> nn.Module:
+    made = nn.Linear(2, 1)
+    made.train(id(made) % 32 != 0)
+    return made
+
+
+def in_a_thread() -> nn.Module:
+    made = nn.Linear(2, 1)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: nn.init.zeros_(made.weight) if made.bias[0] > 0.7 else None).result()
+    return made
+
+
+def with_an_import() -> nn.Module:
+    import os
+
+    return nn.Linear(2, len(os.environ.get("HOME", "a")))
+
+
+def of_a_closure() -> Maker:
+    draw = np.random.default_rng()
+
+    def make() -> nn.Module:
+        return nn.Linear(2, 1 + (draw.random() < 0))
+
+    return make
+
+
 def masked() -> nn.Module:
     made = nn.Linear(2, 1)
     made.register_buffer("mask", torch.empty(2).uniform_())
@@ -101,6 +151,13 @@ OTHERS: dict[str, Maker] = {
     "padding": lambda: nn.Embedding(20, 3, padding_idx=0),
     "numpy's numbers": of_numpy,
     "Python's numbers": of_python,
+    "numpy's state": of_numpys_state,
+    "the seed": of_the_seed,
+    "another seed": seeded,
+    "its address": of_its_address,
+    "in a thread": in_a_thread,
+    "with an import": with_an_import,
+    "a closure": of_a_closure(),
     "a random mask": masked,
     "uninitialised": uninitialised,
     "one memory twice": tied,

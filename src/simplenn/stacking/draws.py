@@ -2,7 +2,7 @@
 fifty times as long.
 
 Only for constructors that do the same whatever they draw: those that fill new weights by torch's generator alone, as
-all of `torch.nn.init`'s uniform and normal ways do, and read none of the numbers.
+all of `torch.nn.init`'s uniform and normal ways do, and read neither the numbers nor a generator's state.
 """
 
 import random
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from simplenn.stacking.own_code import Watch
 
 aten: Any = torch.ops.aten
 RANDOM = (aten.uniform_.default, aten.normal_.default)
@@ -64,30 +66,41 @@ class Recording(TorchDispatchMode):
         self._fills: list[tuple[int, Any, tuple[Any, ...]]] = []  # of which memory, by which operation
         self._is_plain = True
         self._reads = _Reads()
+        self._watch = Watch()
 
     def __enter__(self) -> "Recording":
         self._states = _states()
         self._reads.__enter__()
-        return super().__enter__()
+        super().__enter__()
+        self._watch.__enter__()
+        return self
 
     def __exit__(self, *error: Any) -> None:
+        self._watch.__exit__(*error)
         super().__exit__(*error)
         self._reads.__exit__(*error)
-        self._is_plain &= not self._reads.found and _states() == self._states
+        self._is_plain &= self._watch.is_harmless and not self._reads.found and _states() == self._states
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        self._is_plain &= self._watch.is_harmless
+        if self._is_plain:
+            self._note(func, args, kwargs or {}, result)
+        if not self._is_plain:
+            self._made.clear()  # which may be much
+        return result
+
+    def _note(self, func: Any, args: Any, kwargs: dict[str, Any], result: Any) -> None:
         if func in MAKES:
             self._made[_memory(result)] = result
             if MAKES[func]:
                 operation, *arguments = MAKES[func]
                 self._fills.append((_memory(result), operation, tuple(arguments)))
-        elif func in FILLS and not any(value is not None for value in (kwargs or {}).values()):
+        elif func in FILLS and not any(value is not None for value in kwargs.values()):
             self._fills.append((_memory(args[0]), func, args[1:]))
             self._is_plain &= _is_whole(args[0])
         elif func not in NEUTRAL:
             self._is_plain = False
-        return result
 
     def draws(self, weights: Sequence[Tensor]) -> Draws | None:
         """Those of the weights that were constructed; `None` where they can't be told from what was noted."""

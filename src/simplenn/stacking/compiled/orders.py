@@ -4,13 +4,14 @@ Shapes: S seeds, N samples.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from simplenn import data
-from simplenn.stacking.batches import orders_of
+from simplenn.stacking.batches import is_as_known, orders_of
 from simplenn.stacking.compiled.library import load
 from simplenn.stacking.compiled.work import DrawingWork, Threads
 from simplenn.stacking.reasons import CannotCompile
@@ -22,17 +23,24 @@ MOST_SAMPLES = 2**32 // 20  # of more, torch draws by another way
 
 
 def compiled_orders_of(num_samples: int, seeds: Sequence[int], epoch: int) -> Tensor:
-    """[S, N]: `batches.orders_of`, by compiled code where that can be had and has the same orders."""
-    if len(seeds) < FEWEST or num_samples >= MOST_SAMPLES:
+    """[S, N]: `batches.orders_of`, by compiled code where that can be had and draws as torch does."""
+    if len(seeds) < FEWEST or num_samples >= MOST_SAMPLES or not (is_as_known(data.shuffled) and _draws_as_torch()):
         return orders_of(num_samples, seeds, epoch)
+    return _drawn(num_samples, seeds, epoch)
+
+
+@cache
+def _draws_as_torch() -> bool:
+    """Whether there is compiled code, and it has torch's orders, of more samples than the generator makes at a time."""
     try:
-        library = load(SOURCE.read_text())
+        return torch.equal(_drawn(1000, range(FEWEST), 1), orders_of(1000, range(FEWEST), 1))
     except CannotCompile:
-        return orders_of(num_samples, seeds, epoch)
+        return False
+
+
+def _drawn(num_samples: int, seeds: Sequence[int], epoch: int) -> Tensor:
     given = states(seeds, epoch)
     orders = torch.empty(len(seeds), num_samples, dtype=torch.int64)
     work = DrawingWork(len(seeds), num_samples, given.ctypes.data, orders.data_ptr())
-    Threads().call(library.orders, work, len(seeds))
-    if any(not torch.equal(orders[i], data.shuffled(num_samples, seeds[i], epoch)) for i in (0, -1)):
-        return orders_of(num_samples, seeds, epoch)
+    Threads().call(load(SOURCE.read_text()).orders, work, len(seeds))
     return orders

@@ -5,8 +5,8 @@ Shapes: R runs.
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import torch
@@ -78,8 +78,21 @@ class Threads:
                 others.append(self._others.submit(take))
             take()
         finally:  # of a signal too: what the others write to must outlive them
-            for _ in pieces:
-                pass  # nobody begins another one
-            wait(others)
+            _end(pieces, others)
         for other in others:
             other.result()
+
+
+def _end(pieces: Iterator[int], others: Sequence[Future[None]]) -> None:
+    """Lets nobody begin another piece, and waits for all, whatever is raised here meanwhile; that is raised then."""
+    raised: BaseException | None = None
+    while True:
+        try:
+            for _ in pieces:
+                pass
+            wait(others)
+            break
+        except BaseException as error:
+            raised = error
+    if raised is not None:
+        raise raised
