@@ -7,9 +7,11 @@ units of work, and `working` is what runs in a worker.
 May import: errors, signals, config, rundir, groups, training, stacking.
 """
 
+from simplenn.cluster.gpus import gpus_for
 from simplenn.cluster.settings import Settings, check_settings
 
 __all__ = [
     "Settings",
     "check_settings",
+    "gpus_for",
 ]

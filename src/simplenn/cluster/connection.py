@@ -5,13 +5,14 @@ import multiprocessing
 import os
 import signal
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any
 
 from simplenn.cluster import working
 from simplenn.cluster.ending import end
+from simplenn.cluster.gpus import VISIBLE
 from simplenn.cluster.scratch import Scratch
 from simplenn.cluster.settings import Settings
 from simplenn.cluster.unit import refuse_difference
@@ -130,7 +131,7 @@ def _local(settings: Settings) -> Connection:
     )
     connection = Connection(Client(cluster, set_as_default=False), cluster, scratch)
     _with_workers(connection, SECONDS_FOR_OWN, "hydra.launcher.workers=1")
-    connection.client.register_plugin(_deaf_worker())
+    connection.client.register_plugin(_own_worker(settings.gpus))
     return connection
 
 
@@ -156,15 +157,17 @@ def _with_workers(connection: Connection, seconds: float, fix: str) -> Connectio
     return connection
 
 
-def _deaf_worker() -> Any:
-    """What Dask does in each worker as it comes up, also in those that take a lost one's place."""
+def _own_worker(gpus: Sequence[str]) -> Any:
+    """What Dask does in each worker as it comes up, also in those that take a lost one's place, by its name."""
     from distributed import WorkerPlugin
 
-    class Deaf(WorkerPlugin):
+    class Own(WorkerPlugin):
         def setup(self, worker: Any) -> None:
             working.ignore_signals()
+            if gpus:
+                os.environ[VISIBLE] = gpus[int(worker.name) % len(gpus)]
 
-    return Deaf()
+    return Own()
 
 
 def _kill(cluster: Any) -> None:

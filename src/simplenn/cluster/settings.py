@@ -17,7 +17,7 @@ NEEDED = {"local": ("dask", "distributed"), "slurm": ("dask", "distributed", "da
 
 @dataclass(frozen=True)
 class Settings:
-    """`workers` processes of `threads` threads each: by the cores of this machine where they are `None`."""
+    """`workers` processes of `threads` threads each: by the GPUs or the cores of this machine where they are `None`."""
 
     workers: int | None = None
     threads: int | None = None
@@ -25,6 +25,7 @@ class Settings:
     cluster: str = "local"  # otherwise the kind that is started
     options: dict[str, Any] = field(default_factory=dict)  # of dask-jobqueue's class for it
     memory_limit: str | None = None  # of each worker; none when `None`
+    gpus: tuple[str, ...] = ()  # of this machine, for its workers in turn; no key of the launcher's (see `gpus`)
 
     @property
     def is_local(self) -> bool:
@@ -33,10 +34,11 @@ class Settings:
 
     @property
     def local_workers_and_threads(self) -> tuple[int, int]:
-        """Of a cluster on this machine; together they take all cores, unless both are given."""
+        """Of a cluster on this machine; together they take all cores, unless both are given. Each GPU has a worker."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        threads = self.threads or max(1, cores // self.workers if self.workers else 1)
-        return self.workers or max(1, cores // threads), threads
+        workers = self.workers or len(self.gpus)
+        threads = self.threads or max(1, cores // workers if workers else 1)
+        return workers or max(1, cores // threads), threads
 
 
 def check_settings(values: Mapping[str, Any]) -> Settings:

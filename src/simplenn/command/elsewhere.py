@@ -2,16 +2,18 @@
 only to connect."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from simplenn.cluster import Settings, check_settings
+from simplenn.cluster import Settings, check_settings, gpus_for
 from simplenn.command.failures import Failures, Stopped
 from simplenn.command.prepared_group import PreparedGroup
 from simplenn.errors import ConfigError
+from simplenn.groups import RunGroup
 
 if TYPE_CHECKING:
     from simplenn.cluster.connection import Connection
@@ -34,7 +36,7 @@ class Elsewhere:
         """Raises `ConfigError`."""
         self._settings = check_settings(self._keys)
 
-    def connect(self, sweep: DictConfig) -> None:
+    def connect(self, sweep: DictConfig, groups: Iterable[RunGroup]) -> None:
         """Raises `ConfigError` where there is no cluster, or one whose workers aren't as this command is."""
         if self._connection is not None:
             return
@@ -42,6 +44,8 @@ class Elsewhere:
         from simplenn.cluster.working import versions
 
         assert self._settings is not None
+        if self._settings.is_local:
+            self._settings = replace(self._settings, gpus=gpus_for(group.cfg for group in groups))
         self._connection = connect(self._settings)
         try:
             self._connection.refuse_differences(versions())

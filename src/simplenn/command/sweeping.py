@@ -84,7 +84,7 @@ class Sweeping:
             going_on = GoingOn(plan, sweep)
             if going_on.is_left:
                 if self._elsewhere is not None and going_on.plan.jobs:
-                    self._elsewhere.connect(sweep)
+                    self._elsewhere.connect(sweep, going_on.plan.groups)
                 gate.rehearse_groups(going_on.plan.groups)
                 going_on.begin()
             else:
@@ -157,7 +157,7 @@ class Sweeping:
         assert self._elsewhere is not None and self._sweep is not None and self.failures is not None
         with gate.closed_on_errors():
             self._elsewhere.check()
-            self._elsewhere.connect(self._sweep)
+            self._elsewhere.connect(self._sweep, [one.group for one in prepared])
         return self._elsewhere.train(
             prepared, self._sweep, self._shown_progress(self._sweep), self.failures, run_single
         )
