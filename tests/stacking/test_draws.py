@@ -1,5 +1,6 @@
 """A constructor's draws, recorded once and drawn again for other seeds."""
 
+import math
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from simplenn.network import SimpleNN
 from simplenn.stacking.draws import Draws, Recording
 
 Maker = Callable[[], nn.Module]
+SIZES = {"small": (3, 4), "large": (8, 16)}
 
 
 class Initialised(nn.Linear):
@@ -22,6 +24,22 @@ class Initialised(nn.Linear):
     def __init__(self, fill: Callable[[torch.Tensor], object]) -> None:
         super().__init__(20, 3)
         fill(self.weight)
+
+
+class Blocks(nn.Module):
+    """As many are written: by helpers, comprehensions and constants."""
+
+    def __init__(self, size: str = "small") -> None:
+        super().__init__()
+        self.width, hidden = SIZES[size]
+        self.blocks = nn.ModuleList([nn.Linear(self.width, self.width) for _ in range(hidden)])
+        self.apply(self._initialise)
+        self.scale = nn.Parameter(torch.empty(1).fill_(math.sqrt(self.width)))
+
+    def _initialise(self, part: nn.Module) -> None:
+        if isinstance(part, nn.Linear):
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+            nn.init.zeros_(part.bias)
 
 
 def draws_of(make: Maker) -> Draws | None:
@@ -38,6 +56,7 @@ PLAIN: dict[str, Maker] = {
     "an embedding": lambda: nn.Embedding(20, 3),
     "a recurrent one": lambda: nn.LSTM(3, 4),
     "in double precision": lambda: nn.Linear(3, 4, dtype=torch.float64),
+    "blocks": Blocks,
     "xavier": lambda: Initialised(nn.init.xavier_normal_),
     "kaiming": lambda: Initialised(nn.init.kaiming_normal_),
     "zeros and ones": lambda: nn.ParameterList([torch.zeros(3), torch.ones(2), torch.randn(3, 4)]),

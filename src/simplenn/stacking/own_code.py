@@ -70,18 +70,18 @@ def _refers_to_harmless(frame: types.FrameType) -> bool:
 
 
 def _is_harmless(value: Any) -> bool:
-    """Whether code that refers to it still depends on nothing else. A Python function may be anything: it is watched
-    when it is called."""
+    """Whether code that refers to it still depends on nothing else. A Python function or a network may be anything: it
+    is watched when it is called."""
+    from torch import Tensor, nn
+
     if isinstance(value, types.ModuleType):
         return value.__name__ in MODULES
     if isinstance(value, types.BuiltinFunctionType):
         return value.__module__ in ("builtins", "math")
     if isinstance(value, type):
-        from torch import nn
-
         return _is_known(value.__module__) or value.__module__ == "builtins" or issubclass(value, nn.Module)
     if isinstance(value, dict):
         return all(map(_is_harmless, value.values()))
     if isinstance(value, list | tuple | set | frozenset):
         return all(map(_is_harmless, value))
-    return isinstance(value, (*PLAIN, types.FunctionType))
+    return isinstance(value, (*PLAIN, types.FunctionType, nn.Module, Tensor))
