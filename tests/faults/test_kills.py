@@ -20,6 +20,7 @@ GRID = (
     "max_stack=8",
 )
 MOST_KILLS = 200
+PATIENCE = 1.02  # times the seconds of the time before
 
 
 def finish(cwd: Path, *words: str) -> float:
@@ -32,12 +33,15 @@ def finish(cwd: Path, *words: str) -> float:
 
 
 def kill_until_done(cwd: Path, seconds: float, seed: int, *words: str) -> int:
-    """Starts the sweep, and kills it within so many seconds, until it comes to its end before; how often that was."""
+    """Starts the sweep, and kills it within so many seconds, until it comes to its end before; how often that was.
+
+    It has a little longer each time: the machine may have become busier since the seconds were taken.
+    """
     rng = random.Random(seed)
     for kills in range(MOST_KILLS):
         process = start("train.py", "-m", "name=study", *GRID, *words, cwd=cwd)
         try:
-            process.wait(rng.uniform(0.2, 1.0) * seconds)
+            process.wait(rng.uniform(0.2, 1.0) * seconds * PATIENCE**kills)
         except Exception:
             process.send_signal(signal.SIGKILL)
         out, err = process.communicate()
