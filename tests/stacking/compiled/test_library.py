@@ -85,3 +85,13 @@ def test_a_directory_that_others_can_write_to_is_not_used(cache: Path) -> None:
 def test_the_directory_is_the_users_own(cache: Path) -> None:
     library.load(SOURCE)
     assert cache.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_compiler_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("CXX", str(slow))
+    monkeypatch.setattr(library, "SECONDS", 0.2)
+    with pytest.raises(CannotCompile, match=r"takes more than 0\.2 s"):
+        library.load(SOURCE)

@@ -61,9 +61,8 @@ def _compile(source: str, scratch: Path, options: list[str]) -> Path:
     text, made = scratch / "epoch.cpp", scratch / "epoch.so"
     text.write_text(source)
     try:
-        done = subprocess.run(
-            [compiler(), *options, str(text), "-o", str(made), *_linked(options)], capture_output=True
-        )
+        command = [compiler(), *options, str(text), "-o", str(made), *_linked(options)]
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS)
     except OSError as error:
         raise CannotCompile(f"the C++ compiler {compiler()} can't be started ({error.strerror})") from error
     except subprocess.TimeoutExpired as error:
