@@ -60,8 +60,10 @@ def connection() -> Iterator[Connection]:
 def test_a_worker_sees_its_own_gpu_alone(connection: Connection) -> None:
     """And the worker that takes a lost one's place sees that one's."""
 
+    def of_worker() -> tuple[int, str]:
+        return os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+
     def seen() -> dict[int, str]:
-        of_worker = lambda: (os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES", "all"))  # noqa: E731
         return dict(connection.client.run(of_worker, on_error="ignore").values())
 
     connection.client.wait_for_workers(2, timeout=60)

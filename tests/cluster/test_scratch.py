@@ -49,7 +49,7 @@ def test_what_a_killed_command_left_is_removed(tmp_path: Path) -> None:
 
 def test_a_strangers_directory_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / "simplenn-dask-x").mkdir()
-    (tmp_path / "simplenn-dask-y" / "owner.lock").mkdir(parents=True)
+    (tmp_path / "simplenn-dask-y" / ".lock").mkdir(parents=True)
     own = Scratch()
     own.remove()
     assert len(list(tmp_path.iterdir())) == 2

@@ -2,37 +2,23 @@
 
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from simplenn.rundir.lock import NAME, Lock, at_work_in
 
 PREFIX = "simplenn-dask-"
-LOCK = "owner.lock"
 
 
 class Scratch:
-    """A new directory, at `path`, until `remove`. Those of commands that were killed are removed first: a command holds
-    the lock in its own, and with the command's end the system gives it back."""
+    """A new directory, at `path`, until `remove`. Those of commands that were killed are removed first."""
 
     def __init__(self) -> None:
-        for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
-            with suppress(OSError):  # of another user's, say; a lock that is held raises `Timeout`, which is one
-                lock = _locked(left)
-                shutil.rmtree(left.parent, ignore_errors=True)
-                lock.release()
-        new = Path(tempfile.mkdtemp(prefix=f"new-{PREFIX}"))
-        self._lock = _locked(new / LOCK)
-        self.path = str(new.rename(new.with_name(new.name.removeprefix("new-"))))  # never there without its owner
+        for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{NAME}"):
+            if at_work_in(lock.parent) is None:
+                shutil.rmtree(lock.parent, ignore_errors=True)
+        self.path = tempfile.mkdtemp(prefix=PREFIX)
+        self._lock = Lock(Path(self.path))
 
     def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
         self._lock.release()
-
-
-def _locked(path: Path) -> Any:
-    """Raises `filelock.Timeout` where another process has it."""
-    from filelock import FileLock
-
-    lock = FileLock(path, timeout=0)
-    lock.acquire()
-    return lock
+        shutil.rmtree(self.path, ignore_errors=True)

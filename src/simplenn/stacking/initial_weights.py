@@ -57,7 +57,7 @@ class InitialWeights:
         weights = dict(made.named_parameters())
         stacked = {name: weight.new_empty(len(seeds), *weight.shape) for name, weight in weights.items()}
         draws = recording.draws(list(weights.values()))
-        if draws is None or not self._drawn(draws, seeds, stacked):
+        if draws is None or len(seeds) <= CONSTRUCTED or not self._drawn(draws, seeds, stacked):
             self._construct(range(len(seeds)), seeds, stacked)
         return stacked
 

@@ -11,6 +11,8 @@ import types
 from functools import cache
 from typing import Any
 
+from simplenn.stacking.attributes import PRIMITIVE
+
 # Their code is known: it reads no random state and starts nothing, but by the C functions below.
 LIBRARIES = {"torch", "lightning", "lightning_utilities", "hydra", "omegaconf", "simplenn.config", __package__}
 LIBRARIES |= {"abc", "collections", "contextlib", "copy", "enum", "functools", "inspect", "typing", "types", "warnings"}
@@ -24,7 +26,7 @@ REVEALING = {
 # Attributes and built-in functions by which one comes to such things, or to anything.
 EVASIVE = {"_C", "random", "default_generator", "Generator", "multiprocessing", "numpy", "utils", "cuda", "mps", "xpu"}
 EVASIVE |= {"__import__", "compile", "eval", "exec", "globals", "input", "open", "id", "hash", "vars", "__globals__"}
-PLAIN = (int, float, complex, str, bytes, bool, type(None), range)
+PLAIN = (*PRIMITIVE, range)
 
 
 class Watch:

@@ -17,7 +17,7 @@ SEEDS = [0, 1, 2**32 - 1, *range(1000, 1000 + 2 * orders.FEWEST)]
 @pytest.fixture
 def no_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """What falls back to torch's own way fails."""
-    assert orders._draws_as_torch()
+    assert orders._library() is not None
 
     def refused(*_: object) -> None:
         raise AssertionError("not drawn by compiled code")
@@ -54,17 +54,17 @@ def test_without_a_compiler_torch_draws(monkeypatch: pytest.MonkeyPatch) -> None
         raise CannotCompile("there is no compiler")
 
     monkeypatch.setattr(orders, "load", load)
-    orders._draws_as_torch.cache_clear()
+    orders._library.cache_clear()
     assert torch.equal(orders.compiled_orders_of(9, SEEDS, 2), batches.orders_of(9, SEEDS, 2))
-    orders._draws_as_torch.cache_clear()
+    orders._library.cache_clear()
 
 
 def test_code_that_draws_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = orders._drawn
     monkeypatch.setattr(orders, "_drawn", lambda *given: drawn(*given).flip(0))
-    orders._draws_as_torch.cache_clear()
+    orders._library.cache_clear()
     assert torch.equal(orders.compiled_orders_of(9, SEEDS, 2), batches.orders_of(9, SEEDS, 2))
-    orders._draws_as_torch.cache_clear()
+    orders._library.cache_clear()
 
 
 def test_the_code_has_no_warnings() -> None:

@@ -3,6 +3,7 @@
 Shapes: S seeds, N samples.
 """
 
+import ctypes
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -24,23 +25,27 @@ MOST_SAMPLES = 2**32 // 20  # of more, torch draws by another way
 
 def compiled_orders_of(num_samples: int, seeds: Sequence[int], epoch: int) -> Tensor:
     """[S, N]: `batches.orders_of`, by compiled code where that can be had and draws as torch does."""
-    if len(seeds) < FEWEST or num_samples >= MOST_SAMPLES or not (is_as_known(data.shuffled) and _draws_as_torch()):
+    if len(seeds) < FEWEST or num_samples >= MOST_SAMPLES or not is_as_known(data.shuffled):
         return orders_of(num_samples, seeds, epoch)
-    return _drawn(num_samples, seeds, epoch)
+    library = _library()
+    return orders_of(num_samples, seeds, epoch) if library is None else _drawn(library, num_samples, seeds, epoch)
 
 
 @cache
-def _draws_as_torch() -> bool:
-    """Whether there is compiled code, and it has torch's orders, of more samples than the generator makes at a time."""
+def _library() -> ctypes.CDLL | None:
+    """The compiled code, where it can be had and has torch's orders, also of more samples than the generator makes
+    numbers at a time."""
     try:
-        return torch.equal(_drawn(1000, range(FEWEST), 1), orders_of(1000, range(FEWEST), 1))
+        library = load(SOURCE.read_text())
     except CannotCompile:
-        return False
+        return None
+    given = 1000, range(FEWEST), 1
+    return library if torch.equal(_drawn(library, *given), orders_of(*given)) else None
 
 
-def _drawn(num_samples: int, seeds: Sequence[int], epoch: int) -> Tensor:
+def _drawn(library: ctypes.CDLL, num_samples: int, seeds: Sequence[int], epoch: int) -> Tensor:
     given = states(seeds, epoch)
     orders = torch.empty(len(seeds), num_samples, dtype=torch.int64)
     work = DrawingWork(len(seeds), num_samples, given.ctypes.data, orders.data_ptr())
-    Threads().call(load(SOURCE.read_text()).orders, work, len(seeds))
+    Threads().call(library.orders, work, len(seeds))
     return orders
