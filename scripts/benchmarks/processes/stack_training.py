@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 
 from simplenn.config import check_config
 from simplenn.data import TensorDataModule
-from simplenn.metric import Means, metrics_of_epoch
+from simplenn.metric import metrics_of_epoch
 from simplenn.setup import build_run
 from simplenn.stacking import train_stack
 from simplenn.stacking.batches import StackBatches
@@ -76,7 +76,7 @@ def bare(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], None
             batches.set_epoch(epoch)
             orders.append(batches.orders())  # [S, N], [R]
         weights = {name: weight.movedim(0, -1) for name, weight in initial(own["seed"]).items()}
-        stacks.append((CompiledEpoch(Steps(regressor), rule, batch_size), rule, weights, orders))
+        stacks.append((CompiledEpoch(Steps(regressor), rule, batch_size, {}), rule, weights, orders))
 
     def train() -> None:
         for compiled, rule, weights, orders in stacks:
@@ -84,12 +84,8 @@ def bare(cfg: DictConfig, columns: Columns, max_stack: int) -> Callable[[], None
             slots = {slot: {name: torch.zeros_like(weight) for name, weight in own.items()} for slot in rule.slots}
             state = State(own, slots)
             for epoch, (order, place) in enumerate(orders):
-                done = compiled.train(state, x, y, order, place, 1 + epoch * num_steps)
-                means = Means()
-                for step in range(num_steps):
-                    metrics = {name: values[step] for name, values in done.metrics.items()}
-                    means.add(metrics, min(batch_size, len(x) - step * batch_size))
-                metrics_of_epoch({tag: mean.double() for tag, mean in means.values().items()})
+                state, measured = compiled.train(state, x, y, order, place, 1 + epoch * num_steps)
+                metrics_of_epoch({tag: mean.double() for tag, mean in measured.metrics.items()})
             assert all(bool(weight.isfinite().all()) for weight in state.weights.values())
 
     return train

@@ -144,7 +144,7 @@ class StackRecorder(Callback):
                 now[stopped] = last[stopped]
             metrics = {name: torch.where(live, value, torch.nan) for name, value in metrics.items()}
         if num_stopped < pl_module.num_runs:
-            self._record(trainer, before, state, metrics, live)
+            self._record(trainer, before, pl_module, metrics, live)
         else:
             trainer.should_stop = True
         for name, value in metrics.items():
@@ -155,7 +155,7 @@ class StackRecorder(Callback):
         self,
         trainer: Trainer,
         before: Recorded,
-        state: list[Tensor],
+        stack: Stack,
         metrics: Mapping[str, Tensor],
         live: Tensor | None,
     ) -> None:
@@ -164,7 +164,7 @@ class StackRecorder(Callback):
         after = replace(
             before,
             epochs=epoch,
-            last=[tensor.clone() for tensor in state],
+            last=stack.kept_state(),
             last_epoch=reached if live is None else torch.where(live, reached, before.last_epoch),
         )
         # Assigned to slices: a signal between these lines leaves a row too many, which no one reads.

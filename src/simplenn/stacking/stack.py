@@ -3,7 +3,7 @@
 Shapes: R runs, B batch; a weight is [R, ...].
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as L
@@ -25,7 +25,8 @@ class Stack(L.LightningModule):
 
     For each run's weights, the gradient of the sum of all losses is the gradient of that run's own loss: so Lightning
     trains a stack as it trains a run. `optimizer` is a class of torch.optim and the runs' numbers for it. With
-    `shared`, all runs see the same batches, [B, ...]; otherwise a batch is [R, B, ...].
+    `shared`, all runs see the same batches, [B, ...]; otherwise a batch is [R, B, ...]. `known` is what stacks of the
+    same configuration have found out that doesn't depend on their runs, by keys of their own; empty before the first.
     """
 
     optimizer_class: type[StackedOptimizer] = StackedOptimizer
@@ -38,12 +39,14 @@ class Stack(L.LightningModule):
         optimizer: tuple[type[Optimizer], Hyperparameters],
         *,
         shared: bool,
+        known: dict[Hashable, Any] | None = None,
     ) -> None:
         super().__init__()
         # Not a module: Lightning would find the regressor's own weights in it, and save and move them with the stack's.
         self.steps = Steps(regressor)
         self._optimizer = optimizer
         self._shared = shared
+        self.known = {} if known is None else known
         self.names = list(weights)
         trained = {name: weight.requires_grad for name, weight in regressor.named_parameters()}
         self.weights = nn.ParameterList(nn.Parameter(weights[name], trained[name]) for name in self.names)
@@ -135,9 +138,13 @@ class Stack(L.LightningModule):
         metrics = self._mapped(self.steps.validate, batch, batch_idx, shared=True)
         self._val_means.add(metrics, len(batch[0]))
 
+    def train_means(self) -> dict[str, Tensor]:
+        """Of what the training steps of the epoch that ends have logged, [R] each by tag."""
+        return self._train_means.values()
+
     def epoch_metrics(self, *, validated: bool) -> dict[str, Tensor]:
         """The metrics of the epoch that ends, [R] each by tag; those of its validation only if it had one."""
-        means = self._train_means.values() | (self._val_means.values() if validated else {})
+        means = self.train_means() | (self._val_means.values() if validated else {})
         return metrics_of_epoch({tag: mean.double() for tag, mean in means.items()})
 
     @property
@@ -150,6 +157,10 @@ class Stack(L.LightningModule):
         """Everything that further training depends on, [R, ...] each: the weights, then the optimizer's slots."""
         slots = self.optimizer.slots.values()
         return [*(weight.data for weight in self.weights), *(tensor for slot in slots for tensor in slot)]
+
+    def kept_state(self) -> list[Tensor]:
+        """The same, in tensors that no later epoch writes to."""
+        return [tensor.clone() for tensor in self.state()]
 
     def by_name(self, state: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         """What `state` returned: the weights by name, and slot -> the optimizer's state by its weight's name."""

@@ -67,7 +67,7 @@ def train_in_stacks(
     halves go on from its last completed epoch. What raises even by itself is yielded without an outcome. A stack that
     was interrupted is the last.
     """
-    initial = initial or InitialWeights(cfg)
+    initial, known = initial or InitialWeights(cfg), {}
     size = max_stack or default_max_stack(cfg, columns)
     rest = deque(_Stack(range(num_runs_of(columns)), start).cut(size))
     is_known = False  # whether it has been said that stacks are halved
@@ -76,7 +76,7 @@ def train_in_stacks(
         own = {key: values[stack.runs.start : stack.runs.stop] for key, values in columns.items()}
         of_runs = None if keep is None else partial(keep, stack.runs)
         try:
-            attempt = attempt_stack(cfg, own, callbacks, directory, initial, stack.start, of_runs)
+            attempt = attempt_stack(cfg, own, callbacks, directory, initial, stack.start, of_runs, known)
         except Exception as error:  # before the training began, as where its weights don't fit in memory
             attempt = Attempt(None, error)
         if attempt.error is None:

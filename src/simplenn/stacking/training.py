@@ -4,11 +4,11 @@ Shapes: R runs, T epochs.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
-from typing import NamedTuple, ParamSpec
+from typing import Any, NamedTuple, ParamSpec
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -52,11 +52,12 @@ def attempt_stack(
     initial: InitialWeights | None = None,
     start: Outcome | None = None,
     keep: Callable[[Outcome], None] | None = None,
+    known: dict[Hashable, Any] | None = None,
 ) -> Attempt:
     """Trains the R runs of `columns` as one stack; that they are stackable is for `proof.prove` to find out.
 
     It goes on from `start`, the outcome of just these runs, as if they had been trained at once. `keep` is called about
-    once a minute, at an epoch's end, with what another training could go on from.
+    once a minute, at an epoch's end, with what another training could go on from. `known` is as `Stack` has it.
 
     A signal ends the training, and is in the outcome for the caller to raise again; one that comes before training
     begins is raised. An error is returned: `CannotCompile` where `trainer.compile` asks for what can't be done.
@@ -80,6 +81,7 @@ def attempt_stack(
         (initial or InitialWeights(cfg))(seeds),
         (type(optimizer), hyperparameters(optimizer.defaults, columns)),
         shared=same_batches(seeds, data.shuffle),
+        known=known,
     )
     lrs = torch.tensor(columns.get("optimizer.lr", [optimizer.defaults["lr"]] * len(seeds)), dtype=torch.float64)
     recorder = StackRecorder(start_of(start) if start is not None else None)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from stacks import Columns, assert_same, configured
 
 from simplenn.signals import Interrupted
-from simplenn.stacking import Outcome, train_stack, with_compiler
+from simplenn.stacking import Outcome, train_in_stacks, train_stack, with_compiler
 from simplenn.stacking.compiled import epoch
 from simplenn.stacking.compiled.epoch import CompiledEpoch
 from simplenn.stacking.compiled.work import PIECE, EvaluationWork, Threads
@@ -123,6 +123,35 @@ def test_any_number_of_runs_is_trained_by_the_same_code(num_runs: int) -> None:
     finally:
         torch.set_num_threads(threads)
     assert_same(outcomes[0], list(range(num_runs)), outcomes[1], list(range(num_runs)))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "columns", "num_graphs"),
+    [
+        ("adam", {"optimizer.lr": [0.1, 0.01, 0.01, 0.01, 0.02, 0.03]}, 1),  # numbers on which a stack's runs agree
+        ("sgd", {"optimizer.momentum": [0.5, 0.9, 0.0, 0.0, 0.0, 0.9]}, 3),  # in all runs of a stack, none, some
+        ("adam", {"optimizer.weight_decay": [0.1, 0.2, 0.0, 0.0, 0.0, 0.1]}, 3),
+    ],
+)
+def test_stacks_of_a_sweep_share_what_is_compiled(
+    optimizer: str, columns: Columns, num_graphs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step's graph is made once where it is the same for all stacks; the numbers are those without the compiler."""
+    graphs: list[Any] = []
+    honest = epoch.update_graph
+    monkeypatch.setattr(epoch, "update_graph", lambda *given: graphs.append(given) or honest(*given))
+    columns = {"seed": [0, 1, 2, 3, 4, 5]} | columns
+    cfg = configured(*SUM, f"optimizer={optimizer}", "optimizer.lr=0.01", "trainer.compile=true")
+    stacks = [outcome for _, outcome in train_in_stacks(cfg, columns, max_stack=2)]
+    assert len(graphs) == num_graphs
+    for number, outcome in enumerate(stacks):
+        assert outcome is not None
+        own = {key: values[2 * number : 2 * number + 2] for key, values in columns.items()}
+        eager = train_stack(with_compiler(cfg, False), own)
+        if IS_KNOWN:
+            assert_same(eager, [0, 1], outcome, [0, 1])
+        else:
+            assert_moved_alike(cfg, own, eager, outcome)
 
 
 def test_a_signal_waits_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:

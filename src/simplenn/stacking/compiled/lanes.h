@@ -231,14 +231,15 @@ INLINE void gather(Float* to, const float* data, const int64_t* const* order, in
 // What an epoch is given, and where it leaves what it computes. R runs, K steps, N samples, S orders.
 struct Training {
   int64_t num_runs, num_steps, num_samples;
-  float* const* state;               // weights, then slots: [numbers, R] each, written to
+  const float* const* state;         // weights, then slots: [numbers, R] each
+  float* const* new_state;           // the same after the epoch
   const float *x, *y;                // [N, numbers of a sample]
   const int64_t* orders;             // [S, N]
   const int64_t* order_of_run;       // [R]
   const float* const* coefficients;  // of each step: one number, or [R]
   const int64_t* is_of_run;          // which of the two it is
   float* losses;                     // [K, R]
-  double* metrics;                   // [metrics, K, R]
+  double* metrics;                   // [metrics, R], the means over the epoch
 };
 struct Evaluation {
   int64_t num_runs;

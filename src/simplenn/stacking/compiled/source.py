@@ -35,6 +35,7 @@ extern "C" int train(const Training* work, int64_t first, int64_t last) {{
       const int64_t* order[LANES];
       for (int lane = 0; lane < LANES; ++lane)
         order[lane] = work->orders + work->order_of_run[run + lane < num ? run + lane : num - 1] * work->num_samples;
+      Double sums[{metrics} + 1];
       for (int64_t k = 0; k < work->num_steps; ++k) {{
         Float coefficients[{coefficients} + 1], loss;
         Double metrics[{metrics} + 1];
@@ -45,11 +46,11 @@ extern "C" int train(const Training* work, int64_t first, int64_t last) {{
         const int64_t begin = k * {batch};
         {steps}
         store(work->losses + k * num, loss, run, num);
-        for (int m = 0; m < {metrics}; ++m)
-          store(work->metrics + (m * work->num_steps + k) * num, metrics[m], run, num);
+        add_to_sums(sums, metrics, begin, work->num_samples, {batch});
       }}
+      store_means(work->metrics, sums, work->num_samples, run, num);
     }}
-    store_group(states, {state}, work->state, sizes, {tensors}, start, last, num);
+    store_group(states, {state}, work->new_state, sizes, {tensors}, start, last, num);
   }}
   return 0;
 }}
@@ -59,6 +60,24 @@ STEP = """if (work->num_samples - begin {comparison} {batch}) {{
         gather(y, work->y, order, begin, {batch}, {width_y});
         step_{batch}(state, x, y, coefficients, rest, loss, metrics);
       }}"""
+# As `metric.Means` adds up what batches have, in the precision that each metric has.
+MEANS = """
+INLINE Double rounded(Double x, bool is_float) {{ return is_float ? to_double(to_float(x)) : x; }}
+
+static const bool is_float[] = {{{is_float}}};
+
+INLINE void add_to_sums(Double* sums, const Double* metrics, int64_t begin, int64_t num_samples, int64_t batch) {{
+  const Double weight = d(num_samples - begin < batch ? num_samples - begin : batch);
+  for (int m = 0; m < {metrics}; ++m) {{
+    const Double weighted = rounded(metrics[m] * weight, is_float[m]);
+    sums[m] = begin == 0 ? weighted : rounded(sums[m] + weighted, is_float[m]);
+  }}
+}}
+
+INLINE void store_means(double* to, const Double* sums, int64_t num_samples, int64_t run, int64_t num) {{
+  for (int m = 0; m < {metrics}; ++m) store(to + m * num, rounded(sums[m] / d(num_samples), is_float[m]), run, num);
+}}
+"""
 EVALUATE = """
 extern "C" int64_t bytes() {{ return (GROUP * {state} + {floats}) * sizeof(Float); }}
 
@@ -121,11 +140,13 @@ class Step(NamedTuple):
 def training_source(shapes: Shapes, steps: Sequence[Step], update: GraphModule, is_mask: Sequence[bool]) -> str:
     """For batches as `steps` has them, the whole ones first and then the epoch's last; `update` is the graph of a
     weight's single number, and `is_mask` says which of the coefficients that it takes are boolean."""
-    bodies, needed, num_metrics = [], 0, 0
+    bodies, needed, types = [], 0, []
     for step in steps:
-        text, floats, num_metrics = _step(shapes, step, update, is_mask)
+        text, floats, types = _step(shapes, step, update, is_mask)
         bodies.append(text)
         needed = max(needed, floats)
+    is_float = ", ".join(str(dtype == torch.float32).lower() for dtype in types) or "false"
+    means = MEANS.format(metrics=len(types), is_float=is_float)
     batch, width_x, width_y = steps[0].batch, prod(shapes.x), prod(shapes.y)
     state = sum(shapes.sizes)
     calls = [
@@ -140,11 +161,11 @@ def training_source(shapes: Shapes, steps: Sequence[Step], update: GraphModule, 
         sizes=", ".join(map(str, shapes.sizes)),
         tensors=len(shapes.sizes),
         coefficients=len(is_mask),
-        metrics=num_metrics,
+        metrics=len(types),
         batch=batch,
         steps=" else ".join(calls),
     )
-    return "\n".join([LANES.read_text(), *bodies, train])
+    return "\n".join([LANES.read_text(), *bodies, means, train])
 
 
 def evaluation_source(shapes: Shapes, step: Step) -> str:
@@ -163,8 +184,10 @@ def evaluation_source(shapes: Shapes, step: Step) -> str:
     return "\n".join([LANES.read_text(), function, evaluate])
 
 
-def _step(shapes: Shapes, step: Step, update: GraphModule, is_mask: Sequence[bool]) -> tuple[str, int, int]:
-    """The function of a step, how many `Float`s of memory it needs, and how many metrics it has."""
+def _step(
+    shapes: Shapes, step: Step, update: GraphModule, is_mask: Sequence[bool]
+) -> tuple[str, int, list[torch.dtype]]:
+    """The function of a step, how many `Float`s of memory it needs, and the types of its metrics."""
     body = Body()
     x, y = (in_memory(name, (step.batch, *shape), torch.float32) for name, shape in (("x", shapes.x), ("y", shapes.y)))
     results = translate(step.graph, [*_weights(shapes), x, y], body)
@@ -183,7 +206,8 @@ def _step(shapes: Shapes, step: Step, update: GraphModule, is_mask: Sequence[boo
         f"static void step_{step.batch}(Float* state, const Float* x, const Float* y, const Float* coefficients, "
         "Float* memory, Float& loss, Double* metrics) {"
     )
-    return _function(head, [*_places(shapes), *temporaries, *body.statements]), floats, len(metrics)
+    types = [metric.dtype for metric in metrics]
+    return _function(head, [*_places(shapes), *temporaries, *body.statements]), floats, types
 
 
 def _assign_metrics(metrics: Sequence[Value], body: Body) -> None:

@@ -49,7 +49,7 @@ class CompiledStack(Stack):
 
     def _epoch(self) -> CompiledEpoch:
         if self._compiled is None:
-            self._compiled = CompiledEpoch(self.steps, self.optimizer.rule, self.batch_size)
+            self._compiled = CompiledEpoch(self.steps, self.optimizer.rule, self.batch_size, self.known)
         return self._compiled
 
     def _train_epoch(self) -> None:
@@ -57,27 +57,27 @@ class CompiledStack(Stack):
         x, y = (part.contiguous() for part in self.samples)
         state, first_step = self._runs_last(), self.optimizer.num_steps + 1
         try:
-            measured = self._epoch().train(state, x, y, self.orders, self.order_of_run, first_step)
+            after, measured = self._epoch().train(state, x, y, self.orders, self.order_of_run, first_step)
         except Exception as error:
             raise _reason(error) from error
-        for step, losses in enumerate(measured.losses):
-            metrics = {name: values[step] for name, values in measured.metrics.items()}
-            self._train_means.add(metrics, min(self.batch_size, len(x) - step * self.batch_size))
-            self.losses.append(losses)
+        for name, weight in self.stacked_weights().items():
+            weight.data = after.weights[name].movedim(-1, 0)
+            for slot, by_name in after.slots.items():
+                if name in by_name:
+                    self.optimizer.state[weight][slot] = by_name[name].movedim(-1, 0)
+        self._means = measured.metrics
+        self.losses.extend(measured.losses)
+
+    def train_means(self) -> dict[str, Tensor]:
+        return self._means
+
+    def kept_state(self) -> list[Tensor]:
+        return self.state()  # each epoch has tensors of its own
 
     def _runs_last(self) -> State:
-        """The stack's own tensors, seen with the runs' axis last, which they have in memory from the first time on."""
-        for weight in self.weights:
-            weight.data = _with_runs_last(weight.data)
-            for slot, tensor in self.optimizer.state.get(weight, {}).items():
-                self.optimizer.state[weight][slot] = _with_runs_last(tensor)
-        weights, slots = self.by_name([tensor.movedim(0, -1) for tensor in self.state()])
+        """The stack's own tensors, seen with the runs' axis last, which they have in memory after the first epoch."""
+        weights, slots = self.by_name([tensor.movedim(0, -1).contiguous() for tensor in self.state()])
         return State(weights, slots)
-
-
-def _with_runs_last(tensor: Tensor) -> Tensor:
-    """[R, ...] as before, but laid out as [..., R]."""
-    return tensor.movedim(0, -1).contiguous().movedim(-1, 0)
 
 
 def _reason(error: Exception) -> Exception:

@@ -21,7 +21,7 @@ class TrainingWork(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("num_runs", "num_steps", "num_samples")),
-        ("state", ctypes.POINTER(ctypes.c_void_p)),
+        *((name, ctypes.POINTER(ctypes.c_void_p)) for name in ("state", "new_state")),
         *((name, ctypes.c_void_p) for name in ("x", "y", "orders", "order_of_run")),
         ("coefficients", ctypes.POINTER(ctypes.c_void_p)),
         ("is_of_run", ctypes.POINTER(ctypes.c_int64)),
