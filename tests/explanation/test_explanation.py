@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,28 @@ def test_a_run_of_another_setting_stands_nowhere(trained: Path) -> None:
     assert list(standing_lines(subject, run, None)) == []
     with pytest.raises(ConfigError, match="must be a sweep's directory"):
         list(standing_lines(subject, run, run.directory))
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "line"),
+    [
+        ("interrupted", "SIGTERM", "It was interrupted after 7 epochs (SIGTERM); resume=true goes on with it."),
+        ("diverged", "diverged: the loss became nan", "It diverged: the loss became nan; these weights are of before."),
+        ("failed", "no room", "It failed after 7 epochs (no room); resume=true goes on with it."),
+        (None, "", "It has no result: it is still training, or was killed; resume=true goes on with it then."),
+    ],
+)
+def test_of_a_run_that_is_not_done_its_end_is_said(
+    status: str | None, message: str, line: str, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(trained / "outputs/runs/post")
+    subject, result = subject_of(run, "last", ()), run.result()
+    assert result is not None
+    ended = None if status is None else replace(result, status=status, message=message, epoch=7)
+    monkeypatch.setattr(Run, "result", lambda _: ended)
+    assert list(standing_lines(subject, run, None)) == [line]
+    with pytest.raises(ConfigError, match="must be done to be compared"):
+        list(standing_lines(subject, run, trained / "outputs/sweeps/seeds"))
 
 
 def test_the_script_explains_a_run_and_draws_it(trained: Path) -> None:

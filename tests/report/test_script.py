@@ -16,7 +16,7 @@ from commands import script, start
 from simplenn.notebook.sweep import Sweep
 from simplenn.report import study_of
 from simplenn.report.comparison import compare
-from simplenn.report.curves import bands_of, curves_of
+from simplenn.report.curves import bands_of, objectives_by_epoch
 from simplenn.report.summary import write_summary
 from simplenn.rundir import Run, read_rows
 
@@ -92,15 +92,15 @@ def test_bands_are_those_of_the_runs_own_rows(root: Path) -> None:
     runs = study.runs.filter(study.runs["setting"] == setting)["run"]
     rows = [read_rows(Run(sweep_of(root, "singly") / "runs" / run).metrics_file) for run in runs]
     curves = np.array([[row["train/loss"] for row in own] for own in rows]).T
-    assert (curves_of(study, [setting])[setting] == curves).all()
+    assert (objectives_by_epoch(study, [setting])[setting] == curves).all()
     assert (bands_of(study, [setting])[setting].median == np.median(curves, axis=1)).all()
     stacked = study_of([sweep_of(root)])
     assert bands_of(stacked, ["optimizer=sgd,optimizer.lr=0.01"])["optimizer=sgd,optimizer.lr=0.01"].n == 8
     same = stacked.runs.with_row_index().filter(stacked.runs["run"] == "optimizer=sgd,optimizer.lr=0.01,seed=1")
-    own = curves_of(stacked, ["optimizer=sgd,optimizer.lr=0.01"])["optimizer=sgd,optimizer.lr=0.01"]
+    own = objectives_by_epoch(stacked, ["optimizer=sgd,optimizer.lr=0.01"])["optimizer=sgd,optimizer.lr=0.01"]
     single = [row["train/loss"] for row in rows[0]] if "sgd" in setting else None
     assert len(same) == 1 and (single is None or (own[:, 1] == single).all())
-    (diverged,) = curves_of(stacked, ["optimizer=sgd,optimizer.lr=1e+09"]).values()
+    (diverged,) = objectives_by_epoch(stacked, ["optimizer=sgd,optimizer.lr=1e+09"]).values()
     assert np.isinf(diverged[-1]).all() and np.isfinite(diverged[0]).all()
 
 

@@ -7,7 +7,7 @@ from simplenn.errors import ConfigError
 from simplenn.explanation.explain import percent
 from simplenn.explanation.standing import FEWEST, Standing, find_standing, standing
 from simplenn.explanation.subject import Subject
-from simplenn.rundir import Run, shown
+from simplenn.rundir import Result, Run, shown
 
 TUTORIALS_LOSS = 0.1012  # of epoch 100, as "Deep Learning Basics with PyTorch, part 4" prints it
 # The setting that the tutorial has, by key: where the run has it, too, the printed loss is told beside its own.
@@ -37,11 +37,13 @@ def headline(subject: Subject, run: Path, checkpoint: str) -> str:
 
 
 def standing_lines(subject: Subject, run: Run, sweep: Path | None) -> Iterator[str]:
-    """One or none; with `sweep` given, always one. Raises `ConfigError`."""
+    """How a run ended that isn't done, else where it stands: one or none; with `sweep` given, always one. Raises
+    `ConfigError`."""
     result = run.result()
     if result is None or result.status != "done":
         if sweep is not None:
             raise ConfigError(f"{run.directory} must be done to be compared with others; go on with it by resume=true")
+        yield _ending(result)
         return
     if sweep is not None:
         found = standing(subject.cfg, result, sweep)
@@ -52,6 +54,16 @@ def standing_lines(subject: Subject, run: Run, sweep: Path | None) -> Iterator[s
         found = find_standing(subject.cfg, result, run.directory)
     if found is not None:
         yield _in_words(found, _is_the_tutorials(subject, result.epoch))
+
+
+def _ending(result: Result | None) -> str:
+    if result is None:
+        return "It has no result: it is still training, or was killed; resume=true goes on with it then."
+    if result.status == "diverged":
+        return f"It {result.message}; these weights are of before."
+    epochs = "1 epoch" if result.epoch == 1 else f"{result.epoch:,} epochs"
+    how = "was interrupted" if result.status == "interrupted" else "failed"
+    return f"It {how} after {epochs} ({result.message}); resume=true goes on with it."
 
 
 def _in_words(found: Standing, is_the_tutorials: bool) -> str:

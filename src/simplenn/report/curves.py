@@ -39,11 +39,11 @@ class Band:
 
 def bands_of(study: Study, settings: Sequence[str]) -> dict[str, Band]:
     """Of the objective, of the settings that have curves. Raises `Damaged`."""
-    curves = curves_of(study, settings)
+    curves = objectives_by_epoch(study, settings)
     return {setting: band_of(curve) for setting, curve in curves.items() if not np.isnan(curve).all()}
 
 
-def curves_of(study: Study, settings: Sequence[str]) -> dict[str, np.ndarray]:
+def objectives_by_epoch(study: Study, settings: Sequence[str]) -> dict[str, np.ndarray]:
     """The objective [T, n] by setting, of the runs that count in `Study.settings`: NaN where a run has no such value,
     the worst value where a diverged run has none any more. Each part's file is read once. Raises `Damaged`."""
     runs = study.runs.select("setting", "status", "value").with_columns(

@@ -68,22 +68,9 @@ def attempt_stack(
     if start is not None and has_nothing_left(start, cfg.trainer.max_epochs):
         return Attempt(_ended(start))
     try:
-        kind = stack_class(cfg)
+        stack, data, lrs = _made(cfg, columns, initial or InitialWeights(cfg), known)
     except CannotCompile as error:
         return Attempt(None, error)
-    seeds = seeds_of(cfg, columns)
-    regressor, data = build_run(cfg, share_data(cfg))
-    assert isinstance(data, TensorDataModule)
-    data.make_batches = partial(StackBatches, seeds, draw=kind.orders_of)
-    optimizer = regressor.configure_optimizers()  # of one run: of which kind it is, and its defaults
-    stack = kind(
-        regressor,
-        (initial or InitialWeights(cfg))(seeds),
-        (type(optimizer), hyperparameters(optimizer.defaults, columns)),
-        shared=same_batches(seeds, data.shuffle),
-        known=known,
-    )
-    lrs = torch.tensor(columns.get("optimizer.lr", [optimizer.defaults["lr"]] * len(seeds)), dtype=torch.float64)
     recorder = StackRecorder(start_of(start) if start is not None else None)
 
     def outcome(others: tuple[str, str], interruption: Interrupted | None = None) -> Outcome:
@@ -114,6 +101,27 @@ def attempt_stack(
         # A Trainer's parts refer to it: until the collector comes by, it would keep all curves and weights in memory.
         vars(trainer).clear()
     return Attempt(outcome(("done", "")))
+
+
+def _made(
+    cfg: DictConfig, columns: Columns, initial: InitialWeights, known: dict[Hashable, Any] | None
+) -> tuple[Stack, TensorDataModule, Tensor]:
+    """The stack, its data and the runs' learning rates [R]. Raises `CannotCompile`."""
+    kind = stack_class(cfg)
+    seeds = seeds_of(cfg, columns)
+    regressor, data = build_run(cfg, share_data(cfg))
+    assert isinstance(data, TensorDataModule)
+    data.make_batches = partial(StackBatches, seeds, draw=kind.orders_of)
+    optimizer = regressor.configure_optimizers()  # of one run: of which kind it is, and its defaults
+    stack = kind(
+        regressor,
+        initial(seeds),
+        (type(optimizer), hyperparameters(optimizer.defaults, columns)),
+        shared=same_batches(seeds, data.shuffle),
+        known=known,
+    )
+    lrs = columns.get("optimizer.lr", [optimizer.defaults["lr"]] * len(seeds))
+    return stack, data, torch.tensor(lrs, dtype=torch.float64)
 
 
 def _raising(attempt: Callable[P, Attempt]) -> Callable[P, Outcome]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -32,29 +33,14 @@ def histogram(study: Study, comparison: Comparison) -> Figure:
     figure = new_figure(WIDTH, max(3.2, 1.4 + 1.5 * len(bests)))
     rows = figure.subplots(len(bests), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     logarithmic = is_logarithmic(finite)
-    low, high = float(finite.min()), float(finite.max())
-    if low == high:
-        low, high = low - abs(low) * 0.1 - 1e-9, high + abs(high) * 0.1 + 1e-9
-    num_bins = int(np.clip(4 * len(finite) ** (1 / 3), 10, 80))
-    edges = np.geomspace(low, high, num_bins + 1) if logarithmic else np.linspace(low, high, num_bins + 1)
-    edges[0], edges[-1] = low, high
+    edges = _bin_edges(finite, logarithmic)
     for axes, best, own in zip(rows, bests, values, strict=True):
         tidy(axes)
-        style = look_of(study, best.family)
+        color = look_of(study, best.family).color
         counts, _ = np.histogram(own[np.isfinite(own)], edges)
-        axes.stairs(counts / len(own), edges, fill=True, color=style.color, alpha=0.35)
-        axes.stairs(counts / len(own), edges, color=style.color, linewidth=1.2)
-        middle = best.row["median"]
-        axes.axvline(middle, color=INK, linewidth=1.4, linestyle=(0, (4, 2)))
-        is_right = (np.log(middle / low) / np.log(high / low) if logarithmic else (middle - low) / (high - low)) > 0.75
-        axes.annotate(
-            f" median {number(middle)} ",
-            (middle, 1),
-            xycoords=("data", "axes fraction"),
-            ha="right" if is_right else "left",
-            va="top",
-            fontsize=FONT - 1,
-        )
+        axes.stairs(counts / len(own), edges, fill=True, color=color, alpha=0.35)
+        axes.stairs(counts / len(own), edges, color=color, linewidth=1.2)
+        _mark_median(axes, best.row["median"], edges, logarithmic)
         diverged = f", {best.row['diverged']:,} more diverged" if best.row["diverged"] else ""
         text = f"{best.name}\n{len(own) - best.row['diverged']:,} runs{diverged}"
         axes.text(0.01, 0.97, text, transform=axes.transAxes, va="top", fontsize=FONT, color=INK)
@@ -66,6 +52,30 @@ def histogram(study: Study, comparison: Comparison) -> Figure:
     whose = f"best setting of each {family_name(study)}" if study.family is not None else "best setting"
     head(rows[0], f"Where the runs end: final {study.objective}", f"{whose}, all its seeds{left_out(study)}")
     return figure
+
+
+def _bin_edges(finite: np.ndarray, logarithmic: bool) -> np.ndarray:
+    low, high = float(finite.min()), float(finite.max())
+    if low == high:
+        low, high = low - abs(low) * 0.1 - 1e-9, high + abs(high) * 0.1 + 1e-9
+    num_bins = int(np.clip(4 * len(finite) ** (1 / 3), 10, 80))
+    edges = np.geomspace(low, high, num_bins + 1) if logarithmic else np.linspace(low, high, num_bins + 1)
+    edges[0], edges[-1] = low, high
+    return edges
+
+
+def _mark_median(axes: Axes, median: float, edges: np.ndarray, logarithmic: bool) -> None:
+    low, high = float(edges[0]), float(edges[-1])  # whose quotient may overflow in silence
+    place = np.log(median / low) / np.log(high / low) if logarithmic else (median - low) / (high - low)
+    axes.axvline(median, color=INK, linewidth=1.4, linestyle=(0, (4, 2)))
+    axes.annotate(
+        f" median {number(median)} ",
+        (median, 1),
+        xycoords=("data", "axes fraction"),
+        ha="right" if place > 0.75 else "left",
+        va="top",
+        fontsize=FONT - 1,
+    )
 
 
 def side_by_side(study: Study) -> Figure:

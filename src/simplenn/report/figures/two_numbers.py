@@ -5,6 +5,7 @@ import textwrap
 import numpy as np
 import polars
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
@@ -29,36 +30,20 @@ def heat_map(study: Study, one: str, other: str) -> Figure:
     height = max(3.4, min(8.0, 1.8 + 0.42 * len(second)))
     figure = new_figure(width * len(names) ** 0.75 + 1.0, height)
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-    medians = settings["median"].drop_nulls().to_numpy()
-    finite = medians[np.isfinite(medians)]
-    if not len(finite):
-        norm = Normalize(0, 1)
-    else:
-        logarithmic = is_logarithmic(finite)
-        low, high = limits(finite, logarithmic, bad_is_high=study.less_is_better)
-        norm = (LogNorm if logarithmic else Normalize)(max(low, float(finite.min())), min(high, float(finite.max())))
-    mesh = None
+    norm = _norm_of(study, settings["median"])
+    scale = SCALE if study.less_is_better else f"{SCALE}_r"
     for axes, name in zip(panels, names, strict=True):
         own = settings if family is None else settings.filter(polars.col(family) == name)
-        own = own.unique([one, other], keep="first", maintain_order=True)
-        grid = np.full((len(second), len(first)), np.nan)
-        for x, y, median in own.select(one, other, "median").iter_rows():
-            grid[second.index(y), first.index(x)] = np.nan if median is None else median
-        axes.set_facecolor("#eeeeee")
-        scale = SCALE if study.less_is_better else f"{SCALE}_r"
-        mesh = axes.pcolormesh(np.ma.masked_invalid(grid), cmap=scale, norm=norm, edgecolors="white", linewidth=1)
-        _mark_cells(axes, grid, norm, scale)
-        for axis, values, key in ((axes.xaxis, first, one), (axes.yaxis, second, other)):
-            _name_ticks(axis, values, study, key)
-        axes.set_xlabel(label_of(one), fontsize=FONT, color=INK)
-        if family is not None:
-            axes.set_title(name, loc="left", fontsize=FONT + 1, color=INK)
-        axes.tick_params(length=0, labelsize=FONT - 1, colors=INK)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        grid = _grid(own, (one, first), (other, second))
+        shown = np.ma.masked_invalid(grid)
+        mesh = axes.pcolormesh(shown, cmap=scale, norm=norm or Normalize(0, 1), edgecolors="white", linewidth=1)
+        _mark_cells(axes, grid, mesh.norm, scale)
+        _name_ticks(axes.xaxis, first)
+        _name_ticks(axes.yaxis, second)
+        _dress_panel(axes, label_of(one), "" if family is None else name)
     panels[0].set_ylabel(label_of(other), fontsize=FONT, color=INK)
-    if mesh is not None and len(finite):
-        bar = figure.colorbar(mesh, ax=list(panels), shrink=0.9, pad=0.02)
+    if norm is not None:
+        bar = figure.colorbar(panels[-1].collections[0], ax=list(panels), shrink=0.9, pad=0.02)
         bar.set_label(f"median {value_label(study)}", fontsize=FONT, color=INK)
         bar.ax.tick_params(labelsize=FONT - 1)
     title = f"Median {study.objective} (darker is better; x: diverged{_taken_together(study, one, other)})"
@@ -71,6 +56,38 @@ def heat_map(study: Study, one: str, other: str) -> Figure:
         fontweight="bold",
     )
     return figure
+
+
+def _norm_of(study: Study, medians: polars.Series) -> Normalize | None:
+    """Which values the colours' ends stand for; `None` where no median is finite."""
+    values = medians.drop_nulls().to_numpy()
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return None
+    logarithmic = is_logarithmic(finite)
+    low, high = limits(finite, logarithmic, bad_is_high=study.less_is_better)
+    return (LogNorm if logarithmic else Normalize)(max(low, float(finite.min())), min(high, float(finite.max())))
+
+
+def _grid(settings: polars.DataFrame, of_columns: tuple[str, list], of_rows: tuple[str, list]) -> np.ndarray:
+    """The medians, a row for each value of one key and a column for each of the other; NaN where there is none. Of
+    several settings of a cell, the first counts."""
+    (one, first), (other, second) = of_columns, of_rows
+    grid = np.full((len(second), len(first)), np.nan)
+    settings = settings.unique([one, other], keep="first", maintain_order=True)
+    for x, y, median in settings.select(one, other, "median").iter_rows():
+        grid[second.index(y), first.index(x)] = np.nan if median is None else median
+    return grid
+
+
+def _dress_panel(axes: Axes, label: str, title: str) -> None:
+    axes.set_facecolor("#eeeeee")
+    axes.set_xlabel(label, fontsize=FONT, color=INK)
+    if title:
+        axes.set_title(title, loc="left", fontsize=FONT + 1, color=INK)
+    axes.tick_params(length=0, labelsize=FONT - 1, colors=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
 
 
 def _taken_together(study: Study, one: str, other: str) -> str:
@@ -94,7 +111,7 @@ def _mark_cells(axes: Axes, grid: np.ndarray, norm: Normalize, scale: str) -> No
             axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=FONT - 2, color=ink)
 
 
-def _name_ticks(axis, values: list, study: Study, key: str) -> None:
+def _name_ticks(axis: Axis, values: list) -> None:
     texts = texts_of(polars.Series(values))
     every = max(1, len(values) // 12)
     axis.set_ticks([place + 0.5 for place in range(0, len(values), every)], [str(text) for text in texts[::every]])

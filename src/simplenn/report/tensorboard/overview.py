@@ -16,7 +16,7 @@ import polars
 
 from simplenn.report.settings import ONE_SETTING, quantiles
 from simplenn.report.study import Study
-from simplenn.report.tensorboard.setting_curves import SHARES, curves_of
+from simplenn.report.tensorboard.setting_curves import SHARES, quantiles_by_epoch
 
 AXIS = "optimizer.lr"  # shown against where the sweep goes over it; else the first other number
 MOST_LINES = 12
@@ -74,7 +74,7 @@ def overview_of(study: Study) -> Overview:
             line.steps = _steps(line.values, scale, by_ratio)
             line.against_axis = {name: points[has] for name, points in found.items()}
     lines, left_out = lines[:MOST_LINES], lines[MOST_LINES:]
-    curves = curves_of(study, [line.best for line in lines], [study.objective]).get(study.objective)
+    curves = quantiles_by_epoch(study, [line.best for line in lines], [study.objective]).get(study.objective)
     for place, line in enumerate(lines):
         line.by_epoch = {} if curves is None else {name: getattr(curves, name)[:, place] for name in SHARES}
     is_log = _is_log(study, lines)

@@ -32,7 +32,7 @@ class Curves(NamedTuple):
     q90: np.ndarray
 
 
-def curves_of(study: Study, settings: Sequence[str], tags: Sequence[str]) -> dict[str, Curves]:
+def quantiles_by_epoch(study: Study, settings: Sequence[str], tags: Sequence[str]) -> dict[str, Curves]:
     """The curves of these settings' runs that count, by metric, of those metrics that they have. A diverged run counts
     with the worst value from the epoch on in which it diverged. Raises `Damaged`."""
     number = {setting: place for place, setting in enumerate(settings)}

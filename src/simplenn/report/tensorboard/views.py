@@ -24,7 +24,7 @@ from simplenn.report.lines import Report
 from simplenn.report.study import Study
 from simplenn.report.table import number
 from simplenn.report.tensorboard.overview import Overview, overview_of
-from simplenn.report.tensorboard.setting_curves import SHARES, Curves, curves_of
+from simplenn.report.tensorboard.setting_curves import SHARES, Curves, quantiles_by_epoch
 from simplenn.rundir import Unwritable, events, replacing_directory
 from simplenn.rundir.tensorboard_protos import Event  # pyright: ignore[reportAttributeAccessIssue]
 from simplenn.sweep.run_files.event_records import scalar_records
@@ -203,7 +203,7 @@ def _write_settings(study: Study, folder: Path) -> None:
     shown = study.settings.head(MOST_SETTINGS)
     texts = shown["setting"].to_list()
     tags = [tag for tag in objective_tags() if tag in study.runs.columns]
-    curves = curves_of(study, texts, tags)
+    curves = quantiles_by_epoch(study, texts, tags)
     blobs = _curve_records(curves, len(texts))
     rows = shown.iter_rows(named=True)
     for row, name, blob in zip(rows, _ranked(texts), blobs, strict=True):
