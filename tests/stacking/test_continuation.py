@@ -202,9 +202,9 @@ def test_a_stack_that_raises_is_halved_until_the_run_that_raises_is_alone(
     whole = train_stack(cfg, columns)
     starts: list[int] = []
 
-    def third_fails(cfg: Any, own: Any, callbacks: Any, directory: Any, initial: Any, start: Any, keep: Any) -> Attempt:
+    def third_fails(cfg: Any, own: Any, _: Any, directory: Any, initial: Any, start: Any, *rest: Any) -> Attempt:
         starts.append(0 if start is None else len(start.steps))
-        return attempt_stack(cfg, own, [Cut(4)] if 2 in own["seed"] else [], directory, initial, start, keep)
+        return attempt_stack(cfg, own, [Cut(4)] if 2 in own["seed"] else [], directory, initial, start, *rest)
 
     monkeypatch.setattr(stacks, "attempt_stack", third_fails)
     found = list(train_in_stacks(cfg, columns))
