@@ -195,15 +195,21 @@ template <class T, class Number> INLINE void store(Number* to, T x, int64_t star
   }
 }
 
-// Neighbouring vectors of a tensor are read and written together, as they share lines of the cache. A group's states lie
-// one after the other, `width` vectors each: its tensors in their order, number by number.
-constexpr int GROUP = 4;
+// Neighbouring vectors of a tensor are read and written together, as they share lines of the cache; those of the next
+// group are sent for meanwhile. A group's states lie one after the other, `width` vectors each: its tensors in their
+// order, number by number.
+constexpr int GROUP = 8;
+constexpr int64_t LINE = 64 / sizeof(float);
 INLINE void load_group(Float* to, int64_t width, const float* const* tensors, const int64_t* sizes, int num_tensors,
                        int64_t start, int64_t last, int64_t num) {
   for (int tensor = 0; tensor < num_tensors; ++tensor)
-    for (int64_t i = 0; i < sizes[tensor]; ++i, ++to)
+    for (int64_t i = 0; i < sizes[tensor]; ++i, ++to) {
+      const float* const row = tensors[tensor] + i * num;
       for (int64_t run = start, place = 0; run < last && place < GROUP; run += LANES, ++place)
-        to[place * width] = load(tensors[tensor] + i * num, run, num);
+        to[place * width] = load(row, run, num);
+      const int64_t next = start + GROUP * LANES;
+      for (int64_t run = next; run < last && run < next + GROUP * LANES; run += LINE) __builtin_prefetch(row + run);
+    }
 }
 INLINE void store_group(const Float* from, int64_t width, float* const* tensors, const int64_t* sizes, int num_tensors,
                         int64_t start, int64_t last, int64_t num) {
