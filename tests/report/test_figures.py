@@ -1,6 +1,7 @@
 """The figures of a sweep: which there are, and that what they show are the study's numbers."""
 
 import io
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -150,6 +151,20 @@ def test_a_histogram_has_all_runs_that_are_done() -> None:
         "95 runs, 5 more diverged": 0.95,
         "100 runs": 1.0,
     }
+
+
+def test_long_names_leave_the_axes_room() -> None:
+    """They are written in several lines, which lie within the picture."""
+    names = [f"{letter}{'path/to/some/data,' * 12}" for letter in "xyz"]
+    figure = side_by_side(study(key_a=names, final=[3.0, 1.0, 2.0]))
+    (axes,) = figure.axes
+    figure.canvas.draw()
+    labels = axes.get_yticklabels()
+    assert ["".join(label.get_text().split("\n")) for label in labels] == [names[i] for i in (1, 2, 0)]
+    assert axes.get_position().width > 0.35
+    boxes = [label.get_window_extent() for label in labels]
+    assert min(box.x0 for box in boxes) >= 0
+    assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))
 
 
 def test_settings_stand_side_by_side_best_first() -> None:

@@ -4,6 +4,7 @@ Imports matplotlib.
 Values beyond an axis, as those of diverged runs, are drawn at its edge, as hollow markers.
 """
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from simplenn.report.study import Study
 from simplenn.report.style import FONT, INK, Look, is_logarithmic, limits, look, tidy
 
 MOST_LINES = 7  # families in one figure
+MOST_LETTERS = 80  # of a line of a name within the axes
 NAMES = {
     "lr": "learning rate",
     "max_epochs": "number of epochs",
@@ -52,6 +54,11 @@ def draw_points(axes: Axes, x: np.ndarray, y: np.ndarray, style: Look, face: str
         (points,) = axes.plot(x, y, style.marker, color=style.color, markerfacecolor=face, markersize=7, clip_on=False)
         points.set_in_layout(False)
         points.set_zorder(3)
+
+
+def wrapped(name: str, letters: int = MOST_LETTERS) -> str:
+    """A setting's name in lines of at most so many letters: names may have hundreds, and the axes need some room."""
+    return textwrap.fill(name, letters)
 
 
 def within(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:

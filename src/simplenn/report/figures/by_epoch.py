@@ -15,6 +15,7 @@ from simplenn.report.figures.axes import (
     runs_of,
     value_axis,
     within,
+    wrapped,
 )
 from simplenn.report.study import Study
 from simplenn.report.style import FONT, INK, head, new_figure
@@ -48,7 +49,7 @@ def curves(study: Study, comparison: Comparison) -> Figure | None:
             marker=style.marker,
             markevery=(every // 2, every),
             markersize=7,
-            label=best.name,
+            label=wrapped(best.name),
         )
     axes.set_xlabel("epoch", fontsize=FONT, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -17,12 +17,14 @@ from simplenn.report.figures.axes import (
     runs_of,
     value_label,
     within,
+    wrapped,
 )
 from simplenn.report.study import Study
 from simplenn.report.style import FONT, INK, WIDTH, head, is_logarithmic, limits, new_figure, tidy
 from simplenn.report.table import number
 
 MOST_SETTINGS = 20
+LETTERS_BESIDE = 50  # of a line of a name beside the axes
 
 
 def histogram(study: Study, comparison: Comparison) -> Figure:
@@ -42,7 +44,7 @@ def histogram(study: Study, comparison: Comparison) -> Figure:
         axes.stairs(counts / len(own), edges, color=color, linewidth=1.2)
         _mark_median(axes, best.row["median"], edges, logarithmic)
         diverged = f", {best.row['diverged']:,} more diverged" if best.row["diverged"] else ""
-        text = f"{best.name}\n{len(own) - best.row['diverged']:,} runs{diverged}"
+        text = f"{wrapped(best.name)}\n{len(own) - best.row['diverged']:,} runs{diverged}"
         axes.text(0.01, 0.97, text, transform=axes.transAxes, va="top", fontsize=FONT, color=INK)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     if logarithmic:
@@ -82,7 +84,13 @@ def side_by_side(study: Study) -> Figure:
     """The best settings, where no number is swept: a line each from the 10 % to the 90 % quantile, the median on it."""
     names = short_names(study)
     settings = study.settings.filter(polars.col("median").is_not_null())[:MOST_SETTINGS]
-    figure = new_figure(WIDTH, 1.5 + 0.36 * len(settings))
+    labels = [
+        wrapped(names[row["setting"]], LETTERS_BESIDE)
+        + (f" ({row['diverged']:,} of {row['n']:,} diverged)" if row["diverged"] else "")
+        for row in settings.iter_rows(named=True)
+    ]
+    most_lines = 1 + max(label.count("\n") for label in labels)
+    figure = new_figure(WIDTH, 1.5 + 0.36 * len(settings) * (1 + most_lines) / 2)
     axes = figure.subplots()
     tidy(axes)
     values = settings.select("median", "q10", "q90").to_numpy().ravel()
@@ -97,10 +105,6 @@ def side_by_side(study: Study) -> Figure:
         axes.plot([low, high], [place, place], color=style.color, linewidth=3, alpha=0.45, solid_capstyle="butt")
         face = style.color if is_within(np.array([row["median"]]), ends)[0] else "white"
         draw_points(axes, np.array([middle]), np.array([place]), style, face)
-    labels = [
-        names[row["setting"]] + (f" ({row['diverged']:,} of {row['n']:,} diverged)" if row["diverged"] else "")
-        for row in settings.iter_rows(named=True)
-    ]
     axes.set_yticks(range(len(settings)), labels, fontsize=FONT)
     axes.set_ylim(len(settings) - 0.5, -0.5)
     axes.set_xlabel(value_label(study), fontsize=FONT, color=INK)
