@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -147,6 +148,39 @@ def test_metrics_of_ones_own_are_added_up_in_their_own_precision(monkeypatch: py
         if IS_KNOWN:
             assert torch.equal(own, curve) and torch.equal(own.signbit(), curve.signbit())
         torch.testing.assert_close(own, curve)
+
+
+@pytest.mark.parametrize(
+    "logged",
+    [
+        lambda error: {f"train/{i}": error[i].mean() for i in range(20)} if len(error) == 32 else {},
+        lambda error: {"train/last": error.mean()} if len(error) < 32 else {},
+        lambda error: {f"train/{name}": error.mean() for name in sorted("ab", reverse=len(error) < 32)},
+        lambda error: {"train/mean": error.mean() if len(error) < 32 else error.double().mean()},
+    ],
+    ids=["less in the last batch", "more in it", "in another order", "in another precision"],
+)
+def test_what_is_logged_must_not_depend_on_the_batch(
+    logged: Callable[[torch.Tensor], dict[str, torch.Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Regressor.training_step
+
+    def step(self: Regressor, batch: Any, batch_idx: int) -> Any:
+        for name, mean in logged(self.network(batch[0]) - batch[1]).items():
+            self.log(name, mean, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        return honest(self, batch, batch_idx)
+
+    monkeypatch.setattr(Regressor, "training_step", step)
+    with pytest.raises(CannotCompile, match="what a step logs depends on the size of its batch"):
+        train_stack(configured(*SUM, "trainer.compile=true"), COLUMNS)
+
+
+def test_a_loss_in_double_precision_keeps_its_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what a float holds, it is finite still."""
+    honest = Regressor.training_step
+    monkeypatch.setattr(Regressor, "training_step", lambda *given: honest(*given).double() + 1e39)
+    cfg = configured(*SUM, "optimizer=adam", "optimizer.lr=1e-3")
+    assert assert_alike(cfg, {"seed": list(range(9))}).status == ["done"] * 9
 
 
 @pytest.mark.parametrize(

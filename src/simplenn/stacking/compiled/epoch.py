@@ -75,7 +75,7 @@ class CompiledEpoch:
         names = [name for name, c in steps[0].items() if isinstance(c, Tensor)]
         given = [step[name].to(torch.float32) for step in steps for name in names]
         num_runs = next(iter(state.weights.values())).shape[-1]
-        losses = torch.empty(num_steps, num_runs)
+        losses = torch.empty(num_steps, num_runs, dtype=torch.float64)  # a loss may be in double precision, too
         measured = torch.empty(len(metrics), num_runs, dtype=torch.float64)
         after = State(_like(state.weights), {slot: _like(by_name) for slot, by_name in state.slots.items()})
         work = TrainingWork(
@@ -119,13 +119,16 @@ class CompiledEpoch:
     def _compiled(self, state: State, x: Tensor, y: Tensor, coefficients: Coefficients) -> "_Compiled":
         first_run = {name: weight[..., 0] for name, weight in self._ordered(state.weights).items()}
         whole, last = min(self._batch_size, len(x)), len(x) % self._batch_size
-        steps, types = [], {}
+        steps, types = [], []
         for size in [whole, *([last] if 0 < last < whole else [])]:
-            graph, types = training_graph(self._steps, first_run, self._trained, x[:size], y[:size])
+            graph, of_step = training_graph(self._steps, first_run, self._trained, x[:size], y[:size])
             steps.append(Step(size, graph))
+            types.append(of_step)
+        if any([*of_step.items()] != [*types[0].items()] for of_step in types):
+            raise CannotCompile("what a step logs depends on the size of its batch")
         is_mask = [c.dtype == torch.bool for c in coefficients.values() if isinstance(c, Tensor)]
         update = update_graph(self._rule, coefficients)
-        return _Compiled(self._loaded(training_source(self._shapes_of(x, y), steps, update, is_mask)), types)
+        return _Compiled(self._loaded(training_source(self._shapes_of(x, y), steps, update, is_mask)), types[0])
 
     def _loaded(self, source: str) -> ctypes.CDLL:
         library = load(source)

@@ -244,7 +244,7 @@ struct Training {
   const int64_t* order_of_run;       // [R]
   const float* const* coefficients;  // of each step: one number, or [R]
   const int64_t* is_of_run;          // which of the two it is
-  float* losses;                     // [K, R]
+  double* losses;                    // [K, R]
   double* metrics;                   // [metrics, R], the means over the epoch
 };
 struct Evaluation {

@@ -37,8 +37,8 @@ extern "C" int train(const Training* work, int64_t first, int64_t last) {{
         order[lane] = work->orders + work->order_of_run[run + lane < num ? run + lane : num - 1] * work->num_samples;
       Double sums[{metrics} + 1];
       for (int64_t k = 0; k < work->num_steps; ++k) {{
-        Float coefficients[{coefficients} + 1], loss;
-        Double metrics[{metrics} + 1];
+        Float coefficients[{coefficients} + 1];
+        Double loss, metrics[{metrics} + 1];
         for (int c = 0; c < {coefficients}; ++c) {{
           const float* from = work->coefficients[k * {coefficients} + c];
           coefficients[c] = work->is_of_run[k * {coefficients} + c] ? load(from, run, num) : f(*from);
@@ -198,13 +198,13 @@ def _step(
         body.store(grad.as_type(torch.float32), f"({grads.array} + {start})")
         start += grad.num
     loss, *metrics = results[num_trained:]
-    body.assign(loss.as_type(torch.float32).reshaped(()), lambda _: "loss")
+    body.assign(loss.as_type(torch.float64).reshaped(()), lambda _: "loss")
     _assign_metrics(metrics, body)
     _update(shapes, update, is_mask, grads, body)
     temporaries, floats = body.memory()
     head = (
         f"static void step_{step.batch}(Float* state, const Float* x, const Float* y, const Float* coefficients, "
-        "Float* memory, Float& loss, Double* metrics) {"
+        "Float* memory, Double& loss, Double* metrics) {"
     )
     types = [metric.dtype for metric in metrics]
     return _function(head, [*_places(shapes), *temporaries, *body.statements]), floats, types
