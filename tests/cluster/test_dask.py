@@ -198,3 +198,13 @@ def test_no_worker_outlives_the_command(signum: signal.Signals, whole: dict[str,
         assert list((tmp_path / NAME / "stacks").glob("*-unfinished"))
     trained(tmp_path, "-m", "name=x", "resume=true", "hydra/launcher=vectorized", "progress=none")
     assert numbers(tmp_path / NAME) == whole
+
+
+def test_a_worker_keeps_within_its_memory(tmp_path: Path) -> None:
+    """Its stacks are as small as that takes; Dask would kill it otherwise."""
+    large = ("data=sum", "data.num_train=2560", "data.batch_size=null", "model.hidden=512")
+    words = (*large, "trainer=cpu", "trainer.max_epochs=1", "seed=range(60)", "name=x", "progress=none")
+    limited = ("hydra/launcher=dask", "hydra.launcher.workers=1", "hydra.launcher.memory_limit=1GiB")
+    printed = trained(tmp_path, "-m", *limited, *words, "run_dirs=none")
+    assert "60 runs: 60 done" in printed
+    assert len(list((tmp_path / NAME / "stacks").iterdir())) > 2  # of which there would be two for a worker

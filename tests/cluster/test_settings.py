@@ -23,6 +23,8 @@ REFUSED = [
     ({"address": "host:1", "cluster": "slurm"}, "hydra.launcher.cluster is that of a cluster to be started, got slurm"),
     ({"options": {"queue": "gpu"}}, "hydra.launcher.options are those of a batch system's cluster, got {'queue'"),
     ({"memory_limit": "much"}, "hydra.launcher.memory_limit must be a size, got 'much'; try 4GiB"),
+    ({"memory_limit": "300MiB"}, "hydra.launcher.memory_limit must be 1GiB or more, got '300MiB'; try 4GiB"),
+    ({"memory_limit": "4"}, "hydra.launcher.memory_limit must be 1GiB or more, got '4'; try 4GiB"),
     ({"cluster": "slurm"}, "hydra.launcher.cluster=slurm needs SLURM's sbatch, got none on the PATH"),
 ]
 

@@ -81,7 +81,7 @@ def test_a_job_that_kills_its_process_twice_fails_alone(tmp_path: Path, caplog: 
     assert [job.status is JobStatus.COMPLETED for job in returns] == [True, True, False, True, True, True]
     with pytest.raises(RuntimeError, match="killed twice"):
         _ = returns[2].return_value
-    assert failed == [(2, "the process that ran it was killed twice (A worker was killed)")]
+    assert failed == [(2, "the process that ran it was killed twice, as where memory runs out (A worker was killed)")]
     assert "job 2 (seed=2) has failed" in caplog.text
 
 

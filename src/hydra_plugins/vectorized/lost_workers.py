@@ -109,7 +109,7 @@ def _return_of_finished(job: Job) -> JobReturn:
 
 
 def _failed(num: int, job: Job, reason: str, fail: Callable[[int, str], Any]) -> JobReturn:
-    message = f"the process that ran it was killed twice ({reason})"
+    message = f"the process that ran it was killed twice, as where memory runs out ({reason})"
     log.error("job %d (%s) has failed: %s", num, " ".join(filter_overrides(job)), message)
     fail(num, message)
     return JobReturn(overrides=filter_overrides(job), status=JobStatus.FAILED, _return_value=WorkerLost(message))

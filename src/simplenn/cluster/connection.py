@@ -30,6 +30,8 @@ CONFIGURATION = {
     "distributed.nanny.pre-spawn-environ": {},  # numbers of threads, and an allocator slow for large temporaries
     "distributed.worker.daemon": False,  # else a unit may start no processes
     "distributed.admin.large-graph-warning-threshold": "1TiB",
+    # A worker near its limit would be paused, and its units wait for ever. Beyond it, it is killed.
+    **{f"distributed.worker.memory.{step}": False for step in ("target", "spill", "pause")},
 }
 
 

@@ -129,7 +129,7 @@ class Dispatcher:
         if isinstance(answer, _Lost):
             work.num_lost += not work.is_begun
             is_over = work.num_begun > 1 or work.num_lost > MOST_LOST
-            return f"the process that ran it was killed twice ({answer})" if is_over else None
+            return f"the process that ran it was killed twice, as where memory runs out ({answer})" if is_over else None
         if isinstance(answer, ClusterLost):
             raise answer
         return f"{type(answer).__name__}: {' '.join(str(answer).split())}"

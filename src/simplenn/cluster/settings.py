@@ -12,6 +12,7 @@ from simplenn.errors import ConfigError
 
 CLUSTERS = ("local", "slurm")
 ADDRESS = re.compile(r"(\w+://)?[^\s:/]+:\d+")
+LEAST_MEMORY = "1GiB"  # of a worker: torch and Lightning take half of it before they train
 NEEDED = {"local": ("dask", "distributed"), "slurm": ("dask", "distributed", "dask_jobqueue")}
 
 
@@ -89,7 +90,10 @@ def _check_memory(settings: Settings) -> None:
     from dask.utils import parse_bytes
 
     try:
-        parse_bytes(settings.memory_limit)
+        size = parse_bytes(settings.memory_limit)
     except ValueError:
         raise ConfigError(f"hydra.launcher.memory_limit must be a size, got {settings.memory_limit!r}; "
                           "try 4GiB") from None  # fmt: skip
+    if size < parse_bytes(LEAST_MEMORY):
+        raise ConfigError(f"hydra.launcher.memory_limit must be {LEAST_MEMORY} or more, got {settings.memory_limit!r}; "
+                          "try 4GiB")  # fmt: skip

@@ -2,6 +2,7 @@
 its number of threads are the whole process's."""
 
 import logging
+import math
 import os
 import platform
 import signal
@@ -85,6 +86,15 @@ def train_unit(unit: Unit) -> Answer:
         return answer_of(unit, result, worker.address)
 
 
+def _allowed_memory() -> float:
+    """How many bytes more this worker may take, before Dask kills it."""
+    import psutil
+    from distributed import get_worker
+
+    limit = get_worker().memory_manager.memory_limit
+    return limit - psutil.Process().memory_info().rss if limit else math.inf
+
+
 def _check(unit: Unit, cfg: "DictConfig", address: str) -> None:
     from simplenn.config import check_targets
 
@@ -98,7 +108,7 @@ def _train_stack(unit: Unit, cfg: "DictConfig", scratch: Path, ending: Ending, t
     from simplenn.cluster.reporting import EndOnRequest, Reports
     from simplenn.groups.columns import num_runs_of
     from simplenn.signals import Interrupted
-    from simplenn.stacking import train_in_stacks
+    from simplenn.stacking import default_max_stack, train_in_stacks
 
     num_runs = num_runs_of(unit.columns)
     kept = scratch / "kept"
@@ -113,7 +123,8 @@ def _train_stack(unit: Unit, cfg: "DictConfig", scratch: Path, ending: Ending, t
     try:
         ending.raise_if_ended()
         outcome = outcome_of(unpack(start)) if start else None
-        for runs, ended in train_in_stacks(cfg, unit.columns, None, callbacks, scratch, start=outcome, keep=keep):
+        most = default_max_stack(cfg, unit.columns, _allowed_memory())
+        for runs, ended in train_in_stacks(cfg, unit.columns, most, callbacks, scratch, start=outcome, keep=keep):
             if ended is not None:
                 result.outcomes.append((runs.start, runs.stop, plain(ended)))
                 if ended.interruption is not None:

@@ -67,7 +67,7 @@ class Distribution:
         signals.begin_work()
         self._numbers: Iterator[int] = count(next_number(self._sweep))
         stacked = [prepared for prepared in groups if prepared.reason is None]
-        for piece in pieces_of(stacked, len(self._connection.addresses), self._numbers):
+        for piece in pieces_of(stacked, max(1, len(self._connection.addresses)), self._numbers):
             self._add(piece)
         for prepared in groups:
             if prepared.reason is not None:

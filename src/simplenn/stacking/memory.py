@@ -4,6 +4,7 @@ Shapes: R runs, N samples, B batch.
 """
 
 import gc
+import math
 from types import SimpleNamespace
 
 import torch
@@ -39,10 +40,11 @@ def free_memory() -> float:
         return FALLBACK_BYTES
 
 
-def default_max_stack(cfg: DictConfig, columns: Columns) -> int:
-    """How many runs train together within the memory that is free on the device."""
+def default_max_stack(cfg: DictConfig, columns: Columns, allowed: float = math.inf) -> int:
+    """How many runs train together within the memory that is free on the device; of the machine's own, this process
+    may have so many bytes more as are `allowed`."""
     on_gpu = cfg.trainer.get("accelerator", "auto") != "cpu" and torch.cuda.is_available()
-    free = torch.cuda.mem_get_info()[0] if on_gpu else min(free_memory(), CPU_BYTES / MEMORY_SHARE)
+    free = torch.cuda.mem_get_info()[0] if on_gpu else min(free_memory(), allowed, CPU_BYTES / MEMORY_SHARE)
     return max(1, int(free * MEMORY_SHARE / bytes_per_run(cfg, columns)))
 
 
