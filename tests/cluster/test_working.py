@@ -33,6 +33,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         address="tcp://here:1",
         local_directory=str(tmp_path / "worker-a"),
         state=SimpleNamespace(nthreads=1, tasks={"key": SimpleNamespace(state="executing")}),
+        memory_manager=SimpleNamespace(memory_limit=None),
         log_event=lambda topic, message: told.append(message["how_far"]),
         get_current_task=lambda: "key",
         told=told,

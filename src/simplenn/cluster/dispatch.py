@@ -5,6 +5,8 @@ A unit that was at work when its worker died is tried once more; the second time
 is innocent, and costs nothing.
 """
 
+import logging
+import math
 import queue
 import signal
 import time
@@ -18,9 +20,12 @@ from simplenn.cluster.unit import Answer, Corrupt, Result, Unit, result_of
 from simplenn.cluster.working import train_unit
 from simplenn.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
 AHEAD = 2  # units handed out for each worker: the one at work, and the next
 MOST_LOST = 10  # times that a unit may be lost before it has begun
 SECONDS_TO_END = 2.5  # that units have to end in order
+SECONDS_OF_SILENCE = 10  # after which it is looked whether any worker is left
 SECONDS_TO_LOOK = 0.2  # a wait in the main thread must be short, for signals to be heard
 
 
@@ -55,6 +60,7 @@ class Dispatcher:
         self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
         self._flying: dict[int, Work] = {}  # by the unit's number
         self._futures: dict[int, Any] = {}
+        self._silent_since = time.monotonic()
         connection.client.subscribe_topic(connection.token, self._heard)
 
     def _heard(self, event: Any) -> None:
@@ -69,6 +75,7 @@ class Dispatcher:
         """
         while self.waiting or self._flying:
             self._hand_out()
+            self._tell_of_no_workers()
             yield from self._next(SECONDS_TO_LOOK)
 
     def end(self, signum: int = signal.SIGTERM) -> Iterator[tuple[Work, Result | str]]:
@@ -95,11 +102,20 @@ class Dispatcher:
             self._flying[number], self._futures[number] = work, future
             future.add_done_callback(lambda future, number=number: self._events.put(("ended", number, _got(future))))
 
+    def _tell_of_no_workers(self) -> None:
+        """Once for each silence: a command that waits for workers would look as if it hung."""
+        if time.monotonic() - self._silent_since < SECONDS_OF_SILENCE:
+            return
+        self._silent_since = math.inf if not self._connection.addresses else time.monotonic()
+        if self._silent_since == math.inf:
+            log.warning("the cluster at %s has no workers left; waiting for one", self._connection.address)
+
     def _next(self, seconds: float) -> Iterator[tuple[Work, Result | str]]:
         try:
             kind, number, content = self._events.get(timeout=seconds)
         except queue.Empty:
             return
+        self._silent_since = time.monotonic()
         work = self._flying.get(number)
         if work is None:
             return
