@@ -34,7 +34,7 @@ def main() -> None:
     from simplenn.report.tensorboard.server import Server
 
     signals.begin_work()
-    review = review_of(arguments.paths, parse_show(arguments.show))
+    review = review_of(arguments.paths, parse_show(arguments.show), lambda line: print(line, flush=True))
     try:
         server = Server(review.folder / "logdir", "simplenn", arguments.port)
         if not server.wait_until_loaded([entry.name for entry in review.entries]):

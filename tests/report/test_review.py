@@ -343,6 +343,47 @@ def test_what_cannot_be_shown_is_refused_in_one_line(words: list[str], said: str
     assert line.startswith(said)
 
 
+def test_a_sweep_without_results_is_left_out_of_its_folder_and_refused_by_name(outputs: Path, tmp_path: Path) -> None:
+    """As one that was killed before its first results: a note says why, and the others are shown."""
+    killed, done = tmp_path / "sweeps" / "killed", tmp_path / "sweeps" / "two"
+    shutil.copytree(outputs / "sweeps" / "two", done)
+    killed.mkdir()
+    shutil.copy(done / "multirun.yaml", killed)
+    reason = f"{killed} must have runs to report on, and has none yet; its command has ended, so go on with python"
+    opened = review_of([tmp_path])
+    try:
+        assert {entry.name.partition("/")[0] for entry in opened.entries} == {"two"}
+        assert [note for note in opened.notes if note.startswith(f"left out: {reason}")]
+    finally:
+        opened.close()
+    for paths in ([killed], [done, killed], [tmp_path, killed]):
+        with pytest.raises(ConfigError) as refusal:
+            review_of(paths)
+        assert str(refusal.value).startswith(reason)
+    shutil.rmtree(done)
+    with pytest.raises(ConfigError) as refusal:
+        review_of([tmp_path])
+    assert str(refusal.value).startswith(reason)
+
+
+def test_what_is_read_is_told_where_it_takes_long(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for the sweeps that come after so many seconds of silence, and none where it is quick."""
+    for seconds, expected in ((1000, 0), (-1, 2)):
+        told: list[str] = []
+        monkeypatch.setattr(review, "SECONDS_OF_SILENCE", seconds)
+        review_of([outputs], tell=told.append).close()
+        assert len(told) == expected
+    assert all(re.fullmatch(rf"reading sweep {n} of 2, \S+", line) for n, line in enumerate(told, 1))
+
+
+def test_a_sweep_of_one_run_is_said_to_have_one(tmp_path: Path) -> None:
+    done = script("train.py", "-m", "seed=1", "name=x", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    opened = review_of([tmp_path / "outputs" / "sweeps" / "x"])
+    opened.close()
+    assert any(note.endswith("x: 1 run of 1 setting; shown are its runs") for note in opened.notes)
+
+
 def test_a_folder_of_many_runs_shows_those_written_last(tmp_path: Path) -> None:
     """As many as TensorBoard selects by itself, and says so."""
     for number in range(review.MOST_ENTRIES + 3):

@@ -4,7 +4,8 @@ they are few; a folder's runs, those written last first.
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -22,6 +23,7 @@ FEW_RUNS = 24  # of a sweep, up to which its runs are shown rather than its sett
 MOST_SELECTED = 40  # runs, above which the older pages select none by themselves
 MOST_SWEEPS = 20
 BEST_SHOWN = 10  # settings whose curves are filtered for
+SECONDS_OF_SILENCE = 3  # between two lines about what is being read
 _KINDS = ("overview", "settings")
 
 
@@ -40,14 +42,21 @@ class Review:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def review_of(paths: Sequence[Path], show: str = "auto") -> Review:
-    """Raises `ConfigError` where there is nothing to be seen, and `Damaged`."""
+def review_of(paths: Sequence[Path], show: str = "auto", tell: Callable[[str], None] = lambda line: None) -> Review:
+    """Of the sweeps that a folder has, those that can't be shown are left out, and a note says why. Where it takes
+    long, `tell` is called with what is being read.
+
+    Raises `ConfigError` where there is nothing to be seen, or where a sweep that is itself among the paths can't be
+    shown, and `Damaged` likewise.
+    """
     found = [find(path) for path in dict.fromkeys(paths)]
     review = Review(Path(tempfile.mkdtemp(prefix="review_")))
     try:
-        _choose(review, found, show)
+        refusals = _choose(review, found, show, tell)
         if not review.entries:
-            raise ConfigError(f"{found[0].path} has nothing that TensorBoard shows yet; see how its command goes on")
+            raise next(iter(refusals), None) or ConfigError(
+                f"{found[0].path} has nothing that TensorBoard shows yet; see how its command goes on"
+            )
         _cut(review)
         logdir = review.folder / "logdir"
         fill(logdir, review.entries, review.titles)
@@ -58,7 +67,8 @@ def review_of(paths: Sequence[Path], show: str = "auto") -> Review:
     return review
 
 
-def _choose(review: Review, found: Sequence[Found], show: str) -> None:
+def _choose(review: Review, found: Sequence[Found], show: str, tell: Callable[[str], None]) -> list[ConfigError]:
+    """Why sweeps are left out."""
     sweeps = [sweep for one in found for sweep in one.sweeps]
     runs = [run for one in found for run in one.runs]
     if show in ("overview", "settings") and not sweeps:
@@ -66,13 +76,24 @@ def _choose(review: Review, found: Sequence[Found], show: str) -> None:
     if len(sweeps) > MOST_SWEEPS:
         review.notes.append(f"the latest {MOST_SWEEPS} of {len(sweeps)} sweeps are shown; name one to see another")
     is_alone = len(sweeps) == 1 and not runs
-    for sweep, name in zip(sweeps[:MOST_SWEEPS], _short_names(sweeps), strict=False):
-        _take_sweep(review, sweep, "" if is_alone else f"{name}/", show)
+    named, refusals, told = {one.path for one in found}, [], time.monotonic()
+    for number, (sweep, name) in enumerate(zip(sweeps[:MOST_SWEEPS], _short_names(sweeps), strict=False), 1):
+        if time.monotonic() > told + SECONDS_OF_SILENCE:
+            tell(f"reading sweep {number} of {min(len(sweeps), MOST_SWEEPS)}, {shown(sweep)}")
+            told = time.monotonic()
+        try:
+            _take_sweep(review, sweep, "" if is_alone else f"{name}/", show)
+        except ConfigError as error:
+            if sweep in named:
+                raise
+            refusals.append(error)
+    review.notes += [f"left out: {error}" for error in refusals]
     with_events = [run for run in runs if event_files(run)]
     folder = "runs/" if sweeps else ""
     review.entries += [
         Entry(folder + name, run) for run, name in zip(with_events, _short_names(with_events), strict=True)
     ]
+    return refusals
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
@@ -115,9 +136,12 @@ def _take_sweep(review: Review, sweep: Path, prefix: str, show: str) -> None:
     num_runs, num_settings = len(study.runs), len(study.settings)
     what = "its runs" if as_runs else "what it found" if show == "overview" else "its settings"
     review.notes.append(
-        f"{shown(sweep)}: {num_runs:,} runs of {num_settings:,} setting{'' if num_settings == 1 else 's'}; "
-        f"shown are {what}"
+        f"{shown(sweep)}: {_counted(num_runs, 'run')} of {_counted(num_settings, 'setting')}; shown are {what}"
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _cut(review: Review) -> None:
