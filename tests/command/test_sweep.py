@@ -140,6 +140,15 @@ def test_a_sweeps_file_that_doesnt_say_it_is_one_is_refused(tmp_path: Path) -> N
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.parametrize(("key", "values"), [("seed", ["1", "2"]), ("optimizer.lr", ["0.1", "0.2"])])
+def test_what_a_sweep_goes_over_can_be_given_by_hydras_own_key(key: str, values: list[str], tmp_path: Path) -> None:
+    """Also a key of a group, which Hydra then nests."""
+    words = [f'+hydra.sweeper.params.{key}="{",".join(values)}"', "trainer.max_epochs=1", "name=x"]
+    done = script("train.py", "-m", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [row[key] for row in table(tmp_path / "outputs" / "sweeps" / "x")] == values
+
+
 def test_a_sweep_kept_in_a_file_is_told_how_it_ended(tmp_path: Path) -> None:
     """No -m is needed; equal points run once; five of its runs, trained again alone, are equal bit for bit."""
     words = ["sweep=lr_by_optimizer", "seed=1,2,2", "hydra.sweeper.points=3", "trainer.max_epochs=5"]

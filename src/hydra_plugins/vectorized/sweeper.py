@@ -6,7 +6,7 @@ counterpart (`launcher.py`), where it has one.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,17 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.vectorized.lost_workers import WorkerLost, launch_with_retry
-from simplenn.planning import SUBDIR, Job, Plan, Planner, jobs_of, overrides_given, run_names, swept_keys
+from simplenn.planning import (
+    SUBDIR,
+    Job,
+    Plan,
+    Planner,
+    jobs_of,
+    overrides_given,
+    overrides_of,
+    run_names,
+    swept_keys,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +41,7 @@ class VectorizedSweeperConf:
     _target_: str = "hydra_plugins.vectorized.sweeper.VectorizedSweeper"
     points: int | None = None  # of each interval(low, high)
     max_batch_size: int | None = None
-    params: dict[str, Any] | None = None
+    params: dict[str, Any] | None = field(default_factory=dict)
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="vectorized", node=VectorizedSweeperConf, provider="simplenn")
@@ -45,7 +55,7 @@ class VectorizedSweeper(Sweeper):
     def __init__(self, points: int | None, max_batch_size: int | None, params: dict[str, Any] | None = None) -> None:
         self._points = points
         self._max_batch_size = max_batch_size
-        self._params = params or {}
+        self._params = overrides_of(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config  # for `validate_batch_is_legal`
@@ -63,8 +73,7 @@ class VectorizedSweeper(Sweeper):
                 "leave it out to launch all jobs at once"
             )
         parser = OverridesParser.create(self._loader)
-        params = [f"{key}={value}" for key, value in self._params.items()]
-        jobs: Sequence[Job] = jobs_of(parser.parse_overrides([*params, *arguments]), self._points)
+        jobs: Sequence[Job] = jobs_of(parser.parse_overrides([*self._params, *arguments]), self._points)
         returns = self._launch_all(jobs) if self._batched is None else self._launch_plan(self._plan(jobs))
         # of the jobs of a stack none has raised
         for job in chain.from_iterable(getattr(batch, "singles", batch) for batch in returns):

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config import Kind, kind_of
+from simplenn.config import Kind, flatten, kind_of
 
 Job = Sequence[str]  # the overrides of one job of a sweep
 CACHED = 2**16  # overrides; the jobs of a grid share theirs
@@ -63,6 +63,12 @@ def overrides_given(config: DictConfig, kind: str = "hydra") -> list[str]:
     # not by iterating over the node, which would resolve interpolations in it
     overrides: Any = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
     return overrides
+
+
+def overrides_of(params: Mapping[str, Any]) -> list[str]:
+    """What `hydra.sweeper.params` say, as overrides. A command nests them: +hydra.sweeper.params.optimizer.lr="1,2"."""
+    plain: Any = OmegaConf.to_container(OmegaConf.create(dict(params)))
+    return [f"{key}={value}" for key, value in flatten(plain).items()]
 
 
 def override_dirname(job: Job, settings: Mapping[str, Any]) -> str:
