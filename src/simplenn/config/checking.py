@@ -29,6 +29,7 @@ from simplenn.errors import ConfigError
 
 GROUPS = ("data", "model", "optimizer", "trainer")  # data first: the model takes its num_features from there
 MISSING = "???"  # OmegaConf's mark for a value that must be given
+AS_WHOLE = "written without a point or an exponent"  # as Hydra's grammar has whole numbers: 1e3 is a float
 
 
 # What `training.make_trainer` gives Lightning's Trainer itself, or takes for a stack: plug-ins and files of its own.
@@ -203,6 +204,8 @@ def _typed(schema: type, prefix: str, key: str, value: Any) -> Any:
     else:
         finite = all(map(all_finite, typed if isinstance(typed, list) else [typed]))
         fits = finite and entry.metadata["holds"](typed)
+    if not fits and entry.type in (int, int | None) and _is_whole_float(value) and entry.metadata["holds"](int(value)):
+        raise _refusal(prefix + key, f"{entry.metadata['rule']}, {AS_WHOLE}", value, int(value))
     if not fits:
         raise _refusal(prefix + key, entry.metadata["rule"], value, entry.metadata["example"])
     return typed
@@ -238,9 +241,15 @@ def _like(key: str, value: Any, example: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, type(example))) or not all_finite(value):
         group = key.partition(".")[0]
         hint = f"; write {example}.0 in its file in conf/{group}/ to let it have a fraction"
+        if isinstance(example, int) and _is_whole_float(value):
+            raise _refusal(key, f"{kind}, {AS_WHOLE}", value, int(value), hint)
         has_fraction = isinstance(value, float) and isinstance(example, int) and all_finite(value)
         raise _refusal(key, kind, value, example, hint if has_fraction else "")
     return type(example)(value)
+
+
+def _is_whole_float(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 def _refusal(key: str, rule: str, value: Any, example: Any, hint: str = "") -> ConfigError:
