@@ -17,10 +17,15 @@ def refuse_in_one_line() -> None:
 
 
 def _refuse(self: argparse.ArgumentParser, message: str) -> NoReturn:
-    found = re.fullmatch(r"unrecognized arguments: (-.*)", message)
+    found = re.fullmatch(r"unrecognized arguments: (\S+).*", message)
     if found is None or "[overrides ...]" not in self.format_usage():  # the words that Hydra's own parser takes
         raise ConfigError(f"{self.prog}: {message}; {self.prog} --help says what it takes")
-    word, _, value = found[1].split()[0].partition("=")
+    if not found[1].startswith("-"):
+        option = _option_before(found[1])
+        raise ConfigError(
+            f"{self.prog} takes options before all keys, got {option} before {found[1]}; put {option} first"
+        )
+    word, _, value = found[1].partition("=")
     key = next(iter(_alike(word)), None)
     hint = f"try {key}={value or _behind(word) or '...'}" if key else f"{self.prog} --help lists the keys"
     raise ConfigError(f"{self.prog} takes keys as KEY=VALUE, got {word}; {hint}")
@@ -33,6 +38,13 @@ def _alike(word: str) -> list[str]:
     return sorted(names, key=lambda key: (key.rpartition(".")[2] != name, len(key)))
 
 
+def _option_before(word: str) -> str:
+    """The last option that the command has before the word."""
+    words = sys.argv[1:]
+    before = words[: words.index(word)] if word in words else words
+    return next((own for own in reversed(before) if own.startswith("-")), "an option")
+
+
 def _behind(word: str) -> str:
     """What the command has behind the word, where it may be its value."""
     words = sys.argv[1:]
@@ -40,16 +52,25 @@ def _behind(word: str) -> str:
     return "" if "=" in value or value.startswith("-") else value
 
 
+def _apart(word: str) -> list[str]:
+    """The words of the command that were meant as one, as `lr = 0.1`, `lr =0.1` or `lr= 0.1`, where it has these."""
+    words = ["", *sys.argv[1:], "", ""]
+    place = words.index(word) if word in words else 0
+    before, after = words[place - 1], words[place + 1]
+    if before.endswith("="):
+        return [before, word]
+    if after == "=":
+        return [word, after, words[place + 2]]
+    return [word, after] if after.startswith("=") else []
+
+
 def unreadable(error: OverrideParseException) -> str:
     """What is wrong with a word that Hydra's grammar can't read, and how to write it."""
     word = error.override
     key, sign, value = word.partition("=")
     if not sign:
-        words = sys.argv[1:]
-        place = words.index(word) if word in words else -1
-        if place >= 0 and words[place + 1 : place + 2] == ["="]:
-            value = " ".join(words[place + 2 : place + 3])
-            return f"a key and its value must be one word, got '{word} = {value}'; try {word}={value}"
+        if apart := _apart(word):
+            return f"a key and its value must be one word, got '{' '.join(apart)}'; try {''.join(apart)}"
         if ":" in word:
             return f"a key must be set as KEY=VALUE, got {word!r}; try {word.replace(':', '=', 1)}"
         return f"a key must be set as KEY=VALUE, got {word!r}; try {word}=..."
