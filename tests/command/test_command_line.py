@@ -15,6 +15,24 @@ REFUSALS = [
         ("train.py", "optimizer", "=", "adam"),
         "a key and its value must be one word, got 'optimizer = adam'; try optimizer=adam",
     ),
+    (
+        ("train.py", "optimizer.lr=", "1e-3"),
+        "a key and its value must be one word, got 'optimizer.lr= 1e-3'; try optimizer.lr=1e-3",
+    ),
+    (
+        ("train.py", "seed=1", "optimizer.lr", "=0.1"),
+        "a key and its value must be one word, got 'optimizer.lr =0.1'; try optimizer.lr=0.1",
+    ),
+    (
+        ("train.py", "seed=1,2", "-m", "trainer.max_epochs=2"),
+        "train.py takes options before all keys, got -m before trainer.max_epochs=2; put -m first",
+    ),
+    (
+        ("train.py", "-m", "--cfg", "job", "optimizer=sgd,adam"),
+        "Only one of --run, --multirun, --cfg, --info and --shell_completion can be specified",
+    ),
+    (("train.py", "-sc"), "Expecting one subcommand from ['install', 'uninstall', 'query'] to be set"),
+    (("train.py", "-sc", "install=foo"), "No completion plugin for 'foo' found, available : bash fish zsh"),
     (("train.py", "seed:3"), "a key must be set as KEY=VALUE, got 'seed:3'; try seed=3"),
     (("train.py", "optimizer=adam", "seed"), "a key must be set as KEY=VALUE, got 'seed'; try seed=..."),
     (

@@ -47,7 +47,12 @@ def system_error(number: int) -> OSError:
         (raising(Refused("no")), 2, "no"),
         (raising(ConfigError("seed must be\n  a number")), 2, "seed must be a number"),
         (raising(HydraException("a sweep must have a job")), 2, "a sweep must have a job"),
-        (lambda: composed("optimizer=null"), 2, "Config group override must be a string or a list. Got NoneType"),
+        (
+            lambda: composed("optimizer=null"),
+            2,
+            "optimizer must be one of the files of its group, got null; train.py --",
+        ),
+        (lambda: composed("data=nan"), 2, "data must be one of the files of its group, got nan; train.py --help"),
         (lambda: composed("hydra.nope=1"), 2, "Could not override 'hydra.nope'."),
         (lambda: composed("model.hidden=${nope}").model.hidden, 2, "Interpolation key 'nope' not found"),
         (lambda: composed("name=???").name, 2, "Missing mandatory value: name"),

@@ -18,15 +18,18 @@ from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
 from simplenn.command.exit_status import keep_one_config_store, read_yaml_by_libyaml
-from simplenn.command.refusals import configuration_of, is_group_set_to_no_choice, key_of_several_values
+from simplenn.command.refusals import configuration_of, group_set_to_no_choice, key_of_several_values
 from simplenn.planning.single_run import config_options
 
 
 def test_hydras_message_config_group_override() -> None:
-    """`optimizer=null` raises a plain ValueError, known by the beginning of its message."""
+    """`optimizer=null` raises a plain ValueError, known by the beginning of its message, from a function that calls
+    the override `override`."""
     with pytest.raises(ValueError, match="Config group override") as refusal:
         composed("optimizer=null")
-    assert is_group_set_to_no_choice(refusal.value)
+    override = group_set_to_no_choice(refusal.value)
+    assert override is not None
+    assert override.input_line == "optimizer=null"
 
 
 def test_hydras_message_ambiguous_value_for_argument() -> None:

@@ -44,7 +44,14 @@ LR = "optimizer.lr must be a positive number, got {}; try optimizer.lr=0.01"
         ("optimizer.lr=true", LR.format("True")),
         ("optimizer.nesterov=maybe", "optimizer.nesterov must be true or false, got 'maybe'"),
         ("trainer.max_epochs=0", "trainer.max_epochs must be a whole number of 1 or more, got 0"),
-        ("trainer.max_epochs=1.5", "trainer.max_epochs must be a whole number"),
+        ("trainer.max_epochs=1.5", "trainer.max_epochs must be a whole number of 1 or more, got 1.5; try"),
+        (
+            "trainer.max_epochs=1e1",
+            "trainer.max_epochs must be a whole number of 1 or more, written without a point or an exponent, got 10.0; "
+            "try trainer.max_epochs=10",
+        ),
+        ("data.batch_size=64.0", "without a point or an exponent, got 64.0; try data.batch_size=64"),
+        ("seed=-1e3", "seed must be a whole number from 0 to 4294967295, got -1000.0; try seed=0"),
         ("data.batch_size=0", "data.batch_size must be a whole number of 1 or more, got 0; try data.batch_size=32"),
         ("data.noise=-0.1", "data.noise must be a number of 0 or more, got -0.1"),
         ("data.num_features=two", "data.num_features must be a whole number"),
@@ -160,6 +167,10 @@ OWN = OmegaConf.create({"_target_": "torch.optim.Adadelta", "lr": 1.0, "rho": 0.
             "optimizer.steps must be a whole number, got 1.5; try optimizer.steps=3; write 3.0 in its file in "
             "conf/optimizer/ to let it have a fraction",
         ),
+        (
+            {"steps": 1e2},
+            "whole number, written without a point or an exponent, got 100.0; try optimizer.steps=100; write",
+        ),
         ({"flags": [1]}, "optimizer.flags must be true or false, got 1"),
         ({"rhoo": 1.0}, "optimizer.rhoo is not a key of the configuration; did you mean optimizer.rho?"),
     ],
@@ -271,7 +282,7 @@ COMMANDS = [
     (("seed=1", "--allow", "own"), "train.py takes allow as a key, got --allow; try 'allow=[my_package]'\n"),
     (("optimizer=nosuch",), f"optimizer must be one of {', '.join(OPTIMIZERS)}, got 'nosuch'\n"),
     (("optimizer=adam", "optimizer.foo=1"), "there are: optimizer.lr, optimizer.weight_decay, +optimizer.maximize, "),
-    (("optimizer=null",), "Config group override must be a string or a list"),
+    (("optimizer=null",), "optimizer must be one of the files of its group, got null; train.py --help lists them"),
     (("optimizer.lr=1,2",), "is more than one value; add -m to train a run for each"),
     (("-m", "optimizer.lr=0.1,abc"), LR.format("'abc'")),
     (("-m", "optimizer=adam,addam"), "got 'addam'"),

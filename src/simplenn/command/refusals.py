@@ -8,10 +8,13 @@ import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from traceback import walk_tb
+from types import FrameType
 from typing import Any
 
+import hydra
 import yaml
+from hydra.core.override_parser.types import Override
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -43,14 +46,16 @@ CONFIGURATION_ERRORS = (
 # What the system says of a disk or of rights, wherever Hydra, OmegaConf or we write.
 SYSTEM_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
 PACKAGE = Path(simplenn.__path__[0])
+HYDRAS_FOLDER = str(Path(hydra.__path__[0]) / "_internal")
 OUR_FOLDERS = (str(PACKAGE), str(PACKAGE.with_name("hydra_plugins")))
 
 
 def is_the_users(error: BaseException) -> bool:
     """Whether the command's words, its files or the configuration are to be blamed, and so the command refused."""
-    if isinstance(error, ConfigError) or is_group_set_to_no_choice(error):
+    if isinstance(error, ConfigError):
         return True
-    return isinstance(error, CONFIGURATION_ERRORS) and not any(map(_is_ours, _causes(error)))
+    is_refusal = isinstance(error, CONFIGURATION_ERRORS) or is_plain_refusal_of_hydras(error)
+    return is_refusal and not any(map(_is_ours, _causes(error)))
 
 
 def is_the_systems(error: BaseException) -> bool:
@@ -80,12 +85,24 @@ def in_one_line(error: BaseException) -> str:
         return str(unknown_key(key, known_keys(composed), unset_keys(composed)))
     if key := key_of_several_values(error):
         return f"{key} is more than one value; add -m to train a run for each"
+    if override := group_set_to_no_choice(error):
+        group, value = override.key_or_group, override.get_value_element_as_str()
+        return f"{group} must be one of the files of its group, got {value}; train.py --help lists them"
     return " ".join(str(error).split())
 
 
-def is_group_set_to_no_choice(error: BaseException) -> bool:
-    """Whether it is Hydra's refusal of `optimizer=null`, a plain `ValueError`."""
-    return isinstance(error, ValueError) and str(error).startswith("Config group override")
+def is_plain_refusal_of_hydras(error: BaseException) -> bool:
+    """Whether Hydra itself has raised it and means the user, as by the plain `ValueError` for `-m --cfg job`."""
+    frames = _frames(error)
+    return type(error) is ValueError and bool(frames) and frames[-1].f_code.co_filename.startswith(HYDRAS_FOLDER)
+
+
+def group_set_to_no_choice(error: BaseException) -> Override | None:
+    """The override of which Hydra says that it sets a group to what can't be the name of one's file, as
+    `optimizer=null`: its message has neither key nor value, but the function that raises has."""
+    if not (is_plain_refusal_of_hydras(error) and str(error).startswith("Config group override")):
+        return None
+    return _frames(error)[-1].f_locals["override"]
 
 
 def key_of_several_values(error: BaseException) -> str | None:
@@ -108,9 +125,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _is_ours(cause: BaseException) -> bool:
     """Whether it arose in our own code, as where Hydra can't import or make a class of ours that has a mistake."""
-    traceback: TracebackType | None = cause.__traceback__
-    files = []
-    while traceback is not None:
-        files.append(traceback.tb_frame.f_code.co_filename)
-        traceback = traceback.tb_next
+    files = [frame.f_code.co_filename for frame in _frames(cause)]
     return not is_the_users(cause) and any(file.startswith(OUR_FOLDERS) for file in files)
+
+
+def _frames(error: BaseException) -> list[FrameType]:
+    """Those that it has come through, the one that raised it last."""
+    return [frame for frame, _ in walk_tb(error.__traceback__)]
