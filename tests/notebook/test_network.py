@@ -61,7 +61,8 @@ def test_tensors_give_tensors_with_gradients(run: Path) -> None:
         ([1.0, 2.0], "row 1 must have 3 numbers, got 2"),
         ([[1.0, 2.0, 3.0], [1.0, 2.0]], "rows of numbers of one length"),
         (["a", "b", "c"], "a network takes rows of numbers"),
-        ([1.0, float("nan"), 2.0], "row 1 must stay within single precision"),
+        ([1.0, float("nan"), 2.0], r"row 1 must be finite numbers, got \[1\.0, nan, 2\.0\]; leave it out"),
+        ([[1.0, 2.0, 3.0], [1.0, 2.0, float("inf")]], "row 2 must be finite numbers"),
         ([[1e39, 0.0, 0.0]], "row 1 must stay within single precision"),
     ],
 )

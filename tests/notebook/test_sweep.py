@@ -99,6 +99,15 @@ def test_weights_are_those_of_each_runs_checkpoint(which: str, grown: Path, dire
     assert none < len(sweep)
 
 
+def test_a_run_is_given_by_its_name(grown: Path) -> None:
+    sweep = simplenn.Sweep(grown)
+    line = r"a run must be given by its name, got 0; the names are in results\['run'\]"
+    with pytest.raises(ConfigError, match=line):
+        sweep.weights_of([0, 1])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigError, match=line):
+        sweep.run(0)  # pyright: ignore[reportArgumentType]
+
+
 def test_weights_of_some_runs_stand_in_their_order(grown: Path) -> None:
     sweep = simplenn.Sweep(grown)
     rows = sweep.results.sample(fraction=1, shuffle=True, seed=1).head(6)

@@ -62,6 +62,10 @@ class TrainedNetwork(nn.Module):
         if not values.size:
             return np.empty(0, np.float32)
         rows = values.reshape(1 if values.ndim < 2 else len(values), -1)
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            wrong = int(finite.argmin())
+            raise ConfigError(f"row {wrong + 1} must be finite numbers, got {rows[wrong].tolist()!s:.80}; leave it out")
         predictions = predict(*self._read_back, rows.tolist())[:, 0]
         return predictions.item() if values.ndim < 2 else predictions.numpy()
 

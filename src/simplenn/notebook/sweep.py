@@ -166,6 +166,9 @@ class Sweep:
         """The rows of `_runs` that these names have, in their order."""
         import polars
 
+        for name in names:
+            if not isinstance(name, str):
+                raise ConfigError(f"a run must be given by its name, got {name!r}; the names are in results['run']")
         known = dict(zip(self._runs["run"].to_list(), range(len(self._runs)), strict=True))
         places = [known[name] if name in known else known[find(name, self.results, self.path)] for name in names]
         return self._runs[polars.Series(places, dtype=polars.UInt32)]
