@@ -148,8 +148,16 @@ def test_odd_ones_are_told_by_kind() -> None:
     assert said == [
         "diverged: sgd at 1 (1 of 10), sgd at 10 (all 10)",
         "some runs learned nothing (R2 of 0 or less; dead units, say): sgd at 0.01 (2 of 10)",
-        "learned nothing in nearly all runs (R2 of 0 or less): sgd at 0.1 (all 10)",
+        "learned nothing (R2 of 0 or less): sgd at 0.1 (all 10)",
     ]
+
+
+def test_odd_runs_are_counted_where_there_are_several_of_a_setting() -> None:
+    """Of one setting just the number, of settings with a run each just the names."""
+    seeds = report_of([0.9] * 8 + [-0.1] * 2, key_seed=list(range(10)), final=[0.5] * 10)
+    assert next(seeds.odd_ones()) == "some runs learned nothing (R2 of 0 or less; dead units, say): 2 of 10"
+    rates = report_of([0.9, -0.1, -0.1], key_lr=[0.1, 0.2, 0.3], final=[0.5, 0.6, 0.7])
+    assert next(rates.odd_ones()) == "learned nothing (R2 of 0 or less): lr 0.2, lr 0.3"
 
 
 @pytest.mark.parametrize(

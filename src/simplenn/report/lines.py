@@ -14,6 +14,7 @@ from typing import NamedTuple
 from simplenn.report.commands import Commands
 from simplenn.report.comparison import Best, Comparison, compare, median_of, ranked_runs
 from simplenn.report.odd import NEARLY_ALL, Odd, odd_ones
+from simplenn.report.settings import ONE_SETTING
 from simplenn.report.statistics import LEAST
 from simplenn.report.study import Study
 from simplenn.report.table import MOST_ROWS, REST, WIDTH, number, plain, rich, table_of
@@ -28,7 +29,7 @@ KINDS = {
     "diverged": "diverged:",
     "dead": "some runs learned nothing (R2 of 0 or less; dead units, say):",
     "far": "some runs ended far from the others of their setting:",
-    "never": "learned nothing in nearly all runs (R2 of 0 or less):",
+    "never": "learned nothing (R2 of 0 or less):",  # all or nearly all of the runs
 }
 
 
@@ -163,7 +164,7 @@ class Report:
             if not found:
                 continue
             most = MOST_SETTINGS // 2 if kind == "never" else MOST_SETTINGS
-            named = [f"{odd.name}{_how_many(odd)}" for odd in found]
+            named = [_named(odd) for odd in found]
             more = f" and {len(named) - most} more" if len(named) > most else ""
             yield f"{what} {', '.join(named[:most])}{more}"
             command = self.commands.extract([found[0].example], found[0].sweep)
@@ -187,10 +188,12 @@ class Report:
             yield Said("runs:", command)
 
 
-def _how_many(odd: Odd) -> str:
-    if odd.n == 1:
-        return ""
-    return f" (all {odd.n:,})" if odd.is_all else f" ({odd.count:,} of {odd.n:,})"
+def _named(odd: Odd) -> str:
+    """The setting, where there are several, and how many of its runs it is about, where it has several."""
+    how_many = f"all {odd.n:,}" if odd.is_all else f"{odd.count:,} of {odd.n:,}"
+    if odd.setting == ONE_SETTING:
+        return how_many
+    return odd.name if odd.n == 1 else f"{odd.name} ({how_many})"
 
 
 def _kind_of(odd: Odd) -> str:
