@@ -100,9 +100,12 @@ class Table(TensorDataModule):
             "no targets": (x,),
             "doubles": (x.double(), y.double()),
             "other validation": (x, y),
+            "no validation": (x, y),
         }
         if self.kind == "other validation":
             self.val = TensorDataset(torch.zeros(5, 7), torch.zeros(5, 1))
+        if self.kind == "no validation":
+            self.val = TensorDataset(x[:0], y[:0])
         self.train = TensorDataset(*samples[self.kind]) if self.kind in samples else None
 
 

@@ -44,6 +44,7 @@ def rehearsed(model: dict[str, Any], data: dict[str, Any], *overrides: str) -> N
             "other validation",
             r"data must have validation samples like .*, got \[\[7\], \[1\]\]; see self.val",
         ),
+        (linear(), "no validation", "data must have validation samples or no set of them, got an empty one; let its"),
         (linear(), "absent", "data must have training samples, got none"),
         (
             linear(),

@@ -60,8 +60,11 @@ def check_shapes(regressor: Regressor, data: L.LightningDataModule, trainer: L.T
 def _refuse_other_validation(data: L.LightningDataModule, samples: Sequence[Tensor]) -> None:
     """What validates must be of the shape of what trains: else the first epoch is lost."""
     val = getattr(data, "val", None)
-    if val is None or not len(val):
+    if val is None:
         return
+    if not len(val):
+        raise ConfigError("data must have validation samples or no set of them, got an empty one; let its setup leave "
+                          "self.val None")  # fmt: skip
     shapes = [[list(tensor.shape[1:]) for tensor in own] for own in (samples, val[:1])]
     if shapes[0] != shapes[1]:
         raise ConfigError(f"data must have validation samples like the training ones, of shapes {shapes[0]}, got "
