@@ -77,11 +77,12 @@ def test_deferred_signal_waits_for_the_outermost_end(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("fresh")
-def test_signal_before_and_after_the_work_ends_at_once() -> None:
-    """There is nothing to bring to an end, and no exception comes out of the middle of an import."""
+def test_signal_before_and_after_the_work_ends_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """In a line: there is nothing to bring to an end, and no exception comes out of the middle of an import."""
     signals.end_work()
     with pytest.raises(Ended, match="129"):
         signal.raise_signal(signal.SIGHUP)
+    assert capfd.readouterr().err == "interrupted by SIGHUP\n"
     signals.begin_work()
     with pytest.raises(Interrupted):
         signal.raise_signal(signal.SIGHUP)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = tuple(
@@ -18,6 +18,8 @@ SIGNALS = tuple(
 )  # no HUP on Windows
 
 SECONDS_OF_ONE = 1  # signals that come within it are one: a terminal's Ctrl-C, say, passed on by `timeout` as well
+
+STANDARD_ERROR = 2  # its descriptor: a signal may come amid a write to `sys.stderr`
 
 _received: list[int] = []
 _since = 0.0  # when the first of them came
@@ -34,8 +36,9 @@ class Interrupted(SystemExit):
 
 
 def install() -> None:
-    """From now on a signal ends this process by `128 + n`: at once as long as no work has begun, then by `Interrupted`
-    in the main thread. A script calls it first of all: an exception in the middle of an import can end as anything.
+    """From now on a signal ends this process by `128 + n`: at once and in a line as long as no work has begun, then by
+    `Interrupted` in the main thread. A script calls it first of all: an exception in the middle of an import can end as
+    anything.
 
     In another thread, which can handle no signal, it does nothing.
     """
@@ -96,6 +99,8 @@ def _handle(signum: int, frame: FrameType | None) -> None:
     global _since
     now = time.monotonic()
     if not _working:
+        with suppress(OSError):
+            os.write(STANDARD_ERROR, f"interrupted by {signal.Signals(signum).name}\n".encode())
         os._exit(128 + signum)
     if _received:
         if now - _since > SECONDS_OF_ONE:
