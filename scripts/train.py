@@ -28,6 +28,7 @@ sweeping = Sweeping()
 @batched_by(sweeping)
 def train_job(cfg: DictConfig) -> float:
     """One job of Hydra's; its value is what a search minimises."""
+    from simplenn.planning import naming
     from simplenn.rundir import summary
     from simplenn.training import train
 
@@ -39,7 +40,7 @@ def train_job(cfg: DictConfig) -> float:
         result = train(cfg, directory)
     except Interrupted:
         allow = [f"allow=[{','.join(cfg.allow)}]"] if cfg.allow else []  # what a resume must be told anew
-        words = [f"name={directory.name}", "resume=true", *allow]
+        words = [naming(directory, "run"), "resume=true", *allow]
         log.info("go on with: python scripts/train.py %s", shlex.join(words))
         raise
     if not cfg.quiet:

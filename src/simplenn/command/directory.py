@@ -4,7 +4,6 @@
 """
 
 import os
-import re
 import shlex
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict, read_write
 
 from simplenn.errors import ConfigError
-from simplenn.planning import key_of, overrides_given, quoted_path
+from simplenn.planning import as_text, key_of, overrides_given
 from simplenn.rundir import Run, is_unused, writing
 from simplenn.rundir.lock import NAME as LOCK
 
@@ -100,7 +99,7 @@ def assign(config: DictConfig, kind: str, directory: Path) -> None:
     with read_write(config), open_dict(config):
         config.hydra[kind].dir = str(directory)
         # Each job of a sweep is composed from the overrides, without this configuration.
-        config.hydra.overrides.hydra.append(f"hydra.{kind}.dir={quoted_path(directory)}")
+        config.hydra.overrides.hydra.append(f"hydra.{kind}.dir={as_text(str(directory))}")
 
 
 def reserve(directory: Path, *, numbered: bool) -> Path:
@@ -144,11 +143,11 @@ def _taken(config: DictConfig, kind: str) -> ConfigError:
     go_on = ", or resume=true to go on with it" if kind == "run" else ""
     if _by_hydras_key(config, kind):
         key = f"hydra.{kind}.dir"
-        needs_no_quotes = re.fullmatch(r"[\w./-]+", str(free)) is not None
-        fix = f"{key}={free if needs_no_quotes else quoted_path(free)}"
+        fix = f"{key}={as_text(str(free))}"
         return ConfigError(f"{key} must be new, got {str(directory)!r}, which exists; try {shlex.quote(fix)}{go_on}")
+    fix = f"name={as_text(free.name)}"
     return ConfigError(
-        f"name must be new, got {directory.name!r}, which exists in {directory.parent}; try name={free.name}{go_on}"
+        f"name must be new, got {directory.name!r}, which exists in {directory.parent}; try {shlex.quote(fix)}{go_on}"
     )
 
 

@@ -5,10 +5,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from simplenn.config import Kind, flatten, kind_of
+from simplenn.config import Kind, check_name, flatten, kind_of
+from simplenn.errors import ConfigError
+from simplenn.rundir import shown
 
 Job = Sequence[str]  # the overrides of one job of a sweep
 CACHED = 2**16  # overrides; the jobs of a grid share theirs
@@ -74,10 +78,32 @@ def overrides_of(params: Mapping[str, Any]) -> list[str]:
 def override_dirname(job: Job, settings: Mapping[str, Any]) -> str:
     """`hydra.job.override_dirname` of a job, by `hydra.job.config.override_dirname`."""
     excluded = settings["exclude_keys"]
-    shown = [o for o in job if not is_for_hydra(o) and key_of(o).partition("@")[0] not in excluded]
-    return settings["item_sep"].join(sorted(shown)).replace("=", settings["kv_sep"])
+    kept = [o for o in job if not is_for_hydra(o) and key_of(o).partition("@")[0] not in excluded]
+    return settings["item_sep"].join(sorted(kept)).replace("=", settings["kv_sep"])
 
 
-def quoted_path(directory: Path, quote: Quote = Quote.single) -> str:
-    """The path as a value of Hydra's override grammar, whatever characters are in it."""
-    return QuotedString(text=str(directory), quote=quote).with_quotes()
+def as_text(text: str) -> str:
+    """A text as a value of Hydra's override grammar, whatever characters are in it: in quotes where it would be read as
+    something else without them, or not at all."""
+    try:
+        read = OverridesParser.create().parse_override(f"key={text}").value()
+    except HydraException:
+        read = None
+    # double ones: the shell's own are single
+    return text if read == text else QuotedString(text=text, quote=Quote.double).with_quotes()
+
+
+def naming(directory: Path, kind: str) -> str:
+    """The override by which a command means this directory of a `run` or a `sweep`, from where this process is: `name`,
+    or where it hasn't the usual place or a name that is allowed, Hydra's own key."""
+    place = Path(shown(directory))
+    is_usual = place.parent.as_posix() == f"outputs/{kind}s" and _is_name(place.name)
+    return f"name={as_text(place.name)}" if is_usual else f"hydra.{kind}.dir={as_text(str(place))}"
+
+
+def _is_name(text: str) -> bool:
+    try:
+        check_name(text)
+    except ConfigError:
+        return False
+    return True

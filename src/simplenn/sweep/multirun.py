@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from simplenn.config import parse_plain
 from simplenn.errors import ConfigError
-from simplenn.rundir import shown, write_atomically
+from simplenn.planning import naming
+from simplenn.rundir import write_atomically
 
 MULTIRUN = "multirun.yaml"
 MOST_BYTES = 2**24  # of it: the command may name each seed
@@ -88,11 +89,8 @@ def _noted(path: Path, note: re.Pattern[str]) -> str | None:
 
 def resume_command(path: Path) -> str:
     """Gives the sweep's last command again, from where this process is."""
-    place = Path(shown(path))
-    is_usual = place.parent.as_posix() == "outputs/sweeps"
-    named = f"name={place.name}" if is_usual else f"hydra.sweep.dir={place}"
     trusted = [f"allow=[{','.join(packages)}]"] if (packages := trusted_packages(path)) else []
-    return f"python scripts/train.py -m {shlex.join([named, 'resume=true', *trusted])}"
+    return f"python scripts/train.py -m {shlex.join([naming(path, 'sweep'), 'resume=true', *trusted])}"
 
 
 def trusted_packages(path: Path) -> list[str]:
