@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from simplenn.command import run_command
 from simplenn.errors import ConfigError
 from simplenn.rundir import review_command
+from simplenn.scripts import script_command
 from simplenn.sweep.choosing import find, parse, where
 from simplenn.sweep.results import refuse_no_sweep, table_of
 
@@ -59,8 +60,8 @@ def main() -> None:
         print(directory)
     more = len(directories) - len(old[:MOST_SHOWN]) - len(written[:MOST_SHOWN])
     print(f"{len(written)} written, {len(old)} there already" + (f" ({more} not shown)" if more else ""))
-    words = [str(next(iter(directories))), *(word for package in arguments.allow for word in ("--allow", package))]
-    print(f"evaluate: python scripts/evaluate.py {shlex.join(words)}")
+    words = [next(iter(directories)), *(word for package in arguments.allow for word in ("--allow", package))]
+    print(f"evaluate: {script_command('evaluate.py', *words)}")
     shown = next(iter(directories)) if len(directories) == 1 else next(iter(directories)).parent
     print(f"review:   {review_command(shown)}")
 

@@ -7,7 +7,6 @@ if __name__ == "__main__":
 
 
 import logging
-import shlex
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from omegaconf import DictConfig
 from simplenn.command import run_command
 from simplenn.command.sweeping import Sweeping, batched_by, finished
 from simplenn.errors import ConfigError
+from simplenn.scripts import script_command
 from simplenn.signals import Interrupted
 
 log = logging.getLogger("simplenn.train")
@@ -40,8 +40,7 @@ def train_job(cfg: DictConfig) -> float:
         result = train(cfg, directory)
     except Interrupted:
         allow = [f"allow=[{','.join(cfg.allow)}]"] if cfg.allow else []  # what a resume must be told anew
-        words = [naming(directory, "run"), "resume=true", *allow]
-        log.info("go on with: python scripts/train.py %s", shlex.join(words))
+        log.info("go on with: %s", script_command("train.py", naming(directory, "run"), "resume=true", *allow))
         raise
     if not cfg.quiet:
         summary.log_place(directory)

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "simplenn"
 PLUGINS = ROOT / "src" / "hydra_plugins" / "vectorized"
 # From the ground up: a room, or a module beside the rooms, may import only from floors below its own.
 FLOORS = (
-    ("compiler", "errors", "signals"),
+    ("compiler", "errors", "scripts", "signals"),
     ("rank", "metric", "network", "data"),
     ("regressor", "config"),
     ("setup", "rundir"),

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from simplenn.errors import ConfigError
+from simplenn.scripts import script_command
 
 Settings = Mapping[Any, Any]  # those of the group `trainer`
 
@@ -48,7 +49,8 @@ def refuse_other_number(trainer: Settings, awaited: int) -> None:
     if starter == "Lightning" and nodes > 1 and (missing := [name for name in MEETING_POINT if name not in os.environ]):
         raise ConfigError(
             f"trainer.num_nodes={nodes} needs {', '.join(MEETING_POINT)} in the environment of each node's command, "
-            f"got no {missing[0]}; try NODE_RANK=0 MASTER_ADDR=<first node> MASTER_PORT=29500 python scripts/train.py"
+            f"got no {missing[0]}; try NODE_RANK=0 MASTER_ADDR=<first node> MASTER_PORT=29500 "
+            f"{script_command('train.py')}"
         )
     node = os.environ.get("NODE_RANK", "0")
     if starter == "Lightning" and _several(trainer) and node not in map(str, range(nodes)):

@@ -168,7 +168,10 @@ def test_a_lost_scheduler_leaves_a_sweep_to_go_on_with(cluster: Cluster, whole: 
     out, err = process.communicate()
     assert time.monotonic() - killed < 15
     assert process.returncode == 1 and "Traceback" not in out + err, out + err
-    assert "scheduler has ended" in out + err and "go on with: python scripts/train.py -m name=x resume=true" in out
+    assert (
+        "scheduler has ended" in out + err
+        and f"go on with: python {ROOT}/scripts/train.py -m name=x resume=true" in out
+    )
     trained(tmp_path, "-m", "name=x", "resume=true", "hydra/launcher=vectorized", "progress=none")
     assert numbers(tmp_path / NAME) == whole
 
@@ -194,7 +197,7 @@ def test_no_worker_outlives_the_command(signum: signal.Signals, whole: dict[str,
     assert process.returncode == (-signum if signum == signal.SIGKILL else 128 + signum), out + err
     assert "Traceback" not in out + err, out + err
     if signum != signal.SIGKILL:
-        assert "go on with: python scripts/train.py -m name=x resume=true" in out
+        assert f"go on with: python {ROOT}/scripts/train.py -m name=x resume=true" in out
         assert list((tmp_path / NAME / "stacks").glob("*-unfinished"))
     trained(tmp_path, "-m", "name=x", "resume=true", "hydra/launcher=vectorized", "progress=none")
     assert numbers(tmp_path / NAME) == whole

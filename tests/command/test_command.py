@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import Forked, script, start
+from commands import ROOT, Forked, script, start
 
 from simplenn.command.directory import reserve
 from simplenn.errors import ConfigError
@@ -246,7 +246,7 @@ def test_a_signal_ends_a_run_or_a_sweep_in_order(signum: int, status: int, sweep
     out, err = process.communicate(timeout=60)
     assert process.returncode == status, out + err
     assert "Traceback" not in out + err
-    assert ("go on with: python scripts/train.py name=x resume=true 'allow=[own]'\n" in out) is not sweep
+    assert (f"go on with: python {ROOT}/scripts/train.py name=x resume=true 'allow=[own]'\n" in out) is not sweep
     result = Run(run).result()
     assert result is not None
     assert (result.status, result.message) == ("interrupted", signal.Signals(signum).name)

@@ -64,7 +64,7 @@ def ended_after(cwd: Path, whole: Whole, seconds: float, signals: tuple[float, .
     assert time.monotonic() - sent < MOST_SECONDS, said
     assert process.returncode in (status, 0) and "Traceback" not in said, said
     parts = sorted(path.name for path in (cwd / NAME / "stacks").glob("*") if "unfinished" not in path.name)
-    words = re.search(r"go on with: python scripts/train.py (.*)", said)
+    words = re.search(r"go on with: python \S+/scripts/train.py (.*)", said)
     is_left = bool(process.returncode and (cwd / NAME / "results.csv").exists())
     again = script(
         "train.py", *(shlex.split(words[1]) if words else ("-m", "name=study", *GRID)), "progress=none", cwd=cwd

@@ -18,7 +18,7 @@ import browser
 import numpy as np
 import polars
 import pytest
-from commands import Forked, script, start
+from commands import ROOT, Forked, script, start
 from PIL import Image
 
 from simplenn.errors import ConfigError
@@ -325,7 +325,7 @@ def _command_lines() -> str:
     ("words", "said"),
     [
         (["outputs/sweeps/seed"], "outputs/sweeps/seed must be the directory of a run, of a sweep, or of several; did"),
-        (["empty"], "empty has neither a run nor a sweep; train one with python scripts/train.py"),
+        (["empty"], f"empty has neither a run nor a sweep; train one with python {ROOT}/scripts/train.py"),
         (["outputs/sweeps/seeds", "--show", "runs"], "outputs/sweeps/seeds has no directories of its runs to show; "),
         (["outputs/runs/x", "--show", "settings"], "--show settings is of a sweep, and outputs/runs/x has none; "),
         (["outputs", "--show", "run"], "--show must be one of auto, overview, settings, runs, got run; did you mean"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars
 import pytest
-from commands import script, start
+from commands import ROOT, script, start
 
 from simplenn.notebook.sweep import Sweep
 from simplenn.report import study_of
@@ -62,7 +62,7 @@ def test_the_end_of_a_sweep_says_what_the_report_says(root: Path) -> None:
     said = (root / "said").read_text().splitlines()
     reported = report(root, "outputs/sweeps/study", "--no-figures").splitlines()
     assert [line for line in said if line in reported] == [line for line in reported if line]
-    assert "report: python scripts/report.py outputs/sweeps/study --html" in said
+    assert f"report: python {ROOT}/scripts/report.py outputs/sweeps/study --html" in said
     table = polars.read_csv(sweep_of(root) / "summary.csv")
     study = study_of([sweep_of(root)])
     assert table.columns == study.settings.columns and len(table) == 6
@@ -81,7 +81,7 @@ def test_the_commands_that_it_prints_work(root: Path) -> None:
     result = Run(root / "outputs" / "runs" / "again").result()
     assert result is not None and result.metrics["train/loss"] == middle["train/loss"]
     extract = lines[next(place for place, line in enumerate(lines) if line.startswith("runs:")) + 1].split()
-    assert extract[:3] == ["python", "scripts/extract.py", "outputs/sweeps/study"]
+    assert extract[:3] == ["python", f"{ROOT}/scripts/extract.py", "outputs/sweeps/study"]
     assert extract[3:] == [best["run"][0], middle["run"], best["run"][-1]]
 
 
@@ -154,7 +154,7 @@ def test_several_sweeps_are_one_report(root: Path) -> None:
     [
         (["nowhere"], "nowhere must be a sweep's directory, and is missing"),
         (["."], ". must be a sweep's directory, but has no results.csv"),
-        (["outputs/runs/again"], "must be a sweep's directory, and is a run's; see python scripts/explain.py"),
+        (["outputs/runs/again"], f"must be a sweep's directory, and is a run's; see python {ROOT}/scripts/explain.py"),
         (["outputs/sweeps"], "must be a sweep's directory, and is a folder of them; name one: outputs/sweeps/"),
         (["outputs/sweeps/study", "--heat", "seed", "optimizer.lr"], "--heat must name two swept numbers, got seed"),
     ],
@@ -197,14 +197,15 @@ def test_of_a_sweep_that_was_killed_the_runs_that_are_left_are_counted(root: Pat
     said = report(root, str(sweep), "--no-figures", "--page", "killed.html").splitlines()
     assert said[0] == "16 runs: 8 done, 8 left to train"
     assert "note:   8 of 16 runs are left to train: this is so far." in said
-    assert "go on with: python scripts/train.py -m name=killed resume=true" in said
+    assert f"go on with: python {ROOT}/scripts/train.py -m name=killed resume=true" in said
     assert "8 left to train" in (root / "killed.html").read_text()
     found = Sweep(sweep)
     assert repr(found).endswith("8 runs, 8 done, 8 left to train)") and "so far" in found.notes[0]
     assert found.results.columns[:3] == ["run", "optimizer", "seed"]  # though all 8 runs have one optimizer
     assert "1*" in said[4] or "sgd" in said[4], said
     done = script("extract.py", str(sweep), "optimizer=adam,seed=3", cwd=root, preloaded="hydra")
-    assert done.returncode == 2 and "8 are left to train: python scripts/train.py -m name=killed" in done.stderr
+    assert done.returncode == 2
+    assert f"8 are left to train: python {ROOT}/scripts/train.py -m name=killed" in done.stderr
 
 
 def test_a_sweep_of_which_no_run_is_done_has_the_command_that_goes_on(root: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars
 import pytest
-from conftest import script
+from conftest import ROOT, script
 from sweeps import group_of, result, train_alone
 
 from simplenn.errors import ConfigError
@@ -195,7 +195,7 @@ def test_the_script_writes_what_is_asked_for(sweep: tuple[Path, list[Run]]) -> N
     assert done.returncode == 0, done.stderr
     assert f"{root / 'runs' / runs[7].directory.name} is there already; left as it is" in done.stdout
     assert "0 written, 2 there already" in done.stdout
-    assert "evaluate: python scripts/evaluate.py" in done.stdout
+    assert f"evaluate: python {ROOT}/scripts/evaluate.py" in done.stdout
     done = script("extract.py", str(root), runs[3].directory.name, cwd=root)
     assert "1 written, 0 there already" in done.stdout
     assert result(Run(root / "runs" / runs[3].directory.name)).metrics == result(runs[3]).metrics

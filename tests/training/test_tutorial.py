@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import script
+from conftest import ROOT, script
 from torch import nn
 
 from simplenn.rundir import checkpoint
@@ -69,4 +69,4 @@ def test_post_prints_what_the_tutorial_prints(tmp_path: Path) -> None:
     assert lines[:10] == expected
     assert lines[10] == "Model output:"
     assert lines[11].startswith("  [1.0, 2.0, 3.0] -> ")
-    assert lines[-2:] == ["run:    outputs/runs/post", "review: python scripts/review.py outputs/runs/post"]
+    assert lines[-2:] == ["run:    outputs/runs/post", f"review: python {ROOT}/scripts/review.py outputs/runs/post"]

@@ -1,7 +1,6 @@
 """The end of a sweep's command: what it still writes, the last lines, the exit status."""
 
 import logging
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from omegaconf import DictConfig
 from simplenn.command.going_on import GoingOn
 from simplenn.report.summary import write_summary
 from simplenn.rundir import review_command, shown
+from simplenn.scripts import script_command
 from simplenn.sweep.attempts import Attempts
 from simplenn.sweep.multirun import resume_command
 
@@ -78,7 +78,7 @@ def _say(record: "SweepRecord", report: "Report | None") -> None:
             log.info("%s", line)
     log.info("sweep:  %s", shown(record.directory))
     if report is not None and report.has_ended:
-        log.info("report: python scripts/report.py %s --html", shlex.quote(shown(record.directory)))
+        log.info("report: %s", script_command("report.py", shown(record.directory), "--html"))
     log.info("review: %s", review_command(record.directory))
 
 

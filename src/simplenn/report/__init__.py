@@ -2,7 +2,7 @@
 happened in the odd ones (`odd`), the lines of the terminal (`lines`), `summary.csv`. Reads what a sweep leaves, and
 must not know how runs are trained. Imports no torch, and matplotlib only to draw.
 
-May import: errors, metric, config, rundir, planning, sweep.
+May import: errors, metric, config, scripts, rundir, planning, sweep.
 """
 
 from simplenn.report.runs import runs_in

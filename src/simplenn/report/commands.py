@@ -1,6 +1,5 @@
 """The commands that a report gives to people: to train a run alone, to write its directory, to add seeds, to go on."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from simplenn.errors import ConfigError
 from simplenn.planning import arguments
 from simplenn.report.study import Study
 from simplenn.rundir import shown
+from simplenn.scripts import script_command
 from simplenn.sweep.all_runs import overrides_of
 from simplenn.sweep.multirun import read_multirun, resume_command, trusted_packages
 
@@ -34,7 +34,7 @@ class Commands:
             return None
         given = overrides_of(directory, place)
         words = arguments(config, given, None if self._sweep is not None else [])
-        return f"python scripts/train.py {shlex.join(words)}".rstrip()
+        return script_command("train.py", *words)
 
     def extract(self, runs: Sequence[str], sweep: int) -> str | None:
         """Writes the runs' directories; `None` where there is nothing to write them from."""
@@ -44,11 +44,11 @@ class Commands:
             return None
         names = list(dict.fromkeys(runs))
         trusted = [word for package in trusted_packages(directory) for word in ("--allow", package)]
-        return f"python scripts/extract.py {shlex.join([shown(directory), *names, *trusted])}"
+        return script_command("extract.py", shown(directory), *names, *trusted)
 
     def go_on(self, sweep: int, *words: str) -> str:
         """Gives the sweep's last command again, with these words in place of its own."""
-        return f"{resume_command(self._study.sweeps[sweep])} {shlex.join(words)}".rstrip()
+        return resume_command(self._study.sweeps[sweep], *words)
 
     def add_seeds(self) -> list[str]:
         """Of each sweep that has runs of the best setting, for twice as many seeds as it has of them."""

@@ -3,7 +3,7 @@
 What takes torch or TensorBoard is imported by its module: `checkpoint`, `events` (the TensorBoard file), `review` (what
 TensorBoard shows beside the curves), `predictions` (the figure), `rewind` (back to the last sound checkpoint).
 
-May import: errors, metric, data, regressor, config.
+May import: errors, metric, data, regressor, config, scripts.
 """
 
 from simplenn.rundir.atomic import (

@@ -19,6 +19,7 @@ from simplenn.rundir.atomic import remove_left_overs, rename, restore_directory,
 from simplenn.rundir.hydra_folder import NAME, hydra_file, noted_identity, read_hydra_file, write_hydra_folder
 from simplenn.rundir.lock import lock, locked
 from simplenn.rundir.result import Result, parsed
+from simplenn.scripts import script_command
 
 log = logging.getLogger(__name__)
 
@@ -180,13 +181,14 @@ def is_unused(path: Path) -> bool:
 def _not_a_run(path: Path) -> str:
     beside = path.parent
     if (beside.parent / "results.csv").is_file():
-        return f"{path} is not a run's directory; write it with python scripts/extract.py {beside.parent} '{path.name}'"
+        command = script_command("extract.py", beside.parent, path.name)
+        return f"{path} is not a run's directory; write it with {command}"
     if (path / "multirun.yaml").is_file():
-        return f"{path} is a sweep's directory, and no run's; see python scripts/report.py {path}"
+        return f"{path} is a sweep's directory, and no run's; see {script_command('report.py', path)}"
     if is_unused(path) and os.listdir(path):
         return f"{path} has nothing of a run yet, as it was ended before it began; start it without resume=true"
     runs = sorted(entry.name for entry in beside.iterdir() if (entry / NAME).is_dir()) if beside.is_dir() else []
-    hint = did_you_mean(path.name, runs) if runs else "train one with python scripts/train.py"
+    hint = did_you_mean(path.name, runs) if runs else f"train one with {script_command('train.py')}"
     return f"{path} is not a run's directory; {hint}"
 
 

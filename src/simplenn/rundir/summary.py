@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from simplenn.metric import LEARNING_RATE
 from simplenn.rundir.result import Result
+from simplenn.scripts import script_command
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def output_lines(inputs: Sequence[Sequence[float]], outputs: Sequence[float], ta
 
 def review_command(directory: Path) -> str:
     """What opens a run, a sweep or a folder of them in TensorBoard."""
-    return f"python scripts/review.py {shlex.quote(shown(directory))}"
+    return script_command("review.py", shown(directory))
 
 
 def shown(path: Path) -> str:

@@ -4,7 +4,6 @@ torch.
 """
 
 import re
-import shlex
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +15,7 @@ from simplenn.config import parse_plain
 from simplenn.errors import ConfigError
 from simplenn.planning import naming
 from simplenn.rundir import write_atomically
+from simplenn.scripts import script_command
 
 MULTIRUN = "multirun.yaml"
 MOST_BYTES = 2**24  # of it: the command may name each seed
@@ -87,10 +87,10 @@ def _noted(path: Path, note: re.Pattern[str]) -> str | None:
     return found[-1] if found and digest == f"{_digest(body)}\n" else None
 
 
-def resume_command(path: Path) -> str:
-    """Gives the sweep's last command again, from where this process is."""
+def resume_command(path: Path, *words: str) -> str:
+    """Gives the sweep's last command again, from where this process is, with these words in place of its own."""
     trusted = [f"allow=[{','.join(packages)}]"] if (packages := trusted_packages(path)) else []
-    return f"python scripts/train.py -m {shlex.join([naming(path, 'sweep'), 'resume=true', *trusted])}"
+    return script_command("train.py", "-m", naming(path, "sweep"), "resume=true", *trusted, *words)
 
 
 def trusted_packages(path: Path) -> list[str]:

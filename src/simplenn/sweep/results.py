@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError
 from simplenn.rundir import replacing, shown, write_atomically
+from simplenn.scripts import script_command
 from simplenn.sweep.cells import harmless
 from simplenn.sweep.multirun import MULTIRUN
 from simplenn.sweep.parts import STACKS, file_digest
@@ -123,13 +124,13 @@ def _what_it_is(path: Path) -> str:
             f"and is {'a file' if path.exists() else 'missing'}{f'; {did_you_mean(path.name, near)}' if near else ''}"
         )
     if (path / ".hydra").is_dir():
-        return f"and is a run's; see python scripts/explain.py {shown(path)}"
+        return f"and is a run's; see {script_command('explain.py', shown(path))}"
     if within := _sweeps_in(path):
         return (
             f"and is a folder of them; name one: {', '.join(f'{shown(path)}/{name}' for name in within[:MOST_NAMED])}"
         )
     beside = _sweeps_in(path.parent)
-    hint = did_you_mean(path.name, beside) if beside else "make one with python scripts/train.py -m"
+    hint = did_you_mean(path.name, beside) if beside else f"make one with {script_command('train.py', '-m')}"
     return f"but has no {RESULTS}; {hint}"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from simplenn.config import did_you_mean
 from simplenn.errors import ConfigError
 from simplenn.rundir.hydra_folder import hydra_file
+from simplenn.scripts import script_command
 from simplenn.sweep.results import has_sweep
 
 DEEPEST = 4  # folders below the one that is named: outputs/sweeps/<sweep>/runs, and one of the user's own
@@ -31,7 +32,7 @@ def find(path: Path) -> Found:
     found = Found(path)
     _look(path, found, DEEPEST)
     if not found.runs and not found.sweeps:
-        raise ConfigError(f"{path} has neither a run nor a sweep; train one with python scripts/train.py")
+        raise ConfigError(f"{path} has neither a run nor a sweep; train one with {script_command('train.py')}")
     found.runs.sort(key=_written, reverse=True)
     found.sweeps.sort(key=_written, reverse=True)
     return found
@@ -67,6 +68,6 @@ def _written(path: Path) -> tuple[float, str]:
 def _near(path: Path) -> str:
     beside = path.parent
     if (beside.parent / "results.csv").is_file():
-        return f"write it with python scripts/extract.py {beside.parent} '{path.name}'"
+        return f"write it with {script_command('extract.py', beside.parent, path.name)}"
     names = sorted(entry.name for entry in beside.iterdir() if entry.is_dir()) if beside.is_dir() else []
-    return did_you_mean(path.name, names) if names else "train one with python scripts/train.py"
+    return did_you_mean(path.name, names) if names else f"train one with {script_command('train.py')}"

@@ -17,6 +17,7 @@ from simplenn.report.tensorboard.found import Found, event_files, find
 from simplenn.report.tensorboard.logdir import MOST_ENTRIES, Entry, fill
 from simplenn.report.tensorboard.server import allow_open_files
 from simplenn.rundir import shown
+from simplenn.scripts import script_command
 
 SHOW = ("auto", "overview", "settings", "runs")
 FEW_RUNS = 24  # of a sweep, up to which its runs are shown rather than its settings
@@ -113,7 +114,7 @@ def _take_sweep(review: Review, sweep: Path, prefix: str, show: str) -> None:
     if show == "runs" and not written:
         raise ConfigError(
             f"{sweep} has no directories of its runs to show; write some with "
-            f"python scripts/extract.py {shown(sweep)} '{study.runs['run'][0]}'"
+            f"{script_command('extract.py', shown(sweep), study.runs['run'][0])}"
         )
     as_runs = show == "runs" or (show == "auto" and len(written) == len(directories) <= FEW_RUNS)
     from simplenn.report.tensorboard import views
