@@ -1,5 +1,6 @@
 """What the terminal says of a sweep: readable at 80 columns, no number without what it rests on."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from simplenn.report import study_of_runs
 from simplenn.report.commands import Commands
 from simplenn.report.comparison import ranked_runs, short_names
 from simplenn.report.lines import Report, Screen
-from simplenn.report.table import folded, number, plain, table_of
+from simplenn.report.table import fitted, number, plain, rich, table_of
 
 RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
 
@@ -87,11 +88,33 @@ def test_nothing_but_commands_is_wider_than_80_columns(num_seeds: int, num_keys:
 
 def test_a_wide_table_has_one_column_for_the_setting_and_none_for_what_is_nothing() -> None:
     study = report_of(**grid(2)).study
-    table = folded(table_of(study, []), study)
+    table = fitted(table_of(study, []), study, 50)
     assert table.heads == ["", "setting", "runs", "median", "10 %", "90 %"]
     assert table.notes[-1] == "no run diverged or failed"
     assert table.rows[0][1] == "sgd at 0.01"
     assert any(line.split()[:4] == ["1", "sgd", "at", "0.01"] for line in plain(table_of(study, []), study, 50))
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+@pytest.mark.parametrize("width", [40, 48, 56, 64, 79])
+@pytest.mark.parametrize("num_keys", [0, 3])
+def test_a_narrow_table_says_what_each_row_is_of(num_keys: int, width: int, is_terminal: bool) -> None:
+    """The setting and its median, to the last character; quantiles and counts go first, and a note says which."""
+    columns = grid(2)
+    for key in range(num_keys):
+        columns[f"key_of_a_longer_name_{key}"] = columns["key_optimizer__lr"]
+    columns["status"] = ["diverged", *["done"] * (len(columns["final"]) - 1)]
+    study = report_of(**columns).study
+    table = table_of(study, [], None)
+    drawn = "\n".join((rich if is_terminal else plain)(table, study, width))
+    text = re.sub(r"\x1b\[[\d;]*m", "", drawn)
+    assert all(len(line.rstrip()) <= width for line in text.splitlines())
+    head, *rows = re.split(r"\n {0,2}(?=\d)", text)
+    assert len(rows) == 12
+    for row, name, median in zip(rows, short_names(study).values(), study.settings["median"], strict=True):
+        assert {*name.split(), number(median)} - {"at"} <= set(row.split())
+    left_out = " ".join(text.split()).partition("no room for ")[2]
+    assert all((word in head.splitlines()[-2]) is (word not in left_out) for word in ("runs", "10 %", "90 %"))
 
 
 def test_on_a_terminal_the_table_is_the_same_with_lines() -> None:

@@ -6,8 +6,8 @@ Shapes: S settings.
 import io
 import math
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from simplenn.report.comparison import short_keys, short_names
 from simplenn.report.settings import texts_of
@@ -18,9 +18,12 @@ MOST_ROWS = 10
 REST = "summary.csv has all"
 MOST_BESTS = 4  # best settings of further families that are shown though they stand further down
 LEAST_NAME = 24  # characters of a setting's name in a line, before it is broken
-GAP = 2
+GAP = 2  # between two columns
+RICH_GAP, RICH_EDGES = 3, 4  # the same as rich draws them, and what it has before the first and behind the last
 STATISTICS = {"n": "runs", "median": "median", "q10": "10 %", "q90": "90 %"}
 COUNTS = {"diverged": "diverged", "failed": "failed", "unfinished": "unfinished"}  # by the heads of their columns
+# What a terminal too narrow for all goes without, the first first: the setting and its median are never among them.
+DISPENSABLE = (("10 %", "90 %"), ("runs",), ("unfinished",), ("failed",), ("diverged",))
 
 
 @dataclass(frozen=True)
@@ -80,23 +83,42 @@ def _title(study: Study, is_single: bool) -> str:
     return f"{len(study.settings):,} settings, ranked by {how} ({better})"
 
 
-def folded(table: Table, study: Study) -> Table:
-    """With the columns of the keys as one of short names, and without counts that are all 0, for a table that is wider
-    than the terminal."""
+def fitted(table: Table, study: Study, width: int, gap: int = GAP) -> Table:
+    """For a terminal of so many columns: where it is too narrow, the columns of the keys are one of short names, which
+    may be broken, and those that can be dispensed with are left out, as many as it takes."""
+    if _width(table, gap) <= width:
+        return table
+    table = _folded(table, study)
+    left_out: list[str] = []
+    for heads in DISPENSABLE:
+        if _width(table, gap, LEAST_NAME) <= width:
+            break
+        left_out += [head for head in heads if head in table.heads]
+        table = _without(table, heads)
+    notes = [f"no room for {', '.join(left_out)}; summary.csv has all"] if left_out else []
+    return replace(table, notes=[*table.notes, *notes])
+
+
+def _folded(table: Table, study: Study) -> Table:
+    """With the columns of the keys as one of short names, and without counts that are all 0."""
     names = list(short_names(study).values())
     heads = ["", "setting", *table.heads[table.num_left :]]
     rows = [[row[0], names[place], *row[table.num_left :]] for row, place in zip(table.rows, table.places, strict=True)]
     nothing = [name for name in COUNTS.values() if name in heads and not study.settings[name].sum()]
-    kept = [place for place, head in enumerate(heads) if head not in nothing]
     notes = [*table.notes, f"no run {' or '.join(nothing)}"] if nothing else table.notes
-    rows = [[row[place] for place in kept] for row in rows]
-    return Table(table.title, [heads[place] for place in kept], rows, 2, table.places, table.marked, notes)
+    return _without(replace(table, heads=heads, rows=rows, num_left=2, notes=notes), nothing)
+
+
+def _without(table: Table, heads: Collection[str]) -> Table:
+    """Without the columns of numbers that have these heads."""
+    kept = [place for place, head in enumerate(table.heads) if place < table.num_left or head not in heads]
+    rows = [[row[place] for place in kept] for row in table.rows]
+    return replace(table, heads=[table.heads[place] for place in kept], rows=rows)
 
 
 def plain(table: Table, study: Study, width: int = WIDTH) -> list[str]:
     """The table's lines, none wider than `width` unless a single word is."""
-    if _width(table) > width:
-        table = folded(table, study)
+    table = fitted(table, study, width)
     widths = [max(len(row[column]) for row in [table.heads, *table.rows]) for column in range(len(table.heads))]
     if _width(table) > width:
         widths[1] = max(LEAST_NAME, width - (_width(table) - widths[1]))
@@ -115,11 +137,11 @@ def rich(table: Table, study: Study, width: int) -> list[str]:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    if _width(table) > width - 2:
-        table = folded(table, study)
+    table = fitted(table, study, width - RICH_EDGES, RICH_GAP)
     drawn = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left", title_style="bold", padding=(0, 1))
     for place, head in enumerate(table.heads):
-        drawn.add_column(head, justify="left" if place < table.num_left else "right", no_wrap=place != 1)
+        justify = "left" if place < table.num_left else "right"
+        drawn.add_column(head, justify=justify, no_wrap=place != 1, overflow="fold")
     for place, row in enumerate(table.rows):
         drawn.add_row(*row, style="bold green" if place in table.marked else None)
     stream = io.StringIO()
@@ -130,9 +152,12 @@ def rich(table: Table, study: Study, width: int) -> list[str]:
     return [line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n")]
 
 
-def _width(table: Table) -> int:
-    columns = range(len(table.heads))
-    return sum(max(len(row[column]) for row in [table.heads, *table.rows]) + GAP for column in columns) - GAP
+def _width(table: Table, gap: int = GAP, most_of_name: int | None = None) -> int:
+    """How wide it is; of a folded table, also where its names are broken after so many characters."""
+    widths = [max(len(row[column]) for row in [table.heads, *table.rows]) for column in range(len(table.heads))]
+    if most_of_name is not None:
+        widths[1] = min(widths[1], most_of_name)
+    return sum(widths) + gap * (len(widths) - 1)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], num_left: int) -> str:
