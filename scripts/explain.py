@@ -33,15 +33,17 @@ def main() -> None:
     from simplenn.explanation.explain import explain
     from simplenn.explanation.figure import write_figure
     from simplenn.explanation.headline import headline, standing_lines
+    from simplenn.explanation.narrow import fitted
     from simplenn.explanation.subject import subject_of
 
     subject = subject_of(run, arguments.checkpoint, arguments.allow)
     title = headline(subject, arguments.run, arguments.checkpoint)
     print(title)
     console = Console()
-    for piece in explain(subject):
-        console.print()
-        console.print(piece, highlight=False, markup=False, soft_wrap=isinstance(piece, str))
+    for whole in explain(subject):
+        for piece in fitted(whole, console.width):
+            console.print()
+            console.print(piece, highlight=False, markup=False, soft_wrap=isinstance(piece, str))
     for line in standing_lines(subject, run, arguments.sweep):
         print(f"\n{line}")
     path = arguments.figure or run.directory / "explanation.png"

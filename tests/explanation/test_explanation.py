@@ -13,6 +13,7 @@ from conftest import composed, script
 from matplotlib.image import imread
 from omegaconf import OmegaConf
 from rich.console import Console
+from rich.table import Table
 from torch import nn
 
 from simplenn.data import PostDataModule, SumDataModule
@@ -22,6 +23,7 @@ from simplenn.explanation.examples import examples
 from simplenn.explanation.explain import explain, percent
 from simplenn.explanation.headline import TUTORIALS_LOSS, standing_lines
 from simplenn.explanation.linear import linear_map, split_error
+from simplenn.explanation.narrow import fitted
 from simplenn.explanation.standing import find_standing, standing
 from simplenn.explanation.subject import Subject, subject_of
 from simplenn.explanation.surface import surface
@@ -54,12 +56,32 @@ def exact_network() -> SimpleNN:
     return network
 
 
-def said_of(subject: Subject) -> str:
-    console = Console(width=80)
+def said_of(subject: Subject, width: int = 80) -> str:
+    return "".join(printed(piece, width) for whole in explain(subject) for piece in fitted(whole, width))
+
+
+def printed(piece: str | Table, width: int) -> str:
+    console = Console(width=width)
     with console.capture() as capture:
-        for piece in explain(subject):
-            console.print(piece, highlight=False, markup=False, soft_wrap=isinstance(piece, str))
+        console.print(piece, highlight=False, markup=False, soft_wrap=isinstance(piece, str))
     return capture.get()
+
+
+@pytest.mark.parametrize("width", [40, 48, 63, 79])
+def test_a_narrow_table_breaks_no_number(width: int) -> None:
+    """Its words are all there, but for those of columns that a line names."""
+    subject = subject_with(exact_network(), SumDataModule())
+    wholes = [piece for piece in explain(subject) if isinstance(piece, Table)]
+    for number, piece in enumerate(piece for piece in explain(subject) if isinstance(piece, Table)):
+        table, *notes = fitted(piece, width)
+        left_out = "".join(map(str, notes)).removesuffix(".").partition(": ")[2].split(", ")
+        text = printed(table, width)
+        assert max(map(len, text.splitlines())) <= width
+        for column in wholes[number].columns:
+            head, *words = (" ".join(str(cell).split()) for cell in (column.header, *column.cells))
+            shown = set(re.split(r"[^\w+.%-]+", text))
+            assert head in left_out or set(" ".join([head, *words]).split()) <= shown, text
+        assert (len(notes) == 1) is (number == 0 and width < 63)
 
 
 def test_the_exact_solution_is_exact_and_said_to_be() -> None:

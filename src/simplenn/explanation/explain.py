@@ -82,8 +82,8 @@ def _unit_table(subject: Subject, x: Tensor) -> Iterator[str | Table]:
     yield f"Its hidden units. Each adds {name}(weights . inputs + bias), times its output weight:"
     table = Table()
     table.add_column("unit", no_wrap=True)
-    for heading in ("weights", "bias", "output", *(["active", "exact weights", "output"] if is_relu else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("weights", "bias", "output", *(["active", "exact weights", "exact\noutput"] if is_relu else [])):
+        table.add_column(heading, justify="right", no_wrap="weights" not in heading)
     shares = next(iter(activity(subject, x).values())) if is_relu else torch.empty(0)
     exact = _exact_solution(inner)
     for unit in range(min(len(inner), MOST_UNITS)):
@@ -146,9 +146,10 @@ def _example_table(subject: Subject) -> Iterator[str | Table]:
     yield (
         "What it says, inside and outside of the range of its training samples:" if subject.is_sum else "What it says:"
     )
-    table = Table("inputs", "range" if subject.is_sum else "samples")
+    table = Table("inputs")
+    table.add_column("range" if subject.is_sum else "samples", no_wrap=True)
     for heading in ("exact" if subject.is_sum else "target", "it says", "error"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     previous = found[0].place if found else ""
     for example in found:
         if example.place != previous:
