@@ -18,7 +18,7 @@ from simplenn.command import run_command
 from simplenn.errors import ConfigError
 from simplenn.rundir import review_command
 from simplenn.scripts import script_command
-from simplenn.sweep.choosing import find, parse, where
+from simplenn.sweep.choosing import find_all, parse, where
 from simplenn.sweep.results import refuse_no_sweep, table_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ MOST_SHOWN = 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path, help="the sweep's directory")
-    parser.add_argument("names", nargs="*", metavar="run", help="a run's name, as results.csv has it")
+    parser.add_argument(
+        "names", nargs="*", metavar="run", help="a run's name, as results.csv has it, or a pattern: 'seed=*'"
+    )
     parser.add_argument(
         "--where",
         action="append",
@@ -71,7 +73,7 @@ def chosen_runs(sweep: Path, rows: "polars.DataFrame", names: list[str], conditi
     imports no torch."""
     if not len(rows):
         raise ConfigError(f"{sweep} must have runs, and has none; run the sweep anew")
-    names = [find(name, rows, sweep) for name in names]
+    names = [name for pattern in names for name in find_all(pattern, rows, sweep)]
     if not conditions:
         if not names:
             raise ConfigError(f"extract.py must be told which runs, got none; try {shlex.quote(rows['run'][0])}")

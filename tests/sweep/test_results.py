@@ -18,7 +18,7 @@ from simplenn.errors import ConfigError
 from simplenn.report import study_of
 from simplenn.rundir.run import Run
 from simplenn.sweep.all_runs import all_runs, overrides_of
-from simplenn.sweep.choosing import find, where
+from simplenn.sweep.choosing import find, find_all, where
 from simplenn.sweep.parts import write_part
 from simplenn.sweep.results import DIGEST, RESULTS, reason_not_as_written, refuse_no_sweep, results_of, write_results
 
@@ -182,6 +182,12 @@ def test_runs_are_chosen_by_name_or_by_column(sweep: tuple[Path, list[Run]], tmp
     assert turned != names[3] and find(turned, table) == find(names[3], table) == names[3]
     with pytest.raises(ConfigError, match="is not one run of the sweep but"):
         find("optimizer=sgd", table)
+    sgd = [name for name in names if "optimizer=sgd" in name]
+    assert 0 < len(sgd) < len(names) and sorted(find_all("*optimizer=sgd*", table, root)) == sorted(sgd)
+    assert find_all(names[3], table, root) == [names[3]] and len(find_all("*", table, root)) == len(names)
+    assert find_all("a=[1,2],s?=*", polars.DataFrame({"run": ["a=[1,2],s1=3", "a=1,s1=3"]}), root) == ["a=[1,2],s1=3"]
+    with pytest.raises(ConfigError, match=r"^optimizer=sgd,x\* is not a run of the sweep; did you mean"):
+        find_all("optimizer=sgd,x*", table, root)
     with pytest.raises(ConfigError, match=r"optimiser is not a column of results\.csv; did you mean optimizer"):
         where(table, {"optimiser": "sgd"})
     with pytest.raises(ConfigError, match=r"must be a sweep's directory, and is a folder of them"):
@@ -196,7 +202,7 @@ def test_the_script_writes_what_is_asked_for(sweep: tuple[Path, list[Run]]) -> N
     assert f"{root / 'runs' / runs[7].directory.name} is there already; left as it is" in done.stdout
     assert "0 written, 2 there already" in done.stdout
     assert f"evaluate: python {ROOT}/scripts/evaluate.py" in done.stdout
-    done = script("extract.py", str(root), runs[3].directory.name, cwd=root)
+    done = script("extract.py", str(root), f"*{runs[3].directory.name[1:]}", cwd=root)
     assert "1 written, 0 there already" in done.stdout
     assert result(Run(root / "runs" / runs[3].directory.name)).metrics == result(runs[3]).metrics
     refused = script("extract.py", str(root), "--allow", "p", "optimizer=adem", cwd=root)

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import fnmatch
 import heapq
 import re
 from collections.abc import Mapping
@@ -52,6 +53,12 @@ def find(name: str, table: "polars.DataFrame", sweep: Path | None = None) -> str
             f"{resume_command(sweep)}"
         )
     raise ConfigError(f"{name} is not a run of the sweep; did you mean {' or '.join(names)}?")
+
+
+def find_all(pattern: str, table: "polars.DataFrame", sweep: Path) -> list[str]:
+    """The runs whose names fit, where * stands for any characters and ? for one; else that which `find` finds."""
+    fitting = fnmatch.filter(table["run"].to_list(), pattern.replace("[", "[[]"))  # a name's lists have brackets
+    return fitting or [find(pattern, table, sweep)]
 
 
 def parse(text: str) -> dict[str, str]:
