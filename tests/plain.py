@@ -85,9 +85,9 @@ class _Loop:
                 self.states.append(self.state())
         except Diverged as error:
             status, message = "diverged", f"diverged: {error} in epoch {epoch}, step {self.num_steps}"
-        final: Row = {}
-        for row in self.rows:
-            final |= row
+        final: Row = next((row for row in reversed(self.rows) if "val/loss" in row), {})
+        final = {name: value for name, value in final.items() if name.startswith("val/")}
+        final |= self.rows[-1] if self.rows else {}
         best, state = self.best()
         return Left(
             status,

@@ -18,7 +18,7 @@ from torchmetrics import R2Score
 
 from simplenn import metric
 from simplenn.config.checking import check_config
-from simplenn.groups.metrics import best_rows, best_values, objectives
+from simplenn.groups.metrics import best_rows, best_values, final_values, objectives
 from simplenn.metric import METRICS, Metric, is_best_so_far, mean_squared_error, means_of_batch, metrics_of_epoch
 from simplenn.regressor import Regressor
 from simplenn.rundir import checkpoint
@@ -147,6 +147,31 @@ def test_r2_is_that_of_the_epochs_last_validation(train_run: TrainRun, tmp_path:
     assert ["val/r2" in row for row in every_second] == [False, True, False, True]
     assert every_second[1::2] == each[1::2]
     assert twice == once
+
+
+def test_a_metric_that_is_no_longer_declared_has_no_final_value(
+    train_run: TrainRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone and in a stack; the others are those of the last epoch and of the last validation, which came before it. A
+    result that has the old value, as earlier releases wrote it, is no other run's."""
+    words = [*UNEVEN, "trainer.check_val_every_n_epoch=2"]
+    cfg = check_config(composed("quiet=true", "trainer=cpu", *words, "trainer.max_epochs=3"))
+    columns: dict[str, list[Any]] = {"seed": [1, 0]}
+    with monkeypatch.context() as patch:
+        patch.setitem(METRICS, "rmse", Metric("rmse", mean_squared_error, lambda mean: mean**0.5))
+        before = train_run("alone", *words, "trainer.max_epochs=3")
+        start = train_stack(cfg, columns)
+    rows = read_rows(Run(tmp_path / "alone").metrics_file)
+    assert (before.metrics["train/rmse"], before.metrics["val/rmse"]) == (rows[2]["train/rmse"], rows[1]["val/rmse"])
+    result = train_run("alone", *words, "trainer.max_epochs=5")
+    *_, validated, last = read_rows(Run(tmp_path / "alone").metrics_file)
+    final = {name: value for name, value in (validated | last).items() if name not in ("epoch", "step")}
+    assert result.metrics == final and "val/loss" in final and not {"train/rmse", "val/rmse"} & set(final)
+    cfg.trainer.max_epochs = 5
+    finals = final_values(train_stack(cfg, columns, start=start))
+    assert {name: values[1] for name, values in finals.items() if not math.isnan(values[1])} == final
+    Run(tmp_path / "alone").write_result(replace(result, metrics=before.metrics | result.metrics))
+    assert train_run("alone", *words, "trainer.max_epochs=6").epoch == 6
 
 
 @given(

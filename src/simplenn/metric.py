@@ -158,7 +158,7 @@ def metrics_of_epoch(means: Mapping[str, Any]) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     parts: set[str] = set()
     composite = [metric for metric in METRICS.values() if metric.of_epoch is not None]
-    for stage in dict.fromkeys(tag.rpartition("/")[0] for tag in means):
+    for stage in dict.fromkeys(map(set_of, means)):
         for metric in composite:
             tags = [f"{stage}/{name}" for name in metric.means]
             parts.update(tags)
@@ -170,6 +170,11 @@ def metrics_of_epoch(means: Mapping[str, Any]) -> dict[str, Any]:
 def current_name(name: str) -> str:
     """A column's name in a file of this release or an earlier one, as this one has it."""
     return LEARNING_RATE if name == OLD_LEARNING_RATE else name
+
+
+def set_of(tag: str) -> str:
+    """The set that a metric is taken over: `val` of `val/loss`."""
+    return tag.rpartition("/")[0]
 
 
 def declared(tag: str) -> Metric:

@@ -29,18 +29,15 @@ def _is_lokys() -> bool:
 
 def write_failure(directory: Path, group: RunGroup, run: int, message: str) -> None:
     """The result of a run of the group whose process was killed: failed, with the epochs that it has done."""
-    from simplenn.rundir import Result, Run, code_of, package_versions, read_rows
+    from simplenn.rundir import Result, Run, code_of, final_metrics, package_versions, read_rows
 
     directory.mkdir(parents=True, exist_ok=True)
     rows = read_rows(Run(directory).metrics_file)
-    last: dict[str, float] = {"epoch": 0}
-    for row in rows:
-        last |= row
     Run(directory).write_result(
         Result(
             status="failed",
-            epoch=int(last["epoch"]),
-            metrics={name: value for name, value in last.items() if name not in ("epoch", "step")},
+            epoch=int(rows[-1]["epoch"]) if rows else 0,
+            metrics=final_metrics(rows),
             best={},
             seed=group.seeds[run],
             seconds=0.0,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simplenn.groups.outcome import Outcome
-from simplenn.metric import LEARNING_RATE, cost, is_best_so_far, objective_tags
+from simplenn.metric import LEARNING_RATE, cost, is_best_so_far, objective_tags, set_of
 from simplenn.rundir import in_row_order
 
 
@@ -62,16 +62,16 @@ def columns_of(metrics_per_epoch: Sequence[Sequence[str]]) -> list[str]:
 
 
 def final_values(outcome: Outcome) -> dict[str, np.ndarray]:
-    """Each metric's last value, [R]; NaN where a run has none. Validation may not have come with the last epoch."""
+    """Each metric's final value, [R], as `final_metrics` has it for one run; NaN where a run has none."""
     if outcome.finals is not None:
         return outcome.finals
-    finals = {}
-    for name in columns_of(metrics_per_epoch(outcome)):
-        last = np.full(len(outcome.status), np.nan)
-        for values in outcome.curves[name].numpy():
-            np.copyto(last, values, where=~np.isnan(values))
-        finals[name] = last
-    return finals
+    curves = {name: outcome.curves[name].numpy() for name in columns_of(metrics_per_epoch(outcome))}
+    num_epochs, runs = len(outcome.steps), np.arange(len(outcome.status))
+    last: dict[str, np.ndarray] = {}  # by set, [R]: the last row in which it was measured
+    for name, curve in curves.items():
+        own, of_set = np.where(np.isnan(curve), -1, np.arange(num_epochs)[:, None]).max(axis=0), set_of(name)
+        last[of_set] = np.maximum(own, last[of_set]) if of_set in last else own
+    return {name: curve[last[set_of(name)], runs] for name, curve in curves.items()}
 
 
 def best_rows(outcome: Outcome) -> np.ndarray:

@@ -19,7 +19,7 @@ from simplenn.rundir.atomic import (
 from simplenn.rundir.code import code_of
 from simplenn.rundir.hydra_folder import with_sums
 from simplenn.rundir.lock import lock, locked
-from simplenn.rundir.metrics import Best, append_row, in_row_order, read_rows
+from simplenn.rundir.metrics import Best, append_row, final_metrics, in_row_order, read_rows
 from simplenn.rundir.result import STATUSES, Result, package_versions
 from simplenn.rundir.run import Run, find_run, is_unused
 from simplenn.rundir.summary import closing_lines, log_lines, output_lines, review_command, shown
@@ -33,6 +33,7 @@ __all__ = [
     "append_row",
     "closing_lines",
     "code_of",
+    "final_metrics",
     "find_run",
     "in_row_order",
     "is_unused",

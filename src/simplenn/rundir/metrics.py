@@ -18,6 +18,7 @@ from simplenn.metric import (
     is_best_so_far,
     is_measured_before_training,
     objective_of,
+    set_of,
 )
 from simplenn.rundir.atomic import write_atomically, writing
 from simplenn.rundir.crash_points import crash_point
@@ -33,6 +34,16 @@ def in_row_order(names: Iterable[str]) -> list[str]:
 def metrics_of(row: Mapping[str, float]) -> dict[str, float]:
     """A row's metrics; the learning rate is none."""
     return {name: value for name, value in row.items() if name not in ("epoch", "step", LEARNING_RATE)}
+
+
+def final_metrics(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The final metrics and learning rate of a run with these rows: those of the last epoch in which their set was
+    measured, as validation may not have come with the last epoch. A metric that this epoch doesn't have, as it is
+    undefined there or no longer declared, has no final value.
+    """
+    last = {set_of(name): row for row in rows for name in row}
+    names = dict.fromkeys(name for row in rows for name in row if name not in ("epoch", "step"))
+    return {name: last[set_of(name)][name] for name in names if name in last[set_of(name)]}
 
 
 class Best:

@@ -9,7 +9,7 @@ from simplenn.errors import ConfigError
 from simplenn.metric import is_measured_before_training
 from simplenn.rundir import checkpoint, events
 from simplenn.rundir.atomic import remove, set_aside, write_atomically
-from simplenn.rundir.metrics import Best, read_rows, write_rows
+from simplenn.rundir.metrics import Best, final_metrics, read_rows, write_rows
 from simplenn.rundir.result import Result
 from simplenn.rundir.run import Run
 
@@ -95,8 +95,8 @@ def _epoch_of(run: Run, own: str, which: str) -> int | None:
 
 
 def _refuse_other_rows(run: Run, rows: Rows, before: Result) -> None:
-    last = {name: value for row in rows for name, value in row.items() if name not in ("epoch", "step")}
-    if last != before.metrics:
+    # earlier releases took the last value of a metric that was no longer declared for its final one
+    if not final_metrics(rows).items() <= before.metrics.items():
         raise ConfigError(
             f"{run.metrics_file} must end with the metrics that {run.result_file.name} has, but is another run's; "
             "restore the file, or train the run anew by another name"

@@ -3,7 +3,7 @@
 `runs.parquet` has for each run its name (`run`), `subdir`, `num`, `identity`, `status`, `message`, `epoch`, `num_rows`
 (in `curves.parquet`, where its rows stand together in the order of the runs); the texts of the overrides that are not
 the same in all runs as `override/<place>`; the values of the group's columns as `column/<key>`, as JSON where they are
-not of one type; each metric's last value as `final/<name>` and that of the best epoch as `best/<name>`.
+not of one type; each metric's final value as `final/<name>` and that of the best epoch as `best/<name>`.
 
 Shapes: R runs, T epochs.
 """

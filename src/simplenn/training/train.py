@@ -24,6 +24,7 @@ from simplenn.rundir import (
     Unwritable,
     closing_lines,
     code_of,
+    final_metrics,
     log_lines,
     output_lines,
     package_versions,
@@ -150,14 +151,11 @@ def _end(
 
 def _result(recorder: Recorder, cause: BaseException | None, cfg: DictConfig, seconds: float) -> Result:
     """What is left of a training that `cause` ended, or that came to its end by itself."""
-    last: dict[str, float] = {"epoch": 0}
-    for row in recorder.rows:  # validation may not have come with the last epoch
-        last |= row
     status, message = _status_and_message(cause)
     return Result(
         status=status,
-        epoch=cause.epoch if isinstance(cause, Diverged) else int(last["epoch"]),
-        metrics={name: value for name, value in last.items() if name not in ("epoch", "step")},
+        epoch=cause.epoch if isinstance(cause, Diverged) else int(recorder.rows[-1]["epoch"]) if recorder.rows else 0,
+        metrics=final_metrics(recorder.rows),
         best=recorder.best.values,
         seed=cfg.seed,
         seconds=round(seconds, 3),
