@@ -1,5 +1,7 @@
 """What is recorded of each run of a stack, whatever ends it."""
 
+import math
+import statistics
 from typing import Any
 
 import pytest
@@ -46,8 +48,17 @@ class Seen(Callback):
 
 
 def test_progress_shows_the_median_of_live_runs() -> None:
-    """Where a run alone shows its loss, a stack shows the median over the runs that have not diverged."""
+    """Where a run alone shows its loss, a stack shows the median over the runs that have not diverged, as a table has
+    it: of an even number, the mean of the two in the middle."""
+    for lrs in ([0.01, 1e30, 0.001, 0.02], [0.01, 0.03, 0.001, 0.02]):
+        seen = Seen()
+        columns: Columns = {"seed": [0, 1, 2, 3], "optimizer.lr": lrs}
+        outcome = train_stack(configured("data=sum", "trainer.max_epochs=3"), columns, [seen])
+        rows = outcome.curves["train/loss"].tolist()
+        assert seen.losses == [statistics.median(value for value in row if value == value) for row in rows]
+
+
+def test_progress_shows_no_median_where_all_runs_have_diverged() -> None:
     seen = Seen()
-    columns: Columns = {"seed": [0, 1, 2, 3], "optimizer.lr": [0.01, 1e30, 0.001, 0.02]}
-    outcome = train_stack(configured("data=sum", "trainer.max_epochs=3"), columns, [seen])
-    assert seen.losses == outcome.curves["train/loss"].nanmedian(dim=1).values.tolist()
+    train_stack(configured("data=sum", "trainer.max_epochs=3"), {"seed": [0, 1], "optimizer.lr": [1e30] * 2}, [seen])
+    assert len(seen.losses) == 1 and math.isnan(seen.losses[0])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningModule, Trainer
@@ -149,7 +150,7 @@ class StackRecorder(Callback):
             trainer.should_stop = True
         for name, value in metrics.items():
             if name.endswith("/loss"):
-                show_metrics(trainer, {name: value.nanmedian()})
+                show_metrics(trainer, {name: _median(value)})
 
     def _record(
         self,
@@ -172,6 +173,14 @@ class StackRecorder(Callback):
         self.steps[epoch - 1 :] = [trainer.global_step]
         self.skeletons[epoch] = _skeleton(trainer) | own_entries(epoch)
         self.recorded = _with_best(before, after, metrics)
+
+
+def _median(values: Tensor) -> Tensor:
+    """Over the runs [R] that have a value, as a report has it; NaN where none has. torch's own median of an even number
+    is the lower of the two in the middle, and the mean of these is sought."""
+    numbers = values.cpu().numpy()
+    numbers = numbers[~np.isnan(numbers)]
+    return torch.tensor(np.median(numbers, overwrite_input=True) if len(numbers) else np.nan)
 
 
 def _with_best(before: Recorded, after: Recorded, metrics: Mapping[str, Tensor]) -> Recorded:
