@@ -78,7 +78,10 @@ def test_that_a_run_has_diverged_is_told(
     """Its weights would be taken for learned ones."""
     setting = ("trainer=cpu", "trainer.max_epochs=2", "data.num_train=64", "optimizer.lr=1e9")
     assert train_run("run", *setting).status == "diverged"
-    load_run(readable(tmp_path / "run", *setting), "last")
+    run = readable(tmp_path / "run", *setting)
+    with pytest.raises(ConfigError, match=r"best\.ckpt, and has none, as the run diverged: the loss became inf in"):
+        load_run(run, "best")
+    load_run(run, "last")
     (line,) = [record.getMessage() for record in caplog.records if "diverged" in record.getMessage()]
     assert line.endswith("these are the weights of before its first epoch: its initial ones")
 

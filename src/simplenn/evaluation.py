@@ -33,23 +33,31 @@ def load_run(run: Run, which: str = "best", allow: Sequence[str] = ()) -> tuple[
     cfg = check_config(run.config)
     cfg.allow = list(allow)
     regressor, data = build_run(cfg)
-    path, own = run.checkpoint(which), identity(cfg)
+    path, own, result = run.checkpoint(which), identity(cfg), run.result()
     try:
         state = checkpoint.load(path, of=own)
         regressor.load_state_dict(state["state_dict"], assign=True)  # in the precision that they have
     except FileNotFoundError:
         other = "last" if which == "best" else "best"
         fix = f"try the {other} one (--checkpoint {other})" if run.checkpoint(other).exists() else "train it first"
-        raise ConfigError(f"{run.directory} must have a checkpoint checkpoints/{which}.ckpt; {fix}") from None
+        why = has_none(result.status, result.message) if result is not None else "has none"
+        raise ConfigError(
+            f"{run.directory} must have a checkpoint checkpoints/{which}.ckpt, and {why}; {fix}"
+        ) from None
     except Exception as error:
         reason, other = " ".join(str(error).split()), "last" if which == "best" else "best"
         raise ConfigError(f"{path} can't be used: {reason}; try --checkpoint {other}") from error
     if which == "best" and (reason := stale_best(run, own, state)):
         raise ConfigError(f"{path} can't be used: {reason}; go on with the run, or try --checkpoint last")
-    epoch, result = checkpoint.epochs_completed(state), run.result()
+    epoch = checkpoint.epochs_completed(state)
     if result is not None:
         warn_if_diverged(str(run.directory), result.status, result.message, epoch)
     return regressor.eval(), data, epoch
+
+
+def has_none(status: str, message: str) -> str:
+    """Says of weights that a run doesn't have that it has none, and why where it has diverged before there were any."""
+    return f"has none, as the run {message}" if status == "diverged" else "has none"
 
 
 def warn_if_diverged(run: str, status: str, message: str, epoch: int) -> None:

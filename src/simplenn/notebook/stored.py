@@ -6,7 +6,7 @@ from typing import Any
 
 from simplenn.config import check_config
 from simplenn.errors import ConfigError
-from simplenn.evaluation import warn_if_diverged
+from simplenn.evaluation import has_none, warn_if_diverged
 from simplenn.groups.columns import config_of
 from simplenn.notebook.arguments import known_checkpoint
 from simplenn.notebook.network import TrainedNetwork, load_run
@@ -26,7 +26,8 @@ def load_stored(sweep: Path, run: Mapping[str, Any], which: str, allow: Sequence
     snapshot = group.ended.last if known_checkpoint(which) == "last" else group.ended.best
     epoch = int(snapshot.epoch[0])
     if epoch < 0:
-        raise ConfigError(f"{run['run']} must have a {which} state, and has none; try checkpoint='last'")
+        why = has_none(group.ended.status[0], group.ended.message[0])
+        raise ConfigError(f"{run['run']} must have a {which} state, and {why}; try checkpoint='last'")
     cfg = check_config(config_of(group.cfg, group.columns, 0))
     cfg.allow = list(allow)
     regressor, data = build_run(cfg)
