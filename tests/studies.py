@@ -17,7 +17,8 @@ def runs_of(**columns: list) -> polars.DataFrame:
     )
     own = {names.get(name, name.replace("key_", "key/").replace("__", ".")): values for name, values in columns.items()}
     own.setdefault("status", ["done"] * num)
-    empty = {"identity": polars.lit(""), "message": polars.lit(""), "epoch": polars.lit(3, polars.Int64)}
+    empty = dict.fromkeys(("identity", "message", "changed_code"), polars.lit(""))
+    empty |= {"epoch": polars.lit(3, polars.Int64)}
     empty |= {name: polars.lit(None, polars.Int64) for name in ("part", "row", "cfg")}
     return frame.with_columns(**{name: polars.Series(values) for name, values in own.items()}, **empty)
 

@@ -3,6 +3,7 @@
 The oracle is the sweep that was asked for at once and never interrupted.
 """
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -17,9 +18,9 @@ NO_TORCH = "import sys; sys.modules['torch'] = None"  # from then on, whoever im
 NAME = Path("outputs") / "sweeps" / "study"
 
 
-def sweep(cwd: Path, *words: str, status: int = 0) -> str:
+def sweep(cwd: Path, *words: str, status: int = 0, prelude: str = "") -> str:
     """What a sweep called `study` prints."""
-    done = script("train.py", "-m", "name=study", *QUICK, *words, cwd=cwd)
+    done = script("train.py", "-m", "name=study", *QUICK, *words, cwd=cwd, prelude=prelude)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
 
@@ -235,6 +236,27 @@ def test_kept_runs_of_other_code_are_named(whole: Path, tmp_path: Path) -> None:
     text = sweep(tmp_path, *GRID, "++trainer.compile=true")
     assert "kept runs were trained with trainer.compile=" in text and "(now True)" in text
     assert directory.is_dir()
+
+
+@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+def test_runs_that_go_on_with_other_code_are_told(launcher: str, whole: Path, tmp_path: Path) -> None:
+    """In a line before they train; what they leave has the digests of both versions, and a report has a note. Those
+    that are kept, and those that are new, are not among them."""
+    directory = copied(whole, tmp_path)
+    words = (*GRID, f"hydra/launcher={launcher}")
+    text = sweep(tmp_path, *words, "trainer.max_epochs=5")
+    assert "6 go on from where they are" in text and "code" not in text
+    sweep(tmp_path, "optimizer=sgd", "seed=4", f"hydra/launcher={launcher}", "trainer.max_epochs=6")
+    edited = "from simplenn.rundir import code; code._of_package = lambda: 'edited'"
+    text = sweep(tmp_path, "optimizer=sgd,adam", "seed=1,2,3,4", *words[2:], "trainer.max_epochs=6", prelude=edited)
+    assert text.count("other code of simplenn, and best values are compared across both") == 1
+    assert "6 runs go on whose epochs so far were trained with other code of simplenn" in text
+    assert text.index("go on whose epochs") < text.index("of 8 done, 7 to train")
+    codes = [json.loads(path.read_text())["code"]["simplenn"] for path in directory.glob("runs/*/result.json")]
+    first = next(code for code in codes if "edited" not in code)
+    assert sorted(codes) == sorted([first, "edited"] + [f"{first}+edited"] * 6)
+    report = " ".join(script("report.py", str(directory), cwd=tmp_path).stdout.split())
+    assert "6 of 8 runs went on with other code of simplenn than they had begun with" in report
 
 
 def test_two_commands_at_once_have_one_owner(whole: Path, tmp_path: Path) -> None:

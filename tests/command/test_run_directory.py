@@ -59,6 +59,18 @@ def test_result_says_whose_numbers_it_has(place: Path) -> None:
     assert set(result_of(run_in(place)).code) == {"simplenn"}
 
 
+def test_a_run_that_goes_on_with_other_code_says_so(place: Path) -> None:
+    """In a line before it trains, quiet or not, and in its result."""
+    first = result_of(run_in(place)).code["simplenn"]
+    edited = "from simplenn.rundir import code; code._of_package = lambda: 'edited'"
+    line = "the run's epochs so far were trained with other code of simplenn, and best values are compared across both"
+    for epochs, prelude in ((4, ""), (5, edited)):
+        words = ("name=x", "resume=true", f"trainer.max_epochs={epochs}")
+        done = script("train.py", *words, cwd=place, prelude=prelude)
+        assert done.returncode == 0 and done.stdout.count(line) == bool(prelude), done.stdout + done.stderr
+    assert result_of(run_in(place)).code == {"simplenn": f"{first}+edited"}
+
+
 def test_strangers_overrides_are_not_obeyed(place: Path) -> None:
     """Lines for Hydra in `overrides.yaml`, and all of `hydra.yaml`: they set no log file, no variable, no callback."""
     run, prey = run_in(place), place / "prey"

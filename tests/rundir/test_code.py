@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from simplenn.rundir import code_of
+from simplenn.rundir import changed_code, code_of, code_of_both, other_code
 
 
 def test_a_module_of_the_users_is_told_from_its_edited_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,3 +32,15 @@ def test_a_file_that_the_configuration_names_counts(tmp_path: Path) -> None:
     before = code_of(cfg)
     table.write_text("1,3\n")
     assert set(before) == {"simplenn", str(table)} and code_of(cfg)[str(table)] != before[str(table)]
+
+
+def test_a_run_that_goes_on_has_the_digests_of_all_versions_in_their_order() -> None:
+    """As long as the code is the same, and where it isn't known what there was, that of now alone."""
+    one, other = {"simplenn": "a", "nets": "x"}, {"simplenn": "b", "nets": "x"}
+    assert code_of_both(one, one) == code_of_both({}, one) == one and not changed_code(one)
+    assert not other_code(one, one) and not other_code({}, one)
+    both = code_of_both(code_of_both(one, other), other)
+    assert both == {"simplenn": "a+b", "nets": "x"} and changed_code(both) == ["simplenn"]
+    assert code_of_both(both, one)["simplenn"] == "a+b+a"
+    assert other_code(one, other) == other_code(both, one) == ["other code of simplenn"]
+    assert other_code({"/a\x1b[2J": "a"}, {}) == ["another '/a\\x1b[2J'"]

@@ -49,6 +49,8 @@ class Gate(Callback):
             from simplenn.command.saved_configuration import save
 
             save(config, self._resumed)
+        if self._resumed is not None and self._resumed.warning:
+            log.warning("%s", self._resumed.warning)
         if self._resumed is not None and self._resumed.note and not config.quiet:
             log.info("%s", self._resumed.note)
 

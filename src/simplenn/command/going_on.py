@@ -15,7 +15,7 @@ from simplenn.errors import ConfigError
 from simplenn.groups import RunGroup
 from simplenn.planning import Plan
 from simplenn.report.summary import SUMMARY
-from simplenn.rundir import Run, package_versions, remove_left_overs
+from simplenn.rundir import Run, code_of, going_on_with_other_code, other_code, package_versions, remove_left_overs
 from simplenn.rundir.atomic import remove_tree, restore_directories
 from simplenn.rundir.lock import NAME as LOCK
 from simplenn.rundir.lock import Lock, remove_dead
@@ -151,6 +151,7 @@ class GoingOn:
 
     def say(self) -> None:
         """How much of what the command asks for is there."""
+        self._warn_of_other_code()
         if self._sweep.quiet:
             return
         growth = self.growth
@@ -162,7 +163,8 @@ class GoingOn:
         if not to_train:
             log.info("nothing to do: all %s runs are there already", f"{done:,}")
         else:
-            going_on = f", of which {growth.num_going_on:,} go on from where they are" if growth.num_going_on else ""
+            num_going_on = len(growth.going_on)
+            going_on = f", of which {num_going_on:,} go on from where they are" if num_going_on else ""
             log.info("%s of %s done, %s to train%s", f"{done:,}", f"{growth.num_asked:,}", f"{to_train:,}", going_on)
         if growth.num_others:
             log.info("%s runs of the sweep are none of this command's; they stay", f"{growth.num_others:,}")
@@ -190,6 +192,21 @@ class GoingOn:
                 ", ".join(texts),
                 more,
             )
+
+    def _warn_of_other_code(self) -> None:
+        """Of runs that go on with other code than they have their epochs from."""
+        known: dict[tuple[int | str, str], list[str]] = {}  # by the runs' origin, and the group that asks for them
+        num_runs, found = 0, dict[str, None]()
+        for stored, group in self.growth.going_on:
+            assert self.inventory is not None
+            key = stored.origin, group.subdirs[0]
+            if key not in known:
+                known[key] = other_code(self.inventory.origins[stored.origin].code, code_of(group.cfg))
+            if stored.epoch and known[key]:
+                num_runs += 1
+                found |= dict.fromkeys(known[key])
+        if found:
+            log.warning("%s runs go on whose epochs so far %s", f"{num_runs:,}", going_on_with_other_code(list(found)))
 
     def end(self) -> None:
         """Lets go of the directory."""

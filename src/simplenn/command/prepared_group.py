@@ -148,7 +148,9 @@ class PreparedGroup:
         part = left_part(self._sweep, self.group.part)
         if len(part.runs()) == len(self.group):
             self._number = part.number  # whole, and so it takes its predecessor's place
-        return read_group(part, self.group.rows).outcome
+        before = read_group(part, self.group.rows)
+        self.group.code = before.code if before.ended.steps else {}
+        return before.outcome
 
     def _keep(self, runs: Sequence[int], outcome: "Outcome") -> None:
         """Writes what a stack in training can go on from. If that can't be done, the training goes on all the same."""

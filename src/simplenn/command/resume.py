@@ -22,7 +22,7 @@ from simplenn.config import COMMAND_WIDE, GroupFiles, Kind, check_config, flat, 
 from simplenn.errors import ConfigError
 from simplenn.planning import is_for_hydra, key_of, overrides_given
 from simplenn.rank import is_main_process
-from simplenn.rundir import Run, find_run
+from simplenn.rundir import Result, Run, code_of, find_run, going_on_with_other_code, other_code
 from simplenn.rundir.metrics import num_sound_rows
 from simplenn.rundir.summary import log_nothing_to_do
 
@@ -38,6 +38,7 @@ class Resumed:
     """What a resumed run's directory and log are to say of it."""
 
     note: str  # on the execution keys that are not what they were; empty where there are none
+    warning: str  # of other code than its epochs so far were trained with; empty where it is the same
     overrides: list[str]  # of all sessions of the run
     choices: dict[str, str]  # of a file for each group, of all sessions
     files: Mapping[str, DictConfig]  # of the groups, which say what keys beyond the schema there are
@@ -60,14 +61,15 @@ def resume(config: DictConfig, config_name: str) -> Resumed:
     changed = _differences(job, run.config)
     _refuse_other_settings(changed)
     files = {group: job[group] for group in ("model", "data", "optimizer")} | {"trainer": GroupFiles(config)["trainer"]}
-    num_epochs = check_config(job, files).trainer.max_epochs
+    checked = check_config(job, files)
+    num_epochs = checked.trainer.max_epochs
     _refuse_fewer_epochs(run, num_epochs)
     before = run.result()
     if before is not None and before.reaches(num_epochs):
         log_nothing_to_do(before, quiet=config.quiet)
         directories["run"] = run.directory
         sys.exit()
-    resumed = Resumed(_note(changed), *_history(config, run), files)
+    resumed = Resumed(_note(changed), _warning(before, checked), *_history(config, run), files)
     put_in(config, job)
     directory.assign(config, "run", run.directory)
     return resumed
@@ -98,6 +100,11 @@ def _note(changed: Mapping[str, tuple[Any, Any]]) -> str:
         for key, (new, old) in changed.items()
         if kind_of(key) is Kind.EXECUTION and key not in COMMAND_WIDE
     )
+
+
+def _warning(before: Result | None, now: DictConfig) -> str:
+    found = other_code(before.code, code_of(now)) if before is not None and before.metrics else []
+    return f"the run's epochs so far {going_on_with_other_code(found)}" if found else ""
 
 
 def _history(config: DictConfig, run: Run) -> tuple[list[str], dict[str, str]]:

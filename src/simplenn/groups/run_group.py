@@ -40,7 +40,7 @@ class RunGroup:
     finished: float = 0.0  # when, in seconds since the epoch
     host: str = ""  # where
     versions: dict[str, str] = field(default_factory=dict)  # and with which packages
-    code: dict[str, str] = field(default_factory=dict)  # and code, as `rundir.code_of` has it
+    code: dict[str, str] = field(default_factory=dict)  # and code, as `rundir.code_of_both` has it
 
     def __len__(self) -> int:
         return len(self.nums)
@@ -100,8 +100,8 @@ class RunGroup:
         return self if len(runs) == len(self) else self.take(runs) if runs else None
 
     def trained(self, outcome: "Outcome", *, stacked: bool) -> "RunGroup":
-        """The group as it is once its runs have ended, here and now."""
-        from simplenn.rundir import code_of, package_versions
+        """The group as it is once its runs have ended, here and now; its `code` is that of the epochs before."""
+        from simplenn.rundir import code_of, code_of_both, package_versions
 
         ended = replace(
             self,
@@ -110,7 +110,7 @@ class RunGroup:
             finished=time.time(),
             host=socket.gethostname(),
             versions=package_versions(),
-            code=code_of(self.cfg),
+            code=code_of_both(self.code, code_of(self.cfg)),
         )
         ended.identities = self.identities
         return ended

@@ -98,6 +98,19 @@ def different_lengths(runs: "polars.DataFrame", keys: Sequence[str]) -> list[str
     return [f"runs that are done have from {epochs.min():,} to {epochs.max():,} epochs, and are compared as they are."]
 
 
+def different_code(runs: "polars.DataFrame") -> list[str]:
+    """A note where runs went on with other code than they had begun with, by which the loss may be another one."""
+    changed = runs["changed_code"].drop_nulls()
+    changed = changed.filter(changed != "")
+    if not len(changed):
+        return []
+    names = sorted({name for names in changed.unique() for name in names.split(", ")})
+    return [
+        f"{len(changed):,} of {len(runs):,} runs went on with other code of {', '.join(names)} than they had begun "
+        "with, and their best values are compared across both."
+    ]
+
+
 def different_untold(configurations: Configurations, runs: "polars.DataFrame") -> list[str]:
     """Notes on runs that count as of one setting by what their commands said, and aren't: another value in a file of
     conf/, which was edited between two commands."""

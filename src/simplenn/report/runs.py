@@ -75,7 +75,7 @@ def _of_table(sweep: Path, number: int) -> "polars.DataFrame":
         raise ConfigError(f"{path} must have one of {', '.join(STATUSES)} for status, and has {min(map(str, strange))}")
     names = {**{name: f"key/{name}" for name in keys}, **{name: f"final/{name}" for name in finals}}
     nothing = {name: polars.lit(None, polars.Int64) for name in ("part", "row", "cfg")}
-    texts = {"identity": polars.lit(""), "message": polars.lit("")}
+    texts = dict.fromkeys(("identity", "message", "changed_code"), polars.lit(""))
     table = table.with_columns(
         polars.col("run").cast(polars.String), *(polars.col(n).cast(k) for n, k in kinds.items())
     )

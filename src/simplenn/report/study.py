@@ -16,6 +16,7 @@ from simplenn.config import Kind, kind_of
 from simplenn.errors import ConfigError
 from simplenn.metric import declared
 from simplenn.report.comparable import (
+    different_code,
     different_data,
     different_lengths,
     different_untold,
@@ -158,7 +159,7 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", left: Sequen
         most = "at most " if len(sweeps) > 1 else ""  # they may be of several sweeps, too
         notes.append(f"{most}{sum(left):,} of {len(runs) + sum(left):,} runs are left to train: this is so far.")
     notes += [*different_data(configurations, runs), *different_lengths(runs, keys)]
-    notes += different_untold(configurations, runs)
+    notes += [*different_untold(configurations, runs), *different_code(runs)]
     worst = declared(objective).worst
     value = (
         polars.when(runs["status"] == "diverged")

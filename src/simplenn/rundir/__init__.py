@@ -16,7 +16,7 @@ from simplenn.rundir.atomic import (
     write_atomically,
     writing,
 )
-from simplenn.rundir.code import code_of
+from simplenn.rundir.code import changed_code, code_of, code_of_both, going_on_with_other_code, other_code
 from simplenn.rundir.hydra_folder import with_sums
 from simplenn.rundir.lock import lock, locked
 from simplenn.rundir.metrics import Best, append_row, final_metrics, in_row_order, read_rows
@@ -31,15 +31,19 @@ __all__ = [
     "Run",
     "Unwritable",
     "append_row",
+    "changed_code",
     "closing_lines",
     "code_of",
+    "code_of_both",
     "final_metrics",
     "find_run",
+    "going_on_with_other_code",
     "in_row_order",
     "is_unused",
     "lock",
     "locked",
     "log_lines",
+    "other_code",
     "output_lines",
     "package_versions",
     "read_rows",

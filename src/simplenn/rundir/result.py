@@ -33,7 +33,7 @@ class Result:
     versions: dict[str, str]
     message: str = ""
     identity: str = ""  # as `config.identity` has it
-    code: dict[str, str] = field(default_factory=dict)  # as `code_of` has it
+    code: dict[str, str] = field(default_factory=dict)  # as `code_of` has it, or `code_of_both`
 
     def reaches(self, epochs: int) -> bool:
         """Whether the run is finished, and has so many epochs."""
@@ -68,7 +68,10 @@ def parsed(text: str) -> Result:
     try:
         for values in (content["metrics"], content["best"]):
             values |= {current_name(name): values.pop(name) for name in list(values)}
-        return Result(**content)
+        result = Result(**content)
+        if not all(isinstance(digest, str) for digest in result.code.values()):
+            raise TypeError("its code has no digests")
+        return result
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"it holds no result: {error}") from error
 

@@ -1,7 +1,8 @@
 """All runs of a sweep as one table: those in its parts, and those that trained by themselves, from their directories.
 
 Columns: `run`, `subdir`, `num`, `identity`, `status`, `message`, `epoch`; where the run is in a part, `part` and `row`,
-and the CRC-32 of its group's configuration as `cfg`; the values of each swept key as `key/<key>`, final metrics as
+and the CRC-32 of its group's configuration as `cfg`; the names of what changed of its code while it trained as
+`changed_code`, empty where nothing did; the values of each swept key as `key/<key>`, final metrics as
 `final/<name>`, best ones as `best/<name>`. Runs stand in the order of Hydra's job numbers. Imports no torch.
 """
 
@@ -14,9 +15,10 @@ import polars
 
 from simplenn.config import with_length
 from simplenn.metric import LEARNING_RATE
+from simplenn.rundir import changed_code
 from simplenn.sweep.multirun import keys_planned
 from simplenn.sweep.part_values import PartValues
-from simplenn.sweep.parts import Part, find_parts
+from simplenn.sweep.parts import STRUCTURE, Part, find_parts
 from simplenn.sweep.run_directories import run_directories
 from simplenn.sweep.single_runs import SingleRun, ended_later
 
@@ -46,7 +48,7 @@ def all_runs_of(sweeps: Sequence[Path]) -> polars.DataFrame:
     values = {f"{KEY}{key}": _joined([source.values(key) for source in sources]) for key in keys}
     runs = polars.concat(frames, how="diagonal_relaxed").with_columns(**values)
     runs = runs.filter(polars.concat(are_last)).sort("sweep", "num", maintain_order=True)
-    ordered = ["sweep", *FIRST, "part", "row", "cfg", *values]
+    ordered = ["sweep", *FIRST, "part", "row", "cfg", "changed_code", *values]
     return runs.select(*ordered, *_metrics(runs.columns, FINAL), *_metrics(runs.columns, BEST))
 
 
@@ -71,11 +73,12 @@ def _of_part(part: Part) -> polars.DataFrame:
         part=polars.lit(part.number, polars.Int64),
         row=polars.int_range(len(table), dtype=polars.Int64),
         cfg=polars.lit(cfg, polars.Int64),
+        changed_code=polars.lit(", ".join(part.sound(STRUCTURE, lambda: changed_code(part.structure["code"])))),
     )
 
 
 def _nothing() -> polars.DataFrame:
-    kinds = dict.fromkeys(FIRST, polars.String) | {"num": polars.Int64, "epoch": polars.Int64}
+    kinds = dict.fromkeys((*FIRST, "changed_code"), polars.String) | {"num": polars.Int64, "epoch": polars.Int64}
     return polars.DataFrame(schema={**kinds, "part": polars.Int64, "row": polars.Int64, "cfg": polars.Int64})
 
 

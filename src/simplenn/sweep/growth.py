@@ -21,8 +21,8 @@ class Growth:
 
     plan: Plan  # what is to be trained
     num_asked: int
-    num_going_on: int = 0
     kept: list[tuple[StoredRun, RunGroup]] = field(default_factory=list)  # with the group that asks for it
+    going_on: list[tuple[StoredRun, RunGroup]] = field(default_factory=list)  # likewise
     again: list[StoredRun] = field(default_factory=list)  # what trains again from its beginning
     num_others: int = 0  # runs of the directory that this command doesn't ask for
 
@@ -86,7 +86,7 @@ def grown(plan: Plan, inventory: Inventory, rerun: str | None) -> Growth:
             elif _is_finished(stored, num_epochs):
                 growth.kept.append((stored, group))
             else:
-                growth.num_going_on += 1
+                growth.going_on.append((stored, group))
                 going_on.setdefault(stored.part, []).append(run)
         for number, runs in going_on.items():
             taken = _as_stored(group, runs, [inventory.runs[keys[run]] for run in runs])

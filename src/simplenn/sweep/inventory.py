@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from simplenn.config import Kind, check_config, flat, identity, kind_of, with_length, without_length
 from simplenn.errors import ConfigError
-from simplenn.rundir import Run, code_of
+from simplenn.rundir import Run, code_of, other_code
 from simplenn.sweep.parts import Damaged, Part, find_parts, resumable
 from simplenn.sweep.run_directories import run_directories
 
@@ -122,9 +122,7 @@ def differences(then: Origin, cfg: DictConfig, versions: dict[str, str]) -> list
         for name, new in versions.items()
         if then.versions and then.versions.get(name) != new
     ]
-    now = code_of(cfg)
-    changed = [name for name in sorted({*now, *then.code}) if now.get(name) != then.code.get(name)] if then.code else []
-    found += [f"other code of {name}" if "/" not in name and "." not in name else f"another {name}" for name in changed]
+    found += other_code(then.code, code_of(cfg))
     if then.cfg is not None:
         old, new_values = flat(then.cfg), flat(cfg)
         found += [

@@ -10,7 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from simplenn.metric import LEARNING_RATE
-from simplenn.rundir import Run
+from simplenn.rundir import Run, changed_code
 from simplenn.sweep.run_directories import num_rows, status_and_epoch
 from simplenn.sweep.told import is_told, number_or_text, told_by, values_told
 
@@ -40,6 +40,7 @@ class SingleRun:
             "status": result.status if result else "interrupted",
             "message": result.message if result else "",
             "epoch": result.epoch if result else num_rows(self._run.metrics_file),
+            "changed_code": ", ".join(changed_code(result.code)) if result else "",
         }
         if result is not None:
             row |= {f"final/{name}": float(value) for name, value in result.metrics.items()}

@@ -24,6 +24,7 @@ from simplenn.rundir import (
     Unwritable,
     closing_lines,
     code_of,
+    code_of_both,
     final_metrics,
     log_lines,
     output_lines,
@@ -101,6 +102,7 @@ def _train(cfg: DictConfig, run: Run, before: Result | None, callbacks: Sequence
     own = identity(cfg)
     rewind(run, own, before)
     recorder = Recorder(run, own, histograms=cfg.histograms)
+    code = code_of_both(before.code if before and recorder.rows else {}, code_of(cfg))
     outputs: list[str] = []
     cause: BaseException | None = None
 
@@ -108,7 +110,7 @@ def _train(cfg: DictConfig, run: Run, before: Result | None, callbacks: Sequence
         """For a process that waits within torch, where no exception reaches it: writes how the run ended."""
         cause = signals.cause_of(lost) or lost
         _log_error(cause)
-        _end(cfg, run, recorder, cause, seconds_before + time.monotonic() - begun)
+        _end(cfg, run, recorder, code, cause, seconds_before + time.monotonic() - begun)
         return 128 + signal.Signals[cause.signal_name] if isinstance(cause, Interrupted) else 1
 
     try:
@@ -119,7 +121,7 @@ def _train(cfg: DictConfig, run: Run, before: Result | None, callbacks: Sequence
     with signals.deferred():  # a second signal finds the result written
         if cause is not None:
             _log_error(cause)
-        result = _end(cfg, run, recorder, cause, seconds_before + time.monotonic() - begun, outputs)
+        result = _end(cfg, run, recorder, code, cause, seconds_before + time.monotonic() - begun, outputs)
     if isinstance(cause, Interrupted):
         raise cause
     return result
@@ -129,12 +131,13 @@ def _end(
     cfg: DictConfig,
     run: Run,
     recorder: Recorder,
+    code: dict[str, str],
     cause: BaseException | None,
     seconds: float,
     outputs: Sequence[str] = (),
 ) -> Result:
     """Writes and logs how the run ended; what the system doesn't write is told once, and leaves it interrupted."""
-    result = _result(recorder, cause, cfg, seconds)
+    result = _result(recorder, code, cause, cfg, seconds)
     said = isinstance(cause, Unwritable)
     for write in (recorder.close, run.write_result):
         try:
@@ -149,7 +152,9 @@ def _end(
     return result
 
 
-def _result(recorder: Recorder, cause: BaseException | None, cfg: DictConfig, seconds: float) -> Result:
+def _result(
+    recorder: Recorder, code: dict[str, str], cause: BaseException | None, cfg: DictConfig, seconds: float
+) -> Result:
     """What is left of a training that `cause` ended, or that came to its end by itself."""
     status, message = _status_and_message(cause)
     return Result(
@@ -162,7 +167,7 @@ def _result(recorder: Recorder, cause: BaseException | None, cfg: DictConfig, se
         versions=package_versions(),
         message=message,
         identity=identity(cfg),
-        code=code_of(cfg),
+        code=code,
     )
 
 
