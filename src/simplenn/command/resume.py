@@ -18,7 +18,17 @@ from omegaconf import DictConfig, OmegaConf
 from simplenn.command import directory
 from simplenn.command.saved_configuration import put_in
 from simplenn.command.worked_in import directories
-from simplenn.config import COMMAND_WIDE, GroupFiles, Kind, check_config, flat, kind_of, root_keys, without_hydra
+from simplenn.config import (
+    COMMAND_WIDE,
+    GroupFiles,
+    Kind,
+    check_config,
+    flat,
+    kind_of,
+    refuse_fewer_epochs,
+    root_keys,
+    without_hydra,
+)
 from simplenn.errors import ConfigError
 from simplenn.planning import is_for_hydra, key_of, overrides_given
 from simplenn.rank import is_main_process
@@ -63,7 +73,8 @@ def resume(config: DictConfig, config_name: str) -> Resumed:
     files = {group: job[group] for group in ("model", "data", "optimizer")} | {"trainer": GroupFiles(config)["trainer"]}
     checked = check_config(job, files)
     num_epochs = checked.trainer.max_epochs
-    _refuse_fewer_epochs(run, num_epochs)
+    # Rows behind a damaged one may be trained again.
+    refuse_fewer_epochs(num_epochs, num_sound_rows(run.metrics_file), "the run has", "run")
     before = run.result()
     if before is not None and before.reaches(num_epochs):
         log_nothing_to_do(before, quiet=config.quiet)
@@ -82,15 +93,6 @@ def _refuse_other_settings(changed: Mapping[str, tuple[Any, Any]]) -> None:
         raise ConfigError(
             f"resume=true goes on with the run's own configuration, but {values}; "
             "leave that out, or start a new run under another name"
-        )
-
-
-def _refuse_fewer_epochs(run: Run, num_epochs: int) -> None:
-    num_done = num_sound_rows(run.metrics_file)  # those behind a damaged one may be trained again
-    if num_epochs < num_done:
-        raise ConfigError(
-            f"trainer.max_epochs must be at least {num_done}, the epochs that the run has done, got {num_epochs}; "
-            f"try trainer.max_epochs={num_done}, or start a new run under another name"
         )
 
 

@@ -25,7 +25,7 @@ from simplenn.config.identity import (
 )
 from simplenn.config.places import place_in_users_code
 from simplenn.config.reading import parse_config, parse_plain, read_config, refuse_lookups
-from simplenn.config.rules import Kind
+from simplenn.config.rules import Kind, refuse_fewer_epochs
 from simplenn.config.schema import COMMAND_WIDE, kind_of, known_names
 from simplenn.config.suggestions import closest, did_you_mean, distance
 from simplenn.config.targets import build, check_targets, combinations, optimizer_factory, try_optimizers
@@ -64,6 +64,7 @@ __all__ = [
     "parse_plain",
     "place_in_users_code",
     "read_config",
+    "refuse_fewer_epochs",
     "refuse_lookups",
     "root_keys",
     "setting",

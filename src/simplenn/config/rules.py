@@ -6,6 +6,8 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from simplenn.errors import ConfigError
+
 SEED_LIMIT = 2**32
 
 
@@ -72,6 +74,15 @@ def one_of(*choices: Any) -> Any:
 
 def switch(example: bool) -> Any:
     return rule("true or false", example)
+
+
+def refuse_fewer_epochs(num_epochs: int, num_done: int, who_has: str, what: str) -> None:
+    """What is gone on with, a run or a sweep, has a length of no fewer epochs than are done. Raises `ConfigError`."""
+    if num_epochs < num_done:
+        raise ConfigError(
+            f"trainer.max_epochs must be at least {num_done}, the epochs that {who_has} done, got {num_epochs}; "
+            f"try trainer.max_epochs={num_done}, or start a new {what} under another name"
+        )
 
 
 def seed_number() -> Any:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from simplenn.config import with_length
+from simplenn.config import refuse_fewer_epochs, with_length
 from simplenn.groups import RunGroup
 from simplenn.planning import SUBDIR, Job, Plan, subdirs_of
 from simplenn.sweep.inventory import Inventory, StoredRun
@@ -66,7 +66,10 @@ def without_twins(plan: Plan) -> Plan:
 
 
 def grown(plan: Plan, inventory: Inventory, rerun: str | None) -> Growth:
-    """`plan` are the command's checked runs, numbered by their places in it, each once."""
+    """`plan` are the command's checked runs, numbered by their places in it, each once.
+
+    Raises `ConfigError` where one of them is unfinished and has more epochs than the command asks for.
+    """
     if not inventory.runs:
         return Growth(plan, num_asked=len(plan.jobs))
     growth = Growth(Plan([], {}), num_asked=len(plan.jobs))
@@ -86,6 +89,7 @@ def grown(plan: Plan, inventory: Inventory, rerun: str | None) -> Growth:
             elif _is_finished(stored, num_epochs):
                 growth.kept.append((stored, group))
             else:
+                refuse_fewer_epochs(num_epochs, stored.reached, "an unfinished run of the sweep has", "sweep")
                 growth.going_on.append((stored, group))
                 going_on.setdefault(stored.part, []).append(run)
         for number, runs in going_on.items():

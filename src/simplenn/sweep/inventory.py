@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from simplenn.config import Kind, check_config, flat, identity, kind_of, with_length, without_length
 from simplenn.errors import ConfigError
 from simplenn.rundir import Run, code_of, other_code
+from simplenn.rundir.metrics import num_sound_rows
 from simplenn.sweep.parts import Damaged, Part, find_parts, resumable
 from simplenn.sweep.run_directories import run_directories
 
@@ -27,6 +28,7 @@ class StoredRun(NamedTuple):
     num: int  # -1 where nothing says it
     status: str
     epoch: int  # completed, or that in which it diverged
+    reached: int  # the epochs that its training goes on from: more than `epoch` where a longer one was cut off
     part: int | None = None  # the number of its part; `None` for a run that trained by itself
     row: int = 0  # its place in the part that its training goes on from
 
@@ -84,16 +86,18 @@ class Inventory:
         columns = ["identity", "subdir", "num", "status", "epoch"]
         for row, (own, subdir, num, status, epoch) in enumerate(part.runs().select(columns).iter_rows()):
             key = with_length(own, part.cfg.trainer.max_epochs) if self.with_lengths else own
-            self.runs[key] = StoredRun(subdir, num, status, epoch, part.number, row)
+            self.runs[key] = StoredRun(subdir, num, status, epoch, epoch, part.number, row)
 
     def _take_continuations(self, parts: list[Part]) -> None:
         """Where a finished part has a longer one beside it that isn't finished, training goes on from that."""
         known = {part.path for part in parts} | {path for path, _ in self.damaged}
         for part in self._sound([part for part in resumable(self.sweep) if part.path not in known]):
-            rows = {own: row for row, own in enumerate(part.runs()["identity"].to_list())}
+            found = part.runs().select("identity", "epoch").iter_rows()
+            rows = {own: (row, epoch) for row, (own, epoch) in enumerate(found)}
             for key, run in self.runs.items():
                 if run.part == part.number and key in rows:
-                    self.runs[key] = run._replace(row=rows[key])
+                    row, reached = rows[key]
+                    self.runs[key] = run._replace(row=row, reached=reached)
 
     def _take_directory(self, run: Run, subdir: str, in_part: str | None) -> None:
         """Adds a run that has trained by itself. The directory of a run in a part is one only if it has come further
@@ -102,7 +106,11 @@ class Inventory:
             result = run.result()
             if in_part is not None:
                 stored = self.runs[in_part]
-                if result is None or result.status == "interrupted" or result.epoch <= stored.epoch:
+                if result is None or result.status == "interrupted":
+                    reached = max(stored.reached, num_sound_rows(run.metrics_file))
+                    self.runs[in_part] = stored._replace(reached=reached)
+                    return
+                if result.epoch <= stored.epoch:
                     return
             cfg = None if result is not None and result.identity and not self.with_lengths else check_config(run.config)
             own = result.identity if result is not None and result.identity else identity(_there(cfg))
@@ -112,7 +120,8 @@ class Inventory:
         key = with_length(own, _there(cfg).trainer.max_epochs) if self.with_lengths else own
         self.origins[subdir] = Origin({}, {}, cfg) if result is None else Origin(result.versions, result.code, cfg)
         status, epoch = ("interrupted", 0) if result is None else (result.status, result.epoch)
-        self.runs[key] = StoredRun(subdir, run.num, status, epoch)
+        reached = num_sound_rows(run.metrics_file) if status == "interrupted" else epoch
+        self.runs[key] = StoredRun(subdir, run.num, status, epoch, reached)
 
 
 def differences(then: Origin, cfg: DictConfig, versions: dict[str, str]) -> list[str]:

@@ -52,7 +52,8 @@ def status_and_epoch(directory: Path | str) -> tuple[str, int] | None:
 def is_missing(directory: str, status: str, epoch: int) -> bool:
     """Whether there is no directory of a stacked run that ended so, or one of a run that had not come so far.
 
-    Without a result, one of more epochs is that of a run which goes on by itself; without `.hydra`, it is no run's.
+    One of more epochs that has no result, or was interrupted, is that of a run which goes on by itself; without
+    `.hydra`, it is no run's.
     """
     if not os.path.lexists(directory):
         return True
@@ -60,7 +61,7 @@ def is_missing(directory: str, status: str, epoch: int) -> bool:
     if ended is None:
         is_run = os.path.isdir(f"{directory}/.hydra") and not os.path.lexists(f"{directory}/.lock")
         return is_run and num_rows(f"{directory}/metrics.csv") <= epoch
-    return ended[1] < epoch or (ended[0] == "interrupted" and status != "interrupted")
+    return (ended[1], ended[0] != "interrupted") < (epoch, status != "interrupted")
 
 
 def num_rows(path: Path | str) -> int:
