@@ -169,6 +169,21 @@ def test_a_sweep_kept_in_a_file_is_told_how_it_ended(tmp_path: Path) -> None:
     assert_alone_again(done.stdout, min(own, key=lambda row: float(row["train/loss"])), tmp_path)
 
 
+def test_a_sweep_kept_in_a_file_that_has_grown_says_how_a_run_trains_alone(tmp_path: Path) -> None:
+    """By the mode, without which the file makes a sweep of the command: at its end, and in its report."""
+    words = ("sweep=lr_by_optimizer", "seed=1", "hydra.sweeper.points=2", "trainer.max_epochs=2", "name=kept")
+    assert script("train.py", *words, cwd=tmp_path).returncode == 0
+    grown = script("train.py", "-m", "name=kept", "resume=true", "seed=1,2", cwd=tmp_path)
+    assert grown.returncode == 0, grown.stdout + grown.stderr
+    told = script("report.py", "outputs/sweeps/kept", "--no-figures", cwd=tmp_path, preloaded="hydra")
+    alone = {line for text in (grown.stdout, told.stdout) for line in text.splitlines() if line.startswith("alone:")}
+    assert len(alone) == 1 and next(iter(alone)).endswith(" hydra.mode=RUN")
+    (rows, values) = (table(tmp_path / "outputs" / "sweeps" / "kept"), shlex.split(next(iter(alone))))
+    own = [row for row in rows if all(f"{key}={row[key]}" in values for key in ("optimizer", "seed"))]
+    best = [row for row in own if f"optimizer.lr={float(row['optimizer.lr']):.4g}" in values]
+    assert_alone_again(grown.stdout, best[0], tmp_path)
+
+
 def assert_alone_again(printed: str, best: dict[str, str], cwd: Path) -> None:
     """The command that a sweep has printed at its end trains this run, which is in the middle of the best setting."""
     (line,) = [line for line in printed.splitlines() if line.startswith("alone:")]

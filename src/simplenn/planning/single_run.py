@@ -3,8 +3,9 @@
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from simplenn.config import COMMAND_WIDE
 from simplenn.planning.overrides import key_of, overrides_given
@@ -20,13 +21,21 @@ def arguments(sweep: DictConfig, overrides: Sequence[str], command: Sequence[str
     """
     own = [o for o in overrides if key_of(o) not in COMMAND_WIDE or key_of(o) == "allow"]
     hydras = [o for o in overrides_given(sweep) if not key_of(o).startswith(OF_SWEEPS)]
-    in_file = "hydra.mode" not in map(key_of, overrides_given(sweep))  # Hydra adds it for -m
     return [
         *config_options(sys.argv[1:] if command is None else command),
         *own,
         *hydras,
-        *(["hydra.mode=RUN"] if in_file else []),
+        *(["hydra.mode=RUN"] if _is_in_file(sweep) else []),
     ]
+
+
+def _is_in_file(sweep: DictConfig) -> bool:
+    """Whether a file makes a sweep of the command: it says what is gone over, also where -m was given besides, as to go
+    on with the sweep; or no -m was given, for which Hydra adds the mode."""
+    hydras: Any = OmegaConf.to_container(sweep.hydra, resolve=False)  # a stranger's, it may be
+    sweeper = hydras.get("sweeper")
+    goes_over = isinstance(sweeper, dict) and bool(sweeper.get("params"))
+    return goes_over or "hydra.mode" not in map(key_of, overrides_given(sweep))
 
 
 def config_options(arguments: Sequence[str]) -> list[str]:
