@@ -15,6 +15,19 @@ from trees import differences, tree
 QUICK = ("experiment=post", "trainer=cpu", "trainer.max_epochs=4")
 GRID = ("optimizer=sgd,adam", "seed=1,2,3")
 NO_TORCH = "import sys; sys.modules['torch'] = None"  # from then on, whoever imports it gets an error
+CUT_OFF = """
+import signal
+from lightning.pytorch.loops.fit_loop import _FitLoop
+
+advance_end = _FitLoop.on_advance_end
+
+def on_advance_end(self):
+    advance_end(self)
+    if self.epoch_progress.current.completed == 9:
+        signal.raise_signal(signal.SIGINT)
+
+_FitLoop.on_advance_end = on_advance_end
+"""
 NAME = Path("outputs") / "sweeps" / "study"
 
 
@@ -106,6 +119,60 @@ def test_a_longer_sweep_is_as_if_it_had_been_asked_for_at_once(launcher: str, wh
     assert differences(grown, at_once) == []
     if launcher == "vectorized":
         assert same(tmp_path, tmp_path / "once") == []
+
+
+@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+def test_fewer_epochs_than_unfinished_runs_have_are_refused(launcher: str, tmp_path: Path) -> None:
+    """In one line, and nothing is touched; as many as they have are the runs that were asked for at once."""
+    grid = ("optimizer=sgd", "seed=1,2", f"hydra/launcher={launcher}")
+    done = script("train.py", "-m", "name=study", *QUICK, *grid, "trainer.max_epochs=30", cwd=tmp_path, prelude=CUT_OFF)
+    assert done.returncode == 130, done.stdout + done.stderr
+    before = touched(tmp_path / NAME)
+    refused = script("train.py", "-m", "name=study", "resume=true", "trainer.max_epochs=8", cwd=tmp_path)
+    assert refused.returncode == 2 and refused.stdout == "" and refused.stderr.count("\n") == 1
+    assert refused.stderr.startswith("trainer.max_epochs must be at least 9, the epochs that an unfinished run of")
+    assert touched(tmp_path / NAME) == before
+    sweep(tmp_path, *grid, "trainer.max_epochs=9")
+    (tmp_path / "once").mkdir()
+    sweep(tmp_path / "once", *grid, "trainer.max_epochs=9")
+    assert (tmp_path / NAME / "results.csv").read_bytes() == (tmp_path / "once" / NAME / "results.csv").read_bytes()
+
+
+@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+def test_a_sweep_that_is_cut_off_while_it_is_made_longer_says_so(launcher: str, whole: Path, tmp_path: Path) -> None:
+    """In its last line, in its report and in a notebook; it keeps the epochs that it has by then, and goes on."""
+    from simplenn import Sweep
+
+    directory = copied(whole, tmp_path)
+    words = (*GRID, "trainer.max_epochs=30", f"hydra/launcher={launcher}")
+    done = script("train.py", "-m", "name=study", *QUICK, *words, cwd=tmp_path, prelude=CUT_OFF)
+    assert done.returncode == 130, done.stdout + done.stderr
+    command = "go on with: python scripts/train.py -m name=study resume=true"
+    assert done.stdout.splitlines()[-1] == command
+    told = script("report.py", str(NAME), "--no-figures", cwd=tmp_path, preloaded="hydra").stdout.splitlines()
+    counts = "6 left to train on to epoch 30"
+    for said in (done.stdout.splitlines(), told):
+        assert f"6 runs: {counts}" in said and "note:   6 of 6 runs are left to train: this is so far." in said
+    assert command in told
+    found = Sweep(directory)
+    assert found.num_left == 6 and repr(found).endswith(f": 6 runs, {counts})")
+    refused = script("train.py", "-m", "name=study", "resume=true", "trainer.max_epochs=8", cwd=tmp_path)
+    assert refused.returncode == 2 and "must be at least 9, the epochs that an unfinished run" in refused.stderr
+    sweep(tmp_path, *words)
+    assert Sweep(directory).num_left == 0
+    (tmp_path / "once").mkdir()
+    sweep(tmp_path / "once", *words)
+    assert differences(tree(directory / "runs"), tree(tmp_path / "once" / NAME / "runs")) == []
+
+
+def test_runs_that_a_longer_command_doesnt_ask_for_are_not_left(whole: Path, tmp_path: Path) -> None:
+    """They have as many epochs as they were asked for; a shorter command says that it leaves them longer."""
+    from simplenn import Sweep
+
+    directory = copied(whole, tmp_path)
+    assert "6 runs: 6 done" in sweep(tmp_path, "optimizer=sgd", "seed=1,2", "trainer.max_epochs=7")
+    assert Sweep(directory).num_left == 0
+    assert "2 kept runs have more epochs than this command asks for; they stay" in sweep(tmp_path, *GRID)
 
 
 @pytest.mark.parametrize(("first", "second"), [("vectorized", "basic"), ("basic", "vectorized")])

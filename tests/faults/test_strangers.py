@@ -42,7 +42,7 @@ def told(place: Path, change: Callable[[Any], None]) -> None:
     config: Any = OmegaConf.load(place / NAME / "multirun.yaml")
     OmegaConf.set_struct(config, False)
     change(config)
-    write_multirun(place / NAME, config, 2, ["seed"])
+    write_multirun(place / NAME, config, 2, ["seed"], {})
 
 
 def described(place: Path, key: str, change: Callable[[Any], Any]) -> None:

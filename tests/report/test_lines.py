@@ -15,6 +15,7 @@ from simplenn.report.commands import Commands
 from simplenn.report.comparison import ranked_runs, short_names
 from simplenn.report.lines import Report, Screen
 from simplenn.report.table import fitted, number, plain, rich, table_of
+from simplenn.sweep.left import Left
 
 RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
 
@@ -201,8 +202,11 @@ def test_what_is_left_to_train_is_counted() -> None:
     status = ["done"] * 2 + ["interrupted"]
     report = report_of(key_seed=[0, 1, 2], final=[1.0, 2.0, None], status=status)
     assert report.counts() == "3 runs: 2 done, 1 interrupted"
-    left = Report(replace(report.study, num_left=[2]), report.commands)
+    left = Report(replace(report.study, left=[Left(2)]), report.commands)
     assert left.counts() == "5 runs: 2 done, 1 interrupted, 2 left to train"
+    longer = Report(replace(report.study, left=[Left(1, {2000: 1})]), report.commands)
+    assert longer.counts() == "4 runs: 1 done, 1 interrupted, 1 left to train, 1 left to train on to epoch 2,000"
+    assert list(longer.go_on()) == list(left.go_on())
     assert list(left.go_on()) == ["go on with: python scripts/train.py -m name=x resume=true"]
     assert report.has_ended
     assert not report_of(key_seed=[0], final=[None], status=["interrupted"]).has_ended

@@ -11,6 +11,7 @@ from simplenn.report.summary import write_summary
 from simplenn.rundir import review_command, shown
 from simplenn.scripts import script_command
 from simplenn.sweep.attempts import Attempts
+from simplenn.sweep.left import what_is_left
 from simplenn.sweep.multirun import resume_command
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def finish(
         _say(record, report)
         if stopped:
             log.error("stopped: %s", stopped)
-        is_open = is_cut_short and going_on is not None and going_on.num_runs > len(record.runs)
+        is_open = is_cut_short and what_is_left(record.directory, record.runs).num_runs > 0
         if stopped or is_open or record.interrupted or record.attempt.failed:
             log.info("go on with: %s", resume_command(record.directory))
         elif sweep.verify:

@@ -120,7 +120,7 @@ class GoingOn:
             if not hasattr(get_class(self._sweep.hydra.launcher._target_), "launch_groups"):
                 for group in self.plan.groups:
                     go_on_singly(group, self.path)
-        write_multirun(self.path, self._sweep, self.num_runs, self._asked.swept)
+        write_multirun(self.path, self._sweep, self.num_runs, self._asked.swept, self.growth.lengths)
 
     def _tidy(self) -> None:
         """Removes what a killed process has left, wherever runs have their places."""

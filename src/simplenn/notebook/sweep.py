@@ -16,7 +16,7 @@ from simplenn.errors import ConfigError
 from simplenn.notebook.arguments import packages
 from simplenn.report import Study, runs_in, study_of, study_of_runs
 from simplenn.sweep.choosing import find
-from simplenn.sweep.multirun import num_left
+from simplenn.sweep.left import Left, counted, what_is_left
 from simplenn.sweep.results import refuse_no_sweep, table_of
 
 if TYPE_CHECKING:
@@ -142,17 +142,20 @@ class Sweep:
 
     @property
     def num_left(self) -> int:
-        """How many runs its last command asks for that have not begun, as where it was cut off, or is at work."""
-        return num_left(self.path, len(self))
+        """How many runs its last command asks for that have not begun, or are done after fewer epochs, as where it was
+        cut off, or is at work."""
+        return self._left.num_runs
 
     def __len__(self) -> int:
         return len(self.results)
 
     def __repr__(self) -> str:
-        counts = dict(self.results["status"].value_counts().sort("count", descending=True).iter_rows())
-        said = ", ".join(f"{count:,} {status}" for status, count in counts.items())
-        left = f", {self.num_left:,} left to train" if self.num_left else ""
-        return f"Sweep({str(self.path)!r}: {len(self):,} runs{f', {said}' if said else ''}{left})"
+        said = counted(self.results["status"], self._left)
+        return f"Sweep({str(self.path)!r}: {len(self):,} runs{f', {said}' if said else ''})"
+
+    @cached_property
+    def _left(self) -> Left:
+        return what_is_left(self.path, self._runs)
 
     @cached_property
     def _runs(self) -> "polars.DataFrame":

@@ -6,7 +6,6 @@ Everything fits into 80 columns but for commands, which are never broken.
 import shutil
 import sys
 import textwrap
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,8 +17,8 @@ from simplenn.report.settings import ONE_SETTING
 from simplenn.report.statistics import LEAST
 from simplenn.report.study import Study
 from simplenn.report.table import MOST_ROWS, REST, WIDTH, number, plain, rich, table_of
-from simplenn.rundir import STATUSES
 from simplenn.rundir.lock import at_work_in
+from simplenn.sweep.left import counted
 
 LABEL = 8  # characters before what a line says
 MOST_SETTINGS = 4  # that one line of the odd ones names
@@ -92,15 +91,12 @@ class Report:
         yield from self.alone()
 
     def counts(self) -> str:
-        """How many runs ended how, and how many the sweep's command has not begun."""
-        counts = Counter(dict(self.study.runs["status"].value_counts().iter_rows()))
-        texts = [f"{counts[status]:,} {status}" for status in STATUSES if counts[status]]
-        num_left = sum(self.study.num_left)
-        if num_left:
-            texts.append(f"{num_left:,} left to train")
-        num_runs = len(self.study.runs) + num_left
-        most = "at most " if num_left and len(self.study.sweeps) > 1 else ""  # they may be of several sweeps, too
-        return f"{most}{num_runs:,} {'run' if num_runs == 1 else 'runs'}: {', '.join(texts)}"
+        """How many runs ended how, and how many of the sweep's command are left to train."""
+        left = self.study.all_left
+        num_runs = len(self.study.runs) + left.to_begin
+        most = "at most " if left.num_runs and len(self.study.sweeps) > 1 else ""  # they may be of several sweeps, too
+        counts = counted(self.study.runs["status"], left)
+        return f"{most}{num_runs:,} {'run' if num_runs == 1 else 'runs'}: {counts}"
 
     @property
     def has_ended(self) -> bool:
@@ -111,7 +107,7 @@ class Report:
         """The commands that train what is left of sweeps that no process is at work in."""
         for sweep, directory in enumerate(self.study.sweeps):
             own = self.study.runs["status"].filter(self.study.places["sweep"] == sweep)
-            if at_work_in(directory) is None and (self.study.num_left[sweep] or "interrupted" in own):
+            if at_work_in(directory) is None and (self.study.left[sweep].num_runs or "interrupted" in own):
                 yield f"go on with: {self.commands.go_on(sweep)}"
 
     def failures(self) -> Iterator[str]:

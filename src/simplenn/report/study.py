@@ -28,7 +28,8 @@ from simplenn.report.runs import once_each, runs_in
 from simplenn.report.settings import ONE_SETTING, STATISTICS, settings_of
 from simplenn.rundir import shown
 from simplenn.rundir.lock import at_work_in
-from simplenn.sweep.multirun import MULTIRUN, num_left, resume_command
+from simplenn.sweep.left import Left, what_is_left
+from simplenn.sweep.multirun import MULTIRUN, resume_command
 from simplenn.sweep.results import DIGEST, RESULTS, reason_not_as_written, refuse_no_sweep, table_of
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Study:
     No number is ever NaN. A setting without a run that counts has null for a median, and stands last.
 
     `keys` are the swept keys but the seed. `places` has for each run, in the order of `runs`, where it lies: `sweep`
-    (its place in `sweeps`), `subdir`, `identity`, `message`, and `part` and `row` where a part has it. `num_left` says
-    for each sweep how many runs its last command asks for that have not begun. `notes` are sentences about what a
+    (its place in `sweeps`), `subdir`, `identity`, `message`, and `part` and `row` where a part has it. `left` says
+    for each sweep what its last command asks for that isn't trained. `notes` are sentences about what a
     reader has to know before comparing the numbers.
     """
 
@@ -62,13 +63,18 @@ class Study:
     keys: list[str]
     objective: str
     settings: "polars.DataFrame"
-    num_left: list[int] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @cached_property
     def numbers(self) -> list[str]:
         """The keys whose values are numbers, and more than one."""
         return [key for key in self.keys if self._is_number(key) and self.settings[key].drop_nulls().n_unique() > 1]
+
+    @property
+    def all_left(self) -> Left:
+        """What is left of all sweeps; a run of several counts in each."""
+        return sum(self.left, Left())
 
     @property
     def family(self) -> str | None:
@@ -107,7 +113,7 @@ def study_of(sweeps: Sequence[Path]) -> Study:
     for number, (sweep, who) in enumerate(at_work.items()):
         if not (runs["sweep"] == number).any():
             raise ConfigError(f"{sweep} must have runs to report on, and has none yet; {_how_to_get_some(sweep, who)}")
-    study = study_of_runs(sweeps, once_each(runs), left=_num_left(sweeps, runs))
+    study = study_of_runs(sweeps, once_each(runs), left=_left(sweeps, runs))
     notes = [f"{who} is at work in {shown(sweep)}." for sweep, who in at_work.items() if who]
     if num_twice := len(runs) - len(study.runs):
         notes.append(f"{num_twice:,} runs are in more than one of the sweeps, and count once.")
@@ -115,10 +121,9 @@ def study_of(sweeps: Sequence[Path]) -> Study:
     return replace(study, notes=[*notes, *study.notes])
 
 
-def _num_left(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[int]:
+def _left(sweeps: Sequence[Path], runs: "polars.DataFrame") -> list[Left]:
     """`runs` as `all_runs_of` gives them."""
-    begun = [int((runs["sweep"] == number).sum()) for number in range(len(sweeps))]
-    return [num_left(sweep, own) for sweep, own in zip(sweeps, begun, strict=True)]
+    return [what_is_left(sweep, runs.filter(runs["sweep"] == number)) for number, sweep in enumerate(sweeps)]
 
 
 def _changed_table(sweep: Path) -> str:
@@ -137,7 +142,7 @@ def _how_to_get_some(sweep: Path, who: str | None) -> str:
     return "see how its command ended"
 
 
-def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", left: Sequence[int] | None = None) -> Study:
+def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", left: Sequence[Left] | None = None) -> Study:
     """The same, of the runs as `all_runs_of` gives them, or those of one sweep as `all_runs` does; `left` as the
     study has it, where some of the runs have been left out since."""
     import polars
@@ -154,10 +159,11 @@ def study_of_runs(sweeps: Sequence[Path], runs: "polars.DataFrame", left: Sequen
     same = immaterial(configurations, runs, keys)
     keys = [key for key in keys if key not in same]
     objective, notes = objective_of_all(runs)
-    left = list(left) if left is not None else _num_left(sweeps, runs)
-    if sum(left):
+    left = list(left) if left is not None else _left(sweeps, runs)
+    if num_left := (together := sum(left, Left())).num_runs:
         most = "at most " if len(sweeps) > 1 else ""  # they may be of several sweeps, too
-        notes.append(f"{most}{sum(left):,} of {len(runs) + sum(left):,} runs are left to train: this is so far.")
+        num_runs = len(runs) + together.to_begin
+        notes.append(f"{most}{num_left:,} of {num_runs:,} runs are left to train: this is so far.")
     notes += [*different_data(configurations, runs), *different_lengths(runs, keys)]
     notes += [*different_untold(configurations, runs), *different_code(runs)]
     worst = declared(objective).worst

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from simplenn.config import closest, did_you_mean, distance
 from simplenn.errors import ConfigError
-from simplenn.sweep.multirun import num_left, resume_command
+from simplenn.sweep.multirun import num_to_begin, resume_command
 from simplenn.sweep.told import canonical
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def find(name: str, table: "polars.DataFrame", sweep: Path | None = None) -> str
         names = [run for run, _ in near]
     else:
         names = closest(name, names, NEAREST) or names[:NEAREST]
-    if sweep is not None and (num := num_left(sweep, len(table))):
+    if sweep is not None and (num := num_to_begin(sweep, len(table))):
         raise ConfigError(
             f"{name} is none of the {len(table):,} runs that the sweep has so far; {num:,} are left to train: "
             f"{resume_command(sweep)}"

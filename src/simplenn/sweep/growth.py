@@ -27,6 +27,16 @@ class Growth:
     num_others: int = 0  # runs of the directory that this command doesn't ask for
 
     @property
+    def lengths(self) -> dict[int, list[int]]:
+        """By each number of epochs the numbers of the runs that the command asks it of, where the sweep has them."""
+        lengths: dict[int, list[int]] = {}
+        asked = [(group, num) for group in self.plan.groups for num in group.nums]
+        for group, num in [*asked, *((group, stored.num) for stored, group in self.kept)]:
+            if num >= 0:
+                lengths.setdefault(int(group.cfg.trainer.max_epochs), []).append(num)
+        return lengths
+
+    @property
     def kept_by_status(self) -> Counter[str]:
         return Counter(run.status for run, _ in self.kept)
 
