@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import script
+from commands import ROOT, script
 from trees import differences, tree
 
 QUICK = ("experiment=post", "trainer=cpu", "trainer.max_epochs=4")
@@ -147,7 +147,7 @@ def test_a_sweep_that_is_cut_off_while_it_is_made_longer_says_so(launcher: str, 
     words = (*GRID, "trainer.max_epochs=30", f"hydra/launcher={launcher}")
     done = script("train.py", "-m", "name=study", *QUICK, *words, cwd=tmp_path, prelude=CUT_OFF)
     assert done.returncode == 130, done.stdout + done.stderr
-    command = "go on with: python scripts/train.py -m name=study resume=true"
+    command = f"go on with: python {ROOT}/scripts/train.py -m name=study resume=true"
     assert done.stdout.splitlines()[-1] == command
     told = script("report.py", str(NAME), "--no-figures", cwd=tmp_path, preloaded="hydra").stdout.splitlines()
     counts = "6 left to train on to epoch 30"
