@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+import polars
 import pytest
 from commands import ROOT, script
 from trees import differences, tree
@@ -292,9 +293,14 @@ def test_a_directory_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("launcher", ["vectorized", "basic"])
 def test_a_sweep_over_the_length_has_a_run_for_each(launcher: str, tmp_path: Path) -> None:
     """There, 3 and 5 epochs are two runs; a command that asks for one of them finds it done."""
-    grid = ("optimizer=sgd", "seed=1,2", f"hydra/launcher={launcher}")
-    assert "4 runs: 4 done" in sweep(tmp_path, *grid, "trainer.max_epochs=3,5")
-    assert "nothing to do" in sweep(tmp_path, *grid, "trainer.max_epochs=3,5")
+    grid = ("optimizer=sgd", f"hydra/launcher={launcher}")
+    assert "2 runs: 2 done" in sweep(tmp_path, *grid, "seed=1", "trainer.max_epochs=5,3")
+    for epochs in ("5,3", "3", "5"):
+        assert "nothing to do" in sweep(tmp_path, *grid, "seed=1", f"trainer.max_epochs={epochs}")
+    text = sweep(tmp_path, *grid, "seed=1,2", "trainer.max_epochs=5")
+    assert "1 of 2 done, 1 to train" in text and "3 runs: 3 done" in text
+    table = polars.read_csv(tmp_path / NAME / "results.csv")
+    assert sorted(table.select("epoch", "seed").iter_rows()) == [(3, 1), (5, 1), (5, 2)]
 
 
 def test_kept_runs_of_other_code_are_named(whole: Path, tmp_path: Path) -> None:

@@ -61,13 +61,30 @@ class Inventory:
         self.with_lengths = with_lengths or any(
             without_length(own) != own for part in parts for own in part.runs()["identity"][:1]
         )
+        self._take_all(parts)
+        if not self.with_lengths and self._are_lengths_told_apart():
+            self.with_lengths = True
+            self.runs.clear()
+            self._take_all(parts)
+            self.damaged = list(dict.fromkeys(self.damaged))
+
+    def _take_all(self, parts: list[Part]) -> None:
+        self._twins: list[tuple[str, str]] = []
         for part in parts:
             self._take_part(part)
         self._take_continuations(parts)
         in_parts = {run.subdir: own for own, run in self.runs.items()}
-        for directory in run_directories(sweep):
-            subdir = directory.relative_to(sweep).as_posix()
+        for directory in run_directories(self.sweep):
+            subdir = directory.relative_to(self.sweep).as_posix()
             self._take_directory(Run(directory), subdir, in_parts.get(subdir))
+
+    def _are_lengths_told_apart(self) -> bool:
+        """Whether two jobs that trained one by one differ in nothing but their length: the sweep has gone over it."""
+        for pair in self._twins:
+            lengths = {check_config(Run(self.sweep / subdir).config).trainer.max_epochs for subdir in pair}
+            if len(lengths) > 1:
+                return True
+        return False
 
     def _sound(self, parts: list[Part]) -> Iterator[Part]:
         for part in parts:
@@ -121,6 +138,9 @@ class Inventory:
         self.origins[subdir] = Origin({}, {}, cfg) if result is None else Origin(result.versions, result.code, cfg)
         status, epoch = ("interrupted", 0) if result is None else (result.status, result.epoch)
         reached = num_sound_rows(run.metrics_file) if status == "interrupted" else epoch
+        before = self.runs.get(key)
+        if before is not None and before.part is None and before.num != run.num:  # else it is a copy of a directory
+            self._twins.append((before.subdir, subdir))
         self.runs[key] = StoredRun(subdir, run.num, status, epoch, reached)
 
 
