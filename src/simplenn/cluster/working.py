@@ -88,11 +88,11 @@ def train_unit(unit: Unit) -> Answer:
 
 def _allowed_memory() -> float:
     """How many bytes more this worker may take, before Dask kills it."""
-    import psutil
     from distributed import get_worker
 
-    limit = get_worker().memory_manager.memory_limit
-    return limit - psutil.Process().memory_info().rss if limit else math.inf
+    worker = get_worker()
+    limit = worker.memory_manager.memory_limit
+    return limit - worker.monitor.get_process_memory() if limit else math.inf
 
 
 def _check(unit: Unit, cfg: "DictConfig", address: str) -> None:
