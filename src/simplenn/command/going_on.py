@@ -168,7 +168,7 @@ class GoingOn:
             log.info("%s of %s done, %s to train%s", f"{done:,}", f"{growth.num_asked:,}", f"{to_train:,}", going_on)
         if growth.num_others:
             log.info("%s runs of the sweep are none of this command's; they stay", f"{growth.num_others:,}")
-        if num_longer := sum(stored.epoch > group.cfg.trainer.max_epochs for stored, group in growth.kept):
+        if num_longer := sum(stored.epoch > group.num_epochs for stored, group in growth.kept):
             log.info("%s kept runs have more epochs than this command asks for; they stay", f"{num_longer:,}")
         if failed := growth.kept_by_status["failed"]:
             log.info("%s kept runs have failed; rerun=failed trains them again", f"{failed:,}")

@@ -55,6 +55,11 @@ class RunGroup:
         assert self.checked is not None
         return self.checked
 
+    @cached_property
+    def num_epochs(self) -> int:
+        """That the runs are to have; OmegaConf takes as long to say it as a stack to train a run."""
+        return int(self.cfg.trainer.max_epochs)
+
     @property
     def ended(self) -> "Outcome":
         """The outcome; only a group that has trained has one."""

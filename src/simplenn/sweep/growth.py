@@ -33,7 +33,7 @@ class Growth:
         asked = [(group, num) for group in self.plan.groups for num in group.nums]
         for group, num in [*asked, *((group, stored.num) for stored, group in self.kept)]:
             if num >= 0:
-                lengths.setdefault(int(group.cfg.trainer.max_epochs), []).append(num)
+                lengths.setdefault(group.num_epochs, []).append(num)
         return lengths
 
     @property
@@ -43,20 +43,18 @@ class Growth:
 
 def lengths_are_swept(groups: Sequence[RunGroup]) -> bool:
     """Whether the command goes over the number of epochs: two runs of one identity differ in it."""
-    if len({group.cfg.trainer.max_epochs for group in groups}) < 2:
+    if len({group.num_epochs for group in groups}) < 2:
         return False
     lengths: dict[str, int] = {}
     return any(
-        lengths.setdefault(own, group.cfg.trainer.max_epochs) != group.cfg.trainer.max_epochs
-        for group in groups
-        for own in group.identities
+        lengths.setdefault(own, group.num_epochs) != group.num_epochs for group in groups for own in group.identities
     )
 
 
 def with_lengths(plan: Plan) -> None:
     """Makes the number of epochs a part of each run's identity, for a sweep that goes over it."""
     for group in plan.groups:
-        group.identities = [with_length(own, group.cfg.trainer.max_epochs) for own in group.identities]
+        group.identities = [with_length(own, group.num_epochs) for own in group.identities]
 
 
 def without_twins(plan: Plan) -> Plan:
@@ -85,7 +83,7 @@ def grown(plan: Plan, inventory: Inventory, rerun: str | None) -> Growth:
     growth = Growth(Plan([], {}), num_asked=len(plan.jobs))
     asked: set[str] = set()
     for group in plan.groups:
-        keys, num_epochs = group.identities, int(group.cfg.trainer.max_epochs)
+        keys, num_epochs = group.identities, group.num_epochs
         asked.update(keys)
         again: list[int] = []
         going_on: dict[int | None, list[int]] = {}  # by the part

@@ -100,9 +100,9 @@ class Inventory:
         """Adds the part's runs; where there are several of one identity, the last part counts."""
         structure = part.structure
         self.origins[part.number] = Origin(structure["versions"], structure["code"], part.cfg)
-        columns = ["identity", "subdir", "num", "status", "epoch"]
+        columns, num_epochs = ["identity", "subdir", "num", "status", "epoch"], part.cfg.trainer.max_epochs
         for row, (own, subdir, num, status, epoch) in enumerate(part.runs().select(columns).iter_rows()):
-            key = with_length(own, part.cfg.trainer.max_epochs) if self.with_lengths else own
+            key = with_length(own, num_epochs) if self.with_lengths else own
             self.runs[key] = StoredRun(subdir, num, status, epoch, epoch, part.number, row)
 
     def _take_continuations(self, parts: list[Part]) -> None:
